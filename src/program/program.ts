@@ -1,0 +1,204 @@
+/**
+ * The compiled Program: the only contract between compiler and runtime. Plain,
+ * serialisable data; the same source and Target give the same Program on any machine.
+ */
+import type { Schema } from './schema.ts';
+
+/** BPF map types that the compiler asks for, by kernel name without BPF_MAP_TYPE_. */
+export type MapKind = 'HASH' | 'ARRAY' | 'PERCPU_HASH' | 'PERCPU_ARRAY' | 'LRU_HASH' | 'LRU_PERCPU_HASH' | 'STACK_TRACE' | 'RINGBUF';
+
+/**
+ * What a map is for. user: a script's `@map`. scratch: big values of running programs.
+ * globals: values that the runtime sets before start or reads (see GlobalLayout).
+ * constants: read-only bytes (string literals, zeros), frozen after `initial` is written.
+ */
+export type MapRole = 'user' | 'events' | 'stacks' | 'scratch' | 'globals' | 'constants';
+
+export interface MapSpec {
+  readonly role: MapRole;
+  /** For role user the script's name without `@`. */
+  readonly name: string;
+  readonly kind: MapKind;
+  readonly keySize: number;
+  readonly valueSize: number;
+  readonly maxEntries: number;
+  /** BPF_F_* flags for BPF_MAP_CREATE: BPF_F_MMAPABLE, BPF_F_NO_PREALLOC, BPF_F_RDONLY_PROG … */
+  readonly flags: number;
+  /** First value of element 0 (globals, constants), base64 in JSON. */
+  readonly initial?: Uint8Array;
+  readonly user?: UserMap;
+}
+
+export interface UserMap {
+  /**
+   * How keys are read and shown: one schema per written key (`@[pid, comm]` has a
+   * tuple of two, flattened here with offsets); empty for a map without keys.
+   */
+  readonly keys: readonly { readonly offset: number; readonly schema: Schema }[];
+  readonly value: Schema;
+  /**
+   * `hash`: a keyed BPF map, per CPU when kind says so. `array`: one element of an
+   * ARRAY; with `cpus` > 1 that element holds one value per CPU, `stride` bytes apart,
+   * which the reader adds up. An array value has never been set while its `set` flag
+   * (u64 at `setOffset` in the element) is 0.
+   */
+  readonly storage:
+    | { readonly kind: 'hash' }
+    | { readonly kind: 'array'; readonly cpus: number; readonly stride: number; readonly setOffset: number };
+}
+
+/** Where an instruction names something that only has a number at load time. */
+export type Relocation =
+  /** BPF_PSEUDO_MAP_FD in the two-slot ld_imm64 at `insn`. */
+  | { readonly insn: number; readonly kind: 'map_fd'; readonly map: number }
+  /** BPF_PSEUDO_MAP_VALUE: address of byte `offset` of element 0. */
+  | { readonly insn: number; readonly kind: 'map_value'; readonly map: number; readonly offset: number };
+
+/** Kernel program types, by name without BPF_PROG_TYPE_. */
+export type BpfProgramType = 'KPROBE' | 'TRACEPOINT' | 'PERF_EVENT' | 'RAW_TRACEPOINT' | 'TRACING';
+
+export interface BpfProgram {
+  /** At most 15 characters of [A-Za-z0-9_.] reach the kernel. */
+  readonly name: string;
+  readonly type: BpfProgramType;
+  /** 8 bytes an instruction, as the kernel takes them; relocated fields are 0. */
+  readonly code: Uint8Array;
+  readonly relocations: readonly Relocation[];
+  /** Per instruction slot: start and end offset of the script text it came from; -1 -1 when none. */
+  readonly spans: Int32Array;
+  /** .BTF bytes, func_info and line_info records as BPF_PROG_LOAD takes them; absent without debug info. */
+  readonly btf?: { readonly btf: Uint8Array; readonly funcInfo: Uint8Array; readonly lineInfo: Uint8Array };
+  /** For TRACING etc.: the kernel function or tracepoint to attach to. */
+  readonly attachTo?: string;
+  /** For uprobes: may be loaded as sleepable (BPF_F_SLEEPABLE). */
+  readonly sleepable?: boolean;
+}
+
+/** One event source to attach a program to. All of a script's probes, in the script's order. */
+export type ProbeSpec = {
+  /** Index into Program.programs. */
+  readonly program: number;
+  /** Index into Program.probeNames: also the bpf_cookie where the link has one. */
+  readonly name: number;
+} & (
+  | { readonly kind: 'begin' | 'end' }
+  | { readonly kind: 'self'; readonly signal: string }
+  | { readonly kind: 'tracepoint'; readonly category: string; readonly event: string }
+  | { readonly kind: 'rawtracepoint'; readonly event: string }
+  | {
+      readonly kind: 'uprobe' | 'uretprobe';
+      /** As the tracer sees it (may start with /proc/PID/root). */
+      readonly path: string;
+      /** Where in the file: what the kernel takes. */
+      readonly offset: number;
+      /** Function it came from, '' for a bare address. */
+      readonly symbol: string;
+      /** Only this process; undefined: all. */
+      readonly pid?: number;
+    }
+  | { readonly kind: 'interval' | 'profile'; readonly periodNs?: string; readonly frequencyHz?: number }
+  | { readonly kind: 'software' | 'hardware'; readonly event: string; readonly count: string }
+  | { readonly kind: 'kprobe' | 'kretprobe'; readonly module: string | undefined; readonly symbol: string; readonly offset: number }
+);
+
+/** Part of a printf format. */
+export type FormatPiece =
+  | { readonly text: string }
+  | {
+      /** `d i u x X o p c s r` …; `r` family: `r`, `rx`, `rh`. */
+      readonly conversion: string;
+      /** Among `-`, `0`, `+`, space, `#`. */
+      readonly flags: string;
+      readonly width: number | undefined;
+      readonly precision: number | undefined;
+      /** `hh`, `h`, `l`, `ll`, `j`, `z` or ''. */
+      readonly length: string;
+      /** Index of the argument. */
+      readonly argument: number;
+    };
+
+export interface EventArgument {
+  /** From the start of the record. */
+  readonly offset: number;
+  readonly schema: Schema;
+}
+
+/**
+ * What the runtime does with an event record. A record starts with u32 index into
+ * Program.events, u32 zero; arguments follow, each aligned to 8 bytes.
+ */
+export type EventSpec = { readonly size: number; readonly span: readonly [start: number, end: number] } & (
+  | {
+      readonly kind: 'printf' | 'errorf' | 'warnf' | 'system' | 'cat';
+      readonly format: readonly FormatPiece[];
+      readonly args: readonly EventArgument[];
+    }
+  | { readonly kind: 'print_value'; readonly value: EventArgument; readonly name: string }
+  | {
+      readonly kind: 'print_map';
+      /** Index into Program.maps. */
+      readonly map: number;
+      /** 0 for all / no division. */
+      readonly top: number;
+      readonly div: number;
+    }
+  /** print(@m[key]): the key's bytes are in the record. */
+  | { readonly kind: 'print_map_item'; readonly map: number; readonly key: EventArgument; readonly value: EventArgument }
+  | { readonly kind: 'clear' | 'zero'; readonly map: number }
+  | { readonly kind: 'time'; readonly format: string }
+  | { readonly kind: 'join'; readonly delimiter: string; readonly count: number; readonly argSize: number; readonly offset: number }
+  /** exit code: i32 at offset. */
+  | { readonly kind: 'exit'; readonly offset: number }
+  /** A helper failed at run time: i32 errno at offset; `what` names the helper. */
+  | { readonly kind: 'runtime_error'; readonly what: string; readonly offset: number }
+);
+
+/** Byte offsets in the value of the `globals` map (an mmapable ARRAY of one element). */
+export interface GlobalsLayout {
+  /** u64: CLOCK_MONOTONIC-base nanoseconds at the start of tracing, for `elapsed`. Set by the runtime. */
+  readonly startNs: number;
+  /** u64[lostSlots], one per CPU (index cpu & (slots-1)), 64 bytes apart: event records that found no room. */
+  readonly lost: number;
+  readonly lostSlots: number;
+  /** u64: nonzero stops all probes (set by exit()). */
+  readonly stopped: number;
+  /** u32 tgid of the tracer, u32 of the -c child; set by the runtime, 0 when none. */
+  readonly selfPid: number;
+  readonly childPid: number;
+  readonly size: number;
+}
+
+export interface Config {
+  readonly maxStrlen: number;
+  readonly maxMapKeys: number;
+  readonly maxProbes: number;
+  readonly maxBpfProgs: number;
+  readonly maxCatBytes: number;
+  readonly onStackLimit: number;
+  readonly perfRbPages: number;
+  readonly printMapsOnExit: boolean;
+  readonly cppDemangle: boolean;
+  readonly lazySymbolication: boolean;
+  readonly showDebugInfo: boolean;
+  readonly strTruncTrailer: string;
+  readonly stackMode: 'bpftrace' | 'perf' | 'raw' | 'build_id';
+  readonly missingProbes: 'error' | 'warn' | 'ignore';
+  readonly cacheUserSymbols: 'PER_PID' | 'PER_PROGRAM' | 'NONE';
+  readonly license: string;
+  readonly logSize: number;
+}
+
+export interface Program {
+  readonly config: Config;
+  readonly maps: readonly MapSpec[];
+  readonly programs: readonly BpfProgram[];
+  readonly probes: readonly ProbeSpec[];
+  /** Full probe names, as the `probe` builtin prints them. */
+  readonly probeNames: readonly string[];
+  readonly events: readonly EventSpec[];
+  readonly globals: GlobalsLayout;
+  /** True when user addresses will have to be named (stacks, usym): the runtime then follows mappings. */
+  readonly needsUserSymbols: boolean;
+  /** True when system(), signal() … are used (only with --unsafe). */
+  readonly unsafe: boolean;
+}

@@ -1,0 +1,114 @@
+/**
+ * How bytes that come out of the kernel (event records, map keys and values) are to
+ * be read: finite, plain and serialisable, unlike the type model it is made from.
+ * All numbers are little-endian. Sizes and offsets are in bytes.
+ */
+export type Schema =
+  | { readonly kind: 'int'; readonly size: 1 | 2 | 4 | 8; readonly signed: boolean }
+  | { readonly kind: 'bool' } // 1 byte
+  | { readonly kind: 'float'; readonly size: 4 | 8 }
+  | {
+      readonly kind: 'enum';
+      readonly size: 1 | 2 | 4 | 8;
+      readonly signed: boolean;
+      readonly name: string;
+      /** value in decimal → name; decimal strings keep the Program serialisable. */
+      readonly members: readonly (readonly [value: string, name: string])[];
+    }
+  | { readonly kind: 'pointer' } // u64, printed as 0x…
+  /** NUL-terminated in `size` bytes. `trailer`: when byte size-1 is not NUL the text was cut. */
+  | { readonly kind: 'string'; readonly size: number }
+  /** u32 length, then `size` bytes of room (total 4 + size). */
+  | { readonly kind: 'buffer'; readonly size: number }
+  | { readonly kind: 'array'; readonly of: Schema; readonly length: number }
+  | { readonly kind: 'tuple'; readonly size: number; readonly elements: readonly { readonly offset: number; readonly schema: Schema }[] }
+  | {
+      readonly kind: 'record';
+      readonly name: string;
+      readonly size: number;
+      readonly fields: readonly {
+        readonly name: string;
+        readonly offset: number;
+        readonly schema: Schema;
+        readonly bits?: { readonly offset: number; readonly width: number };
+      }[];
+    }
+  | { readonly kind: 'inet' } // u32 family (AF_INET 2, AF_INET6 10), 16 bytes: 20 in all
+  | { readonly kind: 'mac_address' } // 6 bytes
+  /**
+   * A stack. `inline`: u32 tgid, i32 byte count from bpf_get_stack (negative: errno),
+   * then `limit` u64 addresses (room; only count/8 are valid). `id`: u32 tgid, i32
+   * stack id in map `stacks` (negative: errno).
+   */
+  | {
+      readonly kind: 'ustack' | 'kstack';
+      readonly form: 'inline' | 'id';
+      readonly mode: 'bpftrace' | 'perf' | 'raw' | 'build_id';
+      readonly limit: number;
+      /** Index of the stack map in Program.maps, for form id. */
+      readonly stacks?: number;
+    }
+  | { readonly kind: 'usym' } // u64 address, u32 tgid, u32 0
+  | { readonly kind: 'ksym' } // u64
+  /** u64 nanoseconds of `clock`, shown as wall-clock time through strftime(3). */
+  | { readonly kind: 'timestamp'; readonly format: string; readonly clock: 'boot' | 'monotonic' | 'tai' | 'sw_tai' }
+  /** u64 index into Program.probeNames. */
+  | { readonly kind: 'probe_name' }
+  | { readonly kind: 'username' } // u32 uid
+  | { readonly kind: 'strerror' } // i32 errno
+  | { readonly kind: 'signal_name' } // i32
+  | { readonly kind: 'syscall_name' } // u32
+  | { readonly kind: 'cgroup_path'; readonly pattern: string } // u64 id
+  /**
+   * Aggregations, as one CPU keeps them; the reader adds the CPUs up. count: u64.
+   * sum: u64. min, max: u64 value, u64 is-set. avg, stats: u64 total, u64 count.
+   * hist: u64 per bucket (values/histogram.ts tells how many and their bounds).
+   * lhist: u64 per bucket: below min, (max-min)/step buckets, from max on.
+   */
+  | { readonly kind: 'aggregate'; readonly aggregate: 'count' | 'sum' | 'avg' | 'min' | 'max' | 'stats'; readonly signed: boolean }
+  | { readonly kind: 'hist'; readonly bits: number; readonly buckets: number }
+  | { readonly kind: 'lhist'; readonly min: string; readonly max: string; readonly step: string; readonly buckets: number };
+
+/** Bytes that a value of the schema takes. */
+export function schemaSize(schema: Schema): number {
+  switch (schema.kind) {
+    case 'int':
+    case 'enum':
+    case 'float':
+    case 'string':
+    case 'tuple':
+    case 'record':
+      return schema.size;
+    case 'bool':
+      return 1;
+    case 'pointer':
+    case 'ksym':
+    case 'timestamp':
+    case 'probe_name':
+    case 'cgroup_path':
+      return 8;
+    case 'buffer':
+      return 4 + schema.size;
+    case 'array':
+      return schema.length * schemaSize(schema.of);
+    case 'inet':
+      return 20;
+    case 'mac_address':
+      return 6;
+    case 'ustack':
+    case 'kstack':
+      return schema.form === 'id' ? 8 : 8 + 8 * schema.limit;
+    case 'usym':
+      return 16;
+    case 'username':
+    case 'strerror':
+    case 'signal_name':
+    case 'syscall_name':
+      return 4;
+    case 'aggregate':
+      return schema.aggregate === 'count' || schema.aggregate === 'sum' ? 8 : 16;
+    case 'hist':
+    case 'lhist':
+      return 8 * schema.buckets;
+  }
+}

@@ -1,0 +1,85 @@
+/**
+ * What the compiler may ask of a machine. kernel/host implements it for the machine it
+ * runs on, fixed.ts for tests. Every answer is lazy: a script that names no tracepoint
+ * never reads tracefs.
+ */
+import type { MachineError } from '../base/errors.ts';
+import type { FileOffset, VirtualAddress } from '../base/numbers.ts';
+import type { Result } from '../base/result.ts';
+import type { Field } from '../types/model.ts';
+import type { TypeSource } from '../types/source.ts';
+
+export interface TracepointFormat {
+  readonly id: number;
+  readonly category: string;
+  readonly event: string;
+  /** All fields with offsets in the record, the 4 common_ ones included; syscall arguments are 8 bytes wide and their pointers user pointers. */
+  readonly fields: readonly (Field & { readonly declaration: string })[];
+}
+
+export interface Features {
+  readonly kernel: { readonly major: number; readonly minor: number; readonly release: string };
+  readonly uprobeMulti: boolean;
+  readonly bpfLoop: boolean;
+  readonly kprobes: boolean;
+}
+
+export interface FunctionSymbol {
+  /** As in the symbol table (mangled). */
+  readonly name: string;
+  /** Demangled, '' when it is the same. */
+  readonly demangled: string;
+  readonly address: VirtualAddress;
+  readonly size: number;
+}
+
+/** An executable or library as a probe target. */
+export interface Binary {
+  /** Where the file is read from and attached to (may be below /proc/PID/root). */
+  readonly path: string;
+  /** Functions of exactly that name, mangled, demangled, or demangled without the parameter list. */
+  find(name: string): readonly FunctionSymbol[];
+  /** Functions one of whose names matches the glob (`*`, `?`, `[…]`). */
+  match(glob: string): readonly FunctionSymbol[];
+  /** The function that covers an address. */
+  at(address: VirtualAddress): FunctionSymbol | undefined;
+  /** Through the program headers. Fails when no executable segment has that address. */
+  toFileOffset(address: VirtualAddress): Result<FileOffset, MachineError>;
+  /** An object (global variable) by name. */
+  object(name: string): { readonly address: VirtualAddress; readonly size: number } | undefined;
+  /** True when there is neither .symtab nor a debug file. */
+  readonly stripped: boolean;
+  readonly positionIndependent: boolean;
+  /** Hex, '' when none. */
+  readonly buildId: string;
+  /** What the binary says of itself ("envoy version …"), undefined when it says nothing recognisable. */
+  version(): string | undefined;
+  /** Names like the one asked for, best first, for "did you mean". */
+  near(name: string): readonly string[];
+}
+
+export interface Target {
+  readonly arch: 'x86_64' | 'arm64';
+  /** Number of possible CPUs (size of a per-CPU value). */
+  readonly cpus: number;
+  readonly features: Features;
+  /** Kernel BTF, undefined when there is none. */
+  kernelTypes(): TypeSource | undefined;
+  /** Fails with what is missing (tracefs) or undefined inside when there is no such event. */
+  tracepoint(category: string, event: string): Result<TracepointFormat | undefined, MachineError>;
+  /** `category:event` of all tracepoints. */
+  tracepoints(): Result<readonly string[], MachineError>;
+  /** Functions that kprobe/fentry could attach to. */
+  kernelFunctions(): readonly string[];
+  /** Address of a kernel symbol. */
+  kernelSymbol(name: string): bigint | undefined;
+  /** A macro constant of the uapi headers (AF_INET, O_CREAT …). */
+  constant(name: string): bigint | undefined;
+  /** All names of such constants, for hints. */
+  constantNames(): Iterable<string>;
+  /** Text of a header, `<…>` or `"…"`, from -I, the script's folder and the system's include folders. */
+  header(path: string, system: boolean, from: string | undefined): { readonly path: string; readonly text: string } | undefined;
+  /** A file by path, program name (PATH), or library short name (libc → the system's libc.so.6). */
+  binary(name: string, pid: number | undefined): Result<Binary, MachineError>;
+  processExists(pid: number): boolean;
+}

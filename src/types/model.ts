@@ -1,0 +1,181 @@
+/**
+ * The one type model: C and C++ types from any source (BTF, DWARF, tracepoint
+ * formats, declarations in a script), and the values that only the tracing language
+ * has (strings, tuples, stacks, aggregations). Sizes and offsets are in bytes unless
+ * a name says bits. Types are immutable; composite types resolve their members at
+ * the first look, so that naming `struct task_struct` does not read the kernel's
+ * whole type graph.
+ */
+
+/** Which memory a pointer points into; `either`: the address itself decides when it is read. */
+export type AddressSpace = 'user' | 'kernel' | 'either';
+
+export interface VoidType {
+  readonly kind: 'void';
+}
+export interface IntType {
+  readonly kind: 'int';
+  readonly size: 1 | 2 | 4 | 8;
+  readonly signed: boolean;
+}
+export interface BoolType {
+  readonly kind: 'bool';
+}
+export interface FloatType {
+  readonly kind: 'float';
+  readonly size: number;
+}
+export interface EnumType {
+  readonly kind: 'enum';
+  /** Tag without the word `enum`; '' for an anonymous one. */
+  readonly name: string;
+  readonly size: 1 | 2 | 4 | 8;
+  readonly signed: boolean;
+  readonly members: readonly { readonly name: string; readonly value: bigint }[];
+}
+export interface PointerType {
+  readonly kind: 'pointer';
+  /** Resolved on demand: types may be recursive. */
+  readonly to: () => Type;
+  readonly space: AddressSpace;
+}
+export interface ArrayType {
+  readonly kind: 'array';
+  readonly of: Type;
+  readonly length: number;
+}
+export interface Field {
+  /** '' for an anonymous struct or union, whose members are visible in the outer one. */
+  readonly name: string;
+  readonly type: Type;
+  /** Byte offset in the composite; for a bit-field, of its storage unit (an integer of the declared type's size). */
+  readonly offset: number;
+  /** Bit-fields: least significant bit within the storage unit, and width. */
+  readonly bits?: { readonly offset: number; readonly width: number };
+  /** `__data_loc` tracepoint fields: the field holds offset (low 16 bits) and length (high 16) of data in the record. */
+  readonly dataLoc?: boolean;
+}
+export interface CompositeType {
+  readonly kind: 'struct' | 'union';
+  readonly name: string;
+  readonly size: number;
+  readonly fields: () => readonly Field[];
+}
+export interface FunctionType {
+  readonly kind: 'function';
+  readonly name: string;
+  readonly parameters: () => readonly { readonly name: string; readonly type: Type }[];
+  readonly returns: () => Type;
+}
+/** NUL-terminated text in `size` bytes, the NUL and padding included. */
+export interface StringType {
+  readonly kind: 'string';
+  readonly size: number;
+}
+/** Bytes with a length: u32 length, then up to `size` bytes. */
+export interface BufferType {
+  readonly kind: 'buffer';
+  readonly size: number;
+}
+export interface TupleType {
+  readonly kind: 'tuple';
+  readonly elements: readonly Type[];
+}
+/** IPv4 or IPv6 address: u32 family, 16 bytes. */
+export interface InetType {
+  readonly kind: 'inet';
+}
+export interface MacAddressType {
+  readonly kind: 'mac_address';
+}
+export interface StackType {
+  readonly kind: 'ustack' | 'kstack';
+  readonly mode: 'bpftrace' | 'perf' | 'raw' | 'build_id';
+  /** Most frames to take. */
+  readonly limit: number;
+}
+/** A code address to be named: u64 address, for usym also the process. */
+export interface SymbolType {
+  readonly kind: 'usym' | 'ksym';
+}
+export interface TimestampType {
+  readonly kind: 'timestamp';
+  /** strftime(3) format. */
+  readonly format: string;
+  readonly clock: 'boot' | 'monotonic' | 'tai' | 'sw_tai';
+}
+/** Values that are a number in the kernel and a name on the screen. */
+export interface NamedNumberType {
+  readonly kind: 'probe_name' | 'username' | 'strerror' | 'signal_name' | 'syscall_name' | 'cgroup_path';
+}
+export type AggregateKind = 'count' | 'sum' | 'avg' | 'min' | 'max' | 'stats' | 'hist' | 'lhist';
+export interface AggregateType {
+  readonly kind: 'aggregate';
+  readonly aggregate: AggregateKind;
+  /** Of the values that go in. */
+  readonly signed: boolean;
+  /** hist: sub-bucket bits 0…5. lhist: min, max, step. */
+  readonly hist?: { readonly bits: number };
+  readonly lhist?: { readonly min: bigint; readonly max: bigint; readonly step: bigint };
+}
+/** The type of a call that is a statement only. */
+export interface NoneType {
+  readonly kind: 'none';
+}
+
+export type Type =
+  | VoidType
+  | IntType
+  | BoolType
+  | FloatType
+  | EnumType
+  | PointerType
+  | ArrayType
+  | CompositeType
+  | FunctionType
+  | StringType
+  | BufferType
+  | TupleType
+  | InetType
+  | MacAddressType
+  | StackType
+  | SymbolType
+  | TimestampType
+  | NamedNumberType
+  | AggregateType
+  | NoneType;
+
+export const voidType: VoidType = { kind: 'void' };
+export const boolType: BoolType = { kind: 'bool' };
+export const noneType: NoneType = { kind: 'none' };
+export const inetType: InetType = { kind: 'inet' };
+
+const makeInt = (size: 1 | 2 | 4 | 8, signed: boolean): IntType => Object.freeze({ kind: 'int', size, signed });
+export const int8: IntType = makeInt(1, true);
+export const int16: IntType = makeInt(2, true);
+export const int32: IntType = makeInt(4, true);
+export const int64: IntType = makeInt(8, true);
+export const uint8: IntType = makeInt(1, false);
+export const uint16: IntType = makeInt(2, false);
+export const uint32: IntType = makeInt(4, false);
+export const uint64: IntType = makeInt(8, false);
+
+/** The integer type of that size and sign. */
+export function intType(size: 1 | 2 | 4 | 8, signed: boolean): IntType {
+  switch (size) {
+    case 1:
+      return signed ? int8 : uint8;
+    case 2:
+      return signed ? int16 : uint16;
+    case 4:
+      return signed ? int32 : uint32;
+    case 8:
+      return signed ? int64 : uint64;
+  }
+}
+
+export const pointerTo = (to: Type | (() => Type), space: AddressSpace): PointerType => ({
+  kind: 'pointer',
+  to: typeof to === 'function' ? to : () => to,
+  space,
+});
