@@ -1,0 +1,38 @@
+// What the tests need besides npm: a compiler, the tools that say what is right (readelf,
+// nm, gdb, strace), the peer, libc's debug file, and two real programs. Installs what is
+// missing where it can; what stays missing is named, and the tests that need it skip.
+import { spawnSync } from 'node:child_process';
+import { existsSync, readdirSync } from 'node:fs';
+import { fetchEnvoy, fetchWorkerd } from './programs.mjs';
+
+const onPath = (name) => (process.env.PATH ?? '').split(':').some((folder) => existsSync(`${folder}/${name}`));
+const debugFiles = () => existsSync('/usr/lib/debug/.build-id') && readdirSync('/usr/lib/debug/.build-id').length > 0;
+
+const packages = [
+  ['gcc', () => onPath('gcc')],
+  ['g++', () => onPath('g++')],
+  ['binutils', () => onPath('readelf')],
+  ['gdb', () => onPath('gdb')],
+  ['strace', () => onPath('strace')],
+  ['bpftrace', () => onPath('bpftrace')],
+  ['libc6-dbg', debugFiles],
+];
+
+const lacking = () => packages.filter(([, present]) => !present()).map(([name]) => name);
+const missing = lacking();
+if (missing.length > 0 && onPath('apt-get') && process.getuid?.() === 0) {
+  console.log(`fixtures: apt-get install ${missing.join(' ')} …`);
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
+  const apt = (...args) => spawnSync('apt-get', args, { env, stdio: ['ignore', 'ignore', 'pipe'], timeout: 300_000 });
+  const install = () => apt('install', '-y', '-qq', '--no-install-recommends', ...missing);
+  if (install().status !== 0 && apt('update', '-qq').status === 0) install();
+}
+for (const name of lacking()) console.log(`fixtures: without ${name} (Debian package); tests that need it skip`);
+
+for (const [name, fetch] of [
+  ['Envoy', fetchEnvoy],
+  ['workerd', fetchWorkerd],
+]) {
+  const problem = fetch();
+  if (problem !== undefined) console.log(`fixtures: without ${name}; tests that need it skip: ${problem}`);
+}

