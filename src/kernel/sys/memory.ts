@@ -1,0 +1,34 @@
+/** Memory shared with the kernel: mmap(2) as ArrayBuffers. */
+import { systemCall, trySystemCall, viewMemory } from './native.ts';
+
+const PROT_READ = 1;
+const PROT_WRITE = 2;
+const MAP_SHARED = 1;
+
+/** A mapping of a file descriptor, unmapped by close(). */
+export interface Mapping {
+  /** The mapped bytes themselves. Detached (length 0) after close(). */
+  readonly buffer: ArrayBuffer;
+  close(): void;
+}
+
+/**
+ * Maps `size` bytes of a file descriptor from `offset`, shared. Writing to a mapping
+ * made with `writable` false ends the process (SIGSEGV): nothing in V8 guards it.
+ */
+export function mapMemory(fd: number, size: number, offset: number, writable: boolean): Mapping {
+  const protection = writable ? PROT_READ | PROT_WRITE : PROT_READ;
+  const address = systemCall(`mmap of ${size} bytes`, 'mmap', 0, size, protection, MAP_SHARED, fd, offset);
+  const buffer = viewMemory(address, size);
+  let open = true;
+  return {
+    buffer,
+    close() {
+      if (!open) return;
+      open = false;
+      // Moves the memory out of `buffer`: views that somebody kept become empty instead of dangling.
+      structuredClone(buffer, { transfer: [buffer] });
+      trySystemCall('munmap', address, size);
+    },
+  };
+}

@@ -1,0 +1,151 @@
+/**
+ * The one door from JavaScript to the kernel: syscall(2) through koffi.
+ *
+ * Everything else in sys/ prepares bytes and calls `systemCall`. koffi is loaded at the
+ * first call, and as its bare addon: the package's own loader costs 8 ms, the addon 2.
+ * syscall(2) is used in place of libc's wrappers because most of what a tracer calls
+ * (bpf, perf_event_open) has none.
+ */
+import { createRequire } from 'node:module';
+import { endianness } from 'node:os';
+import { MachineError } from '../../base/errors.ts';
+import { lazy } from '../../base/lazy.ts';
+import { CallError } from './errno.ts';
+
+type Pointer = number | bigint;
+type Syscall = {
+  (nr: number, a: Pointer, b: Pointer, c: Pointer, d: Pointer, e: Pointer, f: Pointer): number | bigint;
+  async(
+    nr: number,
+    a: Pointer,
+    b: Pointer,
+    c: Pointer,
+    d: Pointer,
+    e: Pointer,
+    f: Pointer,
+    done: (error: Error | null, result: number | bigint) => void,
+  ): void;
+};
+interface Koffi {
+  load(path: string | null): { func(definition: string): unknown };
+  errno(): number;
+  address(value: ArrayBufferView): bigint;
+  view(address: bigint, size: number): ArrayBuffer;
+}
+
+const native = lazy(() => {
+  if (process.platform !== 'linux' || (process.arch !== 'x64' && process.arch !== 'arm64') || endianness() !== 'LE') {
+    throw new MachineError(`insitu runs on Linux on x86-64 and arm64, not on ${process.platform} ${process.arch}`, {
+      code: 'E_PLATFORM',
+    });
+  }
+  // The bundle is CommonJS, the tests and the library are ES modules.
+  const require = createRequire(typeof __filename === 'string' ? __filename : import.meta.url);
+  let koffi: Koffi;
+  try {
+    koffi = require(`@koromix/koffi-linux-${process.arch}/linux_${process.arch}/koffi.node`) as Koffi;
+  } catch {
+    try {
+      koffi = require('koffi') as Koffi; // musl, or a package manager that hides nested packages
+    } catch (cause) {
+      throw new MachineError('cannot load koffi, through which insitu calls the kernel', {
+        code: 'E_KOFFI',
+        hints: ['run `npm ci` in the directory that insitu is installed in'],
+        cause,
+      });
+    }
+  }
+  const libc = koffi.load(null);
+  return { koffi, syscall: libc.func('long syscall(long, long, long, long, long, long, long)') as Syscall };
+});
+
+export type CallName =
+  | 'bpf'
+  | 'perf_event_open'
+  | 'ioctl'
+  | 'mmap'
+  | 'munmap'
+  | 'close'
+  | 'read'
+  | 'write'
+  | 'epoll_create1'
+  | 'epoll_ctl'
+  | 'epoll_pwait'
+  | 'eventfd2'
+  | 'prctl'
+  | 'kill'
+  | 'mount'
+  | 'clock_gettime';
+
+/** Numbers of the system calls in use; x86-64 from asm/unistd_64.h, arm64 from asm-generic/unistd.h. */
+const numbers: Record<CallName, readonly [x64: number, arm64: number]> = {
+  bpf: [321, 280],
+  perf_event_open: [298, 241],
+  ioctl: [16, 29],
+  mmap: [9, 222],
+  munmap: [11, 215],
+  close: [3, 57],
+  read: [0, 63],
+  write: [1, 64],
+  epoll_create1: [291, 20],
+  epoll_ctl: [233, 21],
+  epoll_pwait: [281, 22],
+  eventfd2: [290, 19],
+  prctl: [157, 167],
+  kill: [62, 129],
+  mount: [165, 40],
+  clock_gettime: [228, 113],
+};
+
+const column = process.arch === 'arm64' ? 1 : 0;
+
+/**
+ * Buffers whose address the kernel is about to get. V8 may free an ArrayBuffer as soon
+ * as no variable holds it any more, also when its address was taken.
+ */
+let held: ArrayBufferView[] = [];
+
+/** The address of a buffer's first byte, good for the next system call only. */
+export function addressOf(buffer: ArrayBufferView): number {
+  if (buffer.byteLength === 0) return 0;
+  held.push(buffer);
+  return Number(native().koffi.address(buffer));
+}
+
+/** The address of a buffer that the caller keeps alive itself. */
+export function addressOfKept(buffer: ArrayBufferView): number {
+  return Number(native().koffi.address(buffer));
+}
+
+/** Does a system call; returns its result, or minus errno when it failed. */
+export function trySystemCall(name: CallName, a = 0, b = 0, c = 0, d = 0, e = 0, f = 0): number {
+  const { syscall, koffi } = native();
+  const result = Number(syscall(numbers[name][column], a, b, c, d, e, f));
+  if (held.length > 0) held = [];
+  return result === -1 ? -koffi.errno() : result;
+}
+
+/** Does a system call; throws a CallError that names `what` when it fails. */
+export function systemCall(what: string, name: CallName, a = 0, b = 0, c = 0, d = 0, e = 0, f = 0): number {
+  const result = trySystemCall(name, a, b, c, d, e, f);
+  if (result < 0) throw new CallError(what, -result);
+  return result;
+}
+
+/**
+ * Does a system call on a thread of libuv's pool. Resolves with its result, or -1:
+ * errno belongs to that thread and is lost. The caller keeps all buffers alive.
+ */
+export function systemCallAsync(name: CallName, a: number, b = 0, c = 0, d = 0, e = 0, f = 0): Promise<number> {
+  return new Promise((resolve, reject) => {
+    native().syscall.async(numbers[name][column], a, b, c, d, e, f, (error, result) => {
+      if (error) reject(error);
+      else resolve(Number(result));
+    });
+  });
+}
+
+/** Memory at an address as an ArrayBuffer, without a copy. Make one view a mapping. */
+export function viewMemory(address: number, size: number): ArrayBuffer {
+  return native().koffi.view(BigInt(address), size);
+}
