@@ -1,0 +1,289 @@
+/**
+ * Makes a Program live: maps with their first contents, programs with their
+ * relocations applied (Documentation/bpf/verifier.rst; BPF_PSEUDO_* in linux/bpf.h).
+ * All file descriptors belong to the LoadedProgram; nothing is pinned, so that the
+ * kernel lets go of everything when they are closed, by whatever end of the process.
+ */
+import { MachineError, invariant } from '../../base/errors.ts';
+import type { BpfProgram, MapSpec, Program } from '../../program/program.ts';
+import {
+  AttachType,
+  BPF_F_SLEEPABLE,
+  btfLoad,
+  closeFd,
+  mapCreate,
+  mapFreeze,
+  mapUpdate,
+  type ProgramAttributes,
+  ProgramRefusal,
+  progLoad,
+} from '../sys/bpf.ts';
+import { CallError } from '../sys/errno.ts';
+import { kernelAtLeast, requireKernel } from '../host/machine.ts';
+import { requirePrivileges } from '../host/privilege.ts';
+import { hasUprobeMulti } from '../host/features.ts';
+
+export interface LoadOptions {
+  /** Verifier log to keep of programs that load: 1 what it does, 2 with states. 0 or absent: none. */
+  readonly verifierLog?: number;
+  /** BTF type id of a kernel function or tracepoint typedef, for TRACING programs. */
+  readonly kernelTypeId?: (name: string) => number | undefined;
+  /** False takes the perf-event way for uprobes although the kernel has uprobe_multi. */
+  readonly uprobeMulti?: boolean;
+}
+
+export interface LoadedMap {
+  readonly spec: MapSpec;
+  readonly fd: number;
+}
+
+export interface LoadedBpf {
+  readonly spec: BpfProgram;
+  readonly fd: number;
+  /** Loaded for BPF_TRACE_UPROBE_MULTI: attaches through such links only. */
+  readonly uprobeMulti: boolean;
+  /** The verifier's log when it was asked for. */
+  readonly log: string;
+}
+
+/** The verifier refused a program: a bug in insitu or a limit of the kernel, never the script's mistake as such. */
+export class VerifierError extends MachineError {
+  /** Index into Program.programs. */
+  readonly program: number;
+  /** Index of the instruction that the log ends at, undefined when the log names none. */
+  readonly insn: number | undefined;
+  /** The whole log. */
+  readonly log: string;
+  /** What the verifier said last, without its statistics. */
+  readonly complaint: string;
+  constructor(program: number, name: string, refusal: ProgramRefusal) {
+    const complaint = lastComplaint(refusal.log);
+    super(`the kernel refused program ${name}: ${complaint || refusal.message}`, {
+      code: refusal.code,
+      hints: refusal.hints,
+      cause: refusal,
+    });
+    this.name = 'VerifierError';
+    this.program = program;
+    this.insn = failingInstruction(refusal.log);
+    this.log = refusal.log;
+    this.complaint = complaint;
+  }
+}
+
+/** Lines of the log that only describe state or cost. */
+const bookkeeping = /^(processed \d|verification time|stack depth|max_states|mark_precise:|from \d+ to|\s*;|$)/;
+const instruction = /^(\d+): (?:\([0-9a-f]{2}\)|\(bpf)/;
+
+/** The last line that complains: `R1 type=scalar expected=fp`. */
+export function lastComplaint(log: string): string {
+  const lines = log.split('\n');
+  for (let i = lines.length - 1; i >= 0; i--) {
+    const line = lines[i] as string;
+    if (bookkeeping.test(line) || instruction.test(line) || /^\d+: R\d/.test(line)) continue;
+    return line.trim();
+  }
+  return '';
+}
+
+/** Number of the instruction that the log was at when it ended. */
+export function failingInstruction(log: string): number | undefined {
+  const lines = log.split('\n');
+  for (let i = lines.length - 1; i >= 0; i--) {
+    const found = instruction.exec(lines[i] as string) ?? /\binsn (\d+)\b/.exec(lines[i] as string);
+    if (found) return Number(found[1]);
+  }
+  return undefined;
+}
+
+export class LoadedProgram {
+  readonly program: Program;
+  readonly maps: readonly LoadedMap[];
+  readonly programs: readonly LoadedBpf[];
+  #open = true;
+
+  constructor(program: Program, maps: readonly LoadedMap[], programs: readonly LoadedBpf[]) {
+    this.program = program;
+    this.maps = maps;
+    this.programs = programs;
+  }
+
+  /** The one map of a role (events, globals …). */
+  map(role: MapSpec['role']): LoadedMap | undefined {
+    return this.maps.find((map) => map.spec.role === role);
+  }
+
+  /** Closes programs and maps. Links hold their program: close the Attachment first. */
+  close(): void {
+    if (!this.#open) return;
+    this.#open = false;
+    for (const program of this.programs) closeFd(program.fd);
+    for (const map of this.maps) closeFd(map.fd);
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+/** Creates a Program's maps and loads its programs, all or nothing. */
+export function loadProgram(program: Program, options: LoadOptions = {}): LoadedProgram {
+  requireKernel();
+  requirePrivileges();
+  const maps: LoadedMap[] = [];
+  const programs: LoadedBpf[] = [];
+  const btfs = new BtfCache();
+  try {
+    for (const spec of program.maps) maps.push(createMap(spec));
+    const multi = uprobeMultiPrograms(program, options);
+    for (const [index, spec] of program.programs.entries()) {
+      programs.push(loadOne(program, index, spec, maps, btfs, multi.has(index), options));
+    }
+    return new LoadedProgram(program, maps, programs);
+  } catch (error) {
+    new LoadedProgram(program, maps, programs).close();
+    throw error;
+  } finally {
+    btfs.close(); // the programs hold what they use
+  }
+}
+
+function createMap(spec: MapSpec): LoadedMap {
+  const fd = mapCreate({
+    kind: spec.kind,
+    name: mapName(spec),
+    keySize: spec.keySize,
+    valueSize: spec.valueSize,
+    maxEntries: spec.maxEntries,
+    flags: spec.flags,
+  });
+  try {
+    if (spec.initial) {
+      invariant(spec.initial.length <= spec.valueSize, `initial value of map ${spec.name} is too long`);
+      const value = new Uint8Array(spec.valueSize);
+      value.set(spec.initial);
+      mapUpdate(fd, new Uint8Array(spec.keySize), value);
+    }
+    if (spec.role === 'constants') mapFreeze(fd);
+  } catch (error) {
+    closeFd(fd);
+    throw error;
+  }
+  return { spec, fd };
+}
+
+/** `in_` marks insitu's objects among everybody's (bpftool map). */
+function mapName(spec: MapSpec): string {
+  return `in_${spec.role === 'user' ? spec.name : spec.role}`;
+}
+
+/** Programs whose probes are all uprobes that one uprobe_multi link can take. */
+function uprobeMultiPrograms(program: Program, options: LoadOptions): ReadonlySet<number> {
+  const multi = new Set<number>();
+  const others = new Set<number>();
+  for (const probe of program.probes) {
+    const isUprobe = probe.kind === 'uprobe' || probe.kind === 'uretprobe';
+    // Before 6.10 the link's process filter let only the one thread through.
+    const filterWorks = isUprobe && (probe.pid === undefined || kernelAtLeast(6, 10));
+    (filterWorks ? multi : others).add(probe.program);
+  }
+  for (const index of others) multi.delete(index);
+  if (multi.size === 0 || options.uprobeMulti === false || !hasUprobeMulti()) return new Set();
+  return multi;
+}
+
+const BPF_PSEUDO_MAP_FD = 1;
+const BPF_PSEUDO_MAP_VALUE = 2;
+
+/** A copy of the code in which map references are file descriptors. */
+export function relocate(spec: BpfProgram, maps: readonly LoadedMap[]): Uint8Array {
+  const code = spec.code.slice();
+  const view = new DataView(code.buffer, code.byteOffset, code.byteLength);
+  for (const relocation of spec.relocations) {
+    const at = relocation.insn * 8;
+    const map = maps[relocation.map];
+    invariant(map !== undefined && code[at] === 0x18, `bad relocation at instruction ${relocation.insn} of ${spec.name}`);
+    const source = relocation.kind === 'map_fd' ? BPF_PSEUDO_MAP_FD : BPF_PSEUDO_MAP_VALUE;
+    code[at + 1] = ((code[at + 1] as number) & 0x0f) | (source << 4);
+    view.setInt32(at + 4, map.fd, true);
+    if (relocation.kind === 'map_value') view.setInt32(at + 12, relocation.offset, true);
+  }
+  return code;
+}
+
+function loadOne(
+  program: Program,
+  index: number,
+  spec: BpfProgram,
+  maps: readonly LoadedMap[],
+  btfs: BtfCache,
+  uprobeMulti: boolean,
+  options: LoadOptions,
+): LoadedBpf {
+  const base: ProgramAttributes = {
+    type: spec.type,
+    name: spec.name,
+    code: relocate(spec, maps),
+    license: program.config.license,
+    flags: spec.sleepable === true ? BPF_F_SLEEPABLE : 0,
+    ...expectedAttach(spec, uprobeMulti, options),
+    ...(options.verifierLog ? { log: { level: options.verifierLog, size: program.config.logSize } } : {}),
+  };
+  const btfFd = spec.btf === undefined ? undefined : btfs.load(spec.btf.btf);
+  try {
+    const attributes =
+      btfFd === undefined || spec.btf === undefined
+        ? base
+        : { ...base, btf: { fd: btfFd, funcInfo: spec.btf.funcInfo, lineInfo: spec.btf.lineInfo } };
+    return { spec, uprobeMulti, ...loadWithOrWithoutLines(attributes, base) };
+  } catch (error) {
+    if (error instanceof ProgramRefusal) throw new VerifierError(index, spec.name, error);
+    throw error;
+  }
+}
+
+function expectedAttach(spec: BpfProgram, uprobeMulti: boolean, options: LoadOptions): Partial<ProgramAttributes> {
+  if (uprobeMulti) return { expectedAttachType: AttachType.TRACE_UPROBE_MULTI };
+  if (spec.type !== 'TRACING') return {};
+  const attachBtfId = options.kernelTypeId?.(spec.attachTo ?? '');
+  if (attachBtfId === undefined) {
+    throw new MachineError(`the kernel's BTF has no ${spec.attachTo ?? 'such function'}`, { code: 'E_NO_BTF_TYPE' });
+  }
+  return { expectedAttachType: AttachType.TRACE_RAW_TP, attachBtfId };
+}
+
+/**
+ * BTF objects of one load; programs usually share theirs. Line information only makes
+ * complaints better: when the kernel refuses the BTF, programs load without.
+ */
+class BtfCache {
+  readonly #fds = new Map<Uint8Array, number | undefined>();
+
+  load(bytes: Uint8Array): number | undefined {
+    if (this.#fds.has(bytes)) return this.#fds.get(bytes);
+    let fd: number | undefined;
+    try {
+      fd = btfLoad(bytes);
+    } catch (error) {
+      if (!(error instanceof CallError)) throw error;
+    }
+    this.#fds.set(bytes, fd);
+    return fd;
+  }
+
+  close(): void {
+    for (const fd of this.#fds.values()) if (fd !== undefined) closeFd(fd);
+  }
+}
+
+function loadWithOrWithoutLines(attributes: ProgramAttributes, bare: ProgramAttributes): { fd: number; log: string } {
+  try {
+    return progLoad(attributes);
+  } catch (error) {
+    // The verifier proper answers EACCES, E2BIG …, EINVAL with a log of instructions;
+    // func_info and line_info are checked before it, and complained about in one line.
+    const aboutLines = error instanceof ProgramRefusal && failingInstruction(error.log) === undefined;
+    if (attributes === bare || !aboutLines) throw error;
+    return progLoad(bare);
+  }
+}
