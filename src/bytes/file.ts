@@ -1,0 +1,28 @@
+/**
+ * A file as the pure parts see it: a size, and reads at a place. kernel/host/file.ts
+ * makes one of a file descriptor, tests make one of bytes.
+ */
+export interface FileReader {
+  /** Bytes in the file. */
+  readonly size: number;
+  /**
+   * Up to `length` bytes from `offset`: fewer where the file ends (or can't be read
+   * further), none past the end. The caller must not write to them.
+   */
+  read(offset: number, length: number): Uint8Array;
+  /** Why the last read gave less than the file's size promises, when it was not the file's end. */
+  readonly failure?: Error | undefined;
+  /** Gives back what the reader holds; no read may follow. */
+  close?(): void;
+}
+
+/** A reader over bytes that are in memory already. */
+export function bytesReader(bytes: Uint8Array): FileReader {
+  return {
+    size: bytes.byteLength,
+    read(offset: number, length: number): Uint8Array {
+      if (!(offset >= 0 && length > 0)) return bytes.subarray(0, 0);
+      return bytes.subarray(Math.min(offset, bytes.byteLength), Math.min(offset + length, bytes.byteLength));
+    },
+  };
+}
