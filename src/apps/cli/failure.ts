@@ -1,0 +1,22 @@
+/** What is said when something goes wrong: what, where, what to do. Always on standard error. */
+import { writeSync } from 'node:fs';
+import { MachineError } from '../../base/errors.ts';
+import { UsageError } from './options.ts';
+
+/** Writes to standard error; there is nobody to tell when that fails. */
+export function complain(text: string): void {
+  try {
+    writeSync(2, text);
+  } catch {}
+}
+
+/** Tells an error that ended the run. `verbose` adds what caused it. */
+export function tell(error: unknown, verbose: boolean): void {
+  if (error instanceof UsageError || error instanceof MachineError) {
+    const cause = verbose && error.cause instanceof Error ? [`CAUSE: ${error.cause.message}`] : [];
+    complain(`${[`ERROR: ${error.message}`, ...error.hints.map((hint) => `HINT: ${hint}`), ...cause].join('\n')}\n`);
+    return;
+  }
+  const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  complain(`ERROR: insitu itself has failed; this is a bug in insitu, not in your script\n${stack}\n`);
+}

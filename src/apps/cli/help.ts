@@ -1,0 +1,52 @@
+/** What `insitu --help` prints. */
+export const help = `insitu - sees through a running process, in the bpftrace language
+
+USAGE:
+    insitu [options] FILE [parameter …]
+    insitu [options] -e 'PROGRAM' [parameter …]
+    insitu [options] - [parameter …]           the script comes from standard input
+    insitu -l [PATTERN]                        list probes
+
+OPTIONS:
+    -e 'PROGRAM'     run this program
+    -p, --pid PID    limit probes on a program's functions to this process; end with it
+    -c, --cmd 'CMD'  start CMD held, attach, let it go; end with it
+                     (words are split as a shell does, nothing is expanded)
+    -l, --list [PATTERN]
+                     list probes that match; with -v also what they carry
+    -o, --output FILE
+                     write to FILE, not to standard output
+    -f FORMAT        text or json (one object a line)
+    -B MODE          none: write each event; line: write what has arrived (default);
+                     full: gather up to 64 KiB
+    -q, --quiet      say nothing besides the script's own output
+    -v, --verbose    say more: the exit status of the -c child, the causes of errors
+    --no-warnings    no warnings
+    -I DIR           look for #include files in DIR too
+    --include FILE   as if the script began with #include <FILE>
+    --unsafe         allow system() and signals
+    --dry-run        attach everything, run nothing, end
+    -d, --debug STAGE
+                     print a stage of the compilation: ast, types, ir (or codegen), bpf,
+                     or what the kernel's verifier says: verifier
+    -V, --version    print the version
+    -h, --help       print this
+
+PARAMETERS:
+    $1, $2 … in the script are the parameters as numbers, str($1) as text, $# their count.
+
+EXIT STATUS:
+    n after exit(n), 1 after an error, else 0
+
+EXAMPLES:
+    insitu -e 'tracepoint:syscalls:sys_enter_openat { printf("%s %s\\n", comm, str(args.filename)); }'
+        files that programs open
+    insitu -e 'tracepoint:raw_syscalls:sys_enter { @[comm] = count(); }'
+        system calls by program, printed at Ctrl-C
+    insitu -e 'uprobe:/usr/bin/node:uv_tcp_bind { printf("%s\\n", ustack); }' -c 'node server.js'
+        the code of a program that binds a TCP socket
+    insitu -l 'tracepoint:syscalls:sys_enter_acc*' -v
+        tracepoints with their fields
+    insitu -l 'uprobe:/usr/bin/node:*uv_tcp*'
+        functions of a program
+`;

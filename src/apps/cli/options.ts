@@ -1,0 +1,217 @@
+/**
+ * The command line: words in, a Command out. The options are bpftrace 0.26's (see its
+ * manual page); options may stand before or after the script, as with getopt_long, and
+ * everything after `--` is a positional parameter.
+ */
+import { nearest } from '../../base/near.ts';
+
+export interface RunOptions {
+  readonly parameters: readonly string[];
+  readonly pid: number | undefined;
+  readonly command: string | undefined;
+  readonly output: string | undefined;
+  readonly format: 'text' | 'json';
+  readonly buffering: 'none' | 'line' | 'full';
+  readonly quiet: boolean;
+  readonly verbose: boolean;
+  readonly warnings: boolean;
+  readonly unsafe: boolean;
+  readonly dryRun: boolean;
+  readonly debug: readonly DebugOutput[];
+  readonly includeFolders: readonly string[];
+  readonly includes: readonly string[];
+}
+
+export type DebugOutput = 'ast' | 'types' | 'ir' | 'bpf' | 'verifier';
+
+/** Where the script's text comes from. */
+export type ScriptPlace =
+  | { readonly kind: 'text'; readonly text: string }
+  | { readonly kind: 'file'; readonly path: string }
+  | { readonly kind: 'stdin' };
+
+export type Command =
+  | { readonly kind: 'run'; readonly script: ScriptPlace; readonly options: RunOptions }
+  | { readonly kind: 'list'; readonly pattern: string | undefined; readonly options: RunOptions }
+  | { readonly kind: 'help' | 'version' };
+
+/** A mistake on the command line. */
+export class UsageError extends Error {
+  readonly hints: readonly string[];
+  constructor(message: string, ...hints: string[]) {
+    super(message);
+    this.name = 'UsageError';
+    this.hints = hints;
+  }
+}
+
+/** Canonical name of each option word, and whether a value follows. */
+const words: Readonly<Record<string, { readonly name: string; readonly value?: string }>> = {
+  '-e': { name: 'e', value: "'PROGRAM'" },
+  '-p': { name: 'pid', value: 'PID' },
+  '--pid': { name: 'pid', value: 'PID' },
+  '-c': { name: 'cmd', value: "'COMMAND'" },
+  '--cmd': { name: 'cmd', value: "'COMMAND'" },
+  '-o': { name: 'output', value: 'FILE' },
+  '--output': { name: 'output', value: 'FILE' },
+  '-f': { name: 'format', value: 'text|json' },
+  '-B': { name: 'buffering', value: 'none|line|full' },
+  '-d': { name: 'debug', value: 'STAGE' },
+  '--debug': { name: 'debug', value: 'STAGE' },
+  '-I': { name: 'I', value: 'DIR' },
+  '--include': { name: 'include', value: 'FILE' },
+  '-l': { name: 'list' },
+  '--list': { name: 'list' },
+  '-q': { name: 'quiet' },
+  '--quiet': { name: 'quiet' },
+  '-v': { name: 'verbose' },
+  '--verbose': { name: 'verbose' },
+  '-V': { name: 'version' },
+  '--version': { name: 'version' },
+  '-h': { name: 'help' },
+  '--help': { name: 'help' },
+  '--unsafe': { name: 'unsafe' },
+  '--dry-run': { name: 'dry-run' },
+  '--no-warnings': { name: 'no-warnings' },
+};
+
+/** bpftrace's stage names that mean one of ours. */
+const stages: Readonly<Record<string, readonly DebugOutput[]>> = {
+  ast: ['ast'],
+  types: ['types'],
+  ir: ['ir'],
+  codegen: ['ir'],
+  bpf: ['bpf'],
+  verifier: ['verifier'],
+  all: ['ast', 'types', 'ir', 'bpf', 'verifier'],
+};
+
+/** Splits the words into options with values and the rest. */
+function split(argv: readonly string[]): {
+  readonly given: ReadonlyMap<string, readonly string[]>;
+  readonly rest: readonly string[];
+} {
+  const given = new Map<string, string[]>();
+  const rest: string[] = [];
+  const give = (name: string, value: string): void => {
+    const values = given.get(name);
+    if (values === undefined) given.set(name, [value]);
+    else values.push(value);
+  };
+  for (let i = 0; i < argv.length; i++) {
+    const word = argv[i] as string;
+    if (word === '--') {
+      rest.push(...argv.slice(i + 1));
+      break;
+    }
+    // A lone `-` is stdin; `-5` is a parameter, as no option is a digit.
+    if (!word.startsWith('-') || word === '-' || /^-\d/.test(word)) {
+      rest.push(word);
+      continue;
+    }
+    if (word.startsWith('--')) {
+      const equals = word.indexOf('=');
+      const name = equals < 0 ? word : word.slice(0, equals);
+      const option = words[name];
+      if (option === undefined) throw unknown(name);
+      if (option.value === undefined) {
+        if (equals >= 0) throw new UsageError(`option ${name} takes no value`);
+        give(option.name, '');
+      } else if (equals >= 0) give(option.name, word.slice(equals + 1));
+      else give(option.name, valueAfter(name, option.value, argv[++i]));
+      continue;
+    }
+    // Short options may be joined: `-qe 'BEGIN …'`, `-p123`.
+    for (let at = 1; at < word.length; at++) {
+      const name = `-${word[at]}`;
+      const option = words[name];
+      if (option === undefined) throw unknown(word.length === 2 ? name : word, name);
+      if (option.value === undefined) {
+        give(option.name, '');
+        continue;
+      }
+      give(option.name, at + 1 < word.length ? word.slice(at + 1) : valueAfter(name, option.value, argv[++i]));
+      break;
+    }
+  }
+  return { given, rest };
+}
+
+function valueAfter(name: string, what: string, value: string | undefined): string {
+  if (value === undefined) throw new UsageError(`option ${name} needs a value`, `write: ${name} ${what}`);
+  return value;
+}
+
+function unknown(word: string, letter: string = word): UsageError {
+  const near = nearest(word, Object.keys(words), 2);
+  return new UsageError(
+    letter === word ? `unknown option ${word}` : `unknown option ${letter} in ${word}`,
+    near.length > 0 ? `did you mean ${near.join(' or ')}?` : '`insitu --help` lists the options',
+  );
+}
+
+/** One of the allowed words, or a UsageError that lists them. */
+function choice<Word extends string>(option: string, value: string, allowed: readonly Word[]): Word {
+  const found = allowed.find((word) => word === value);
+  if (found === undefined) throw new UsageError(`${option} takes ${allowed.join(', ')}, not '${value}'`);
+  return found;
+}
+
+/** Reads the command line. Throws UsageError. */
+export function parseCommand(argv: readonly string[]): Command {
+  const { given, rest } = split(argv);
+  if (given.has('help')) return { kind: 'help' };
+  if (given.has('version')) return { kind: 'version' };
+  const last = (name: string): string | undefined => given.get(name)?.at(-1);
+
+  const pidText = last('pid');
+  let pid: number | undefined;
+  if (pidText !== undefined) {
+    pid = Number(pidText);
+    if (!/^\d+$/.test(pidText) || pid < 1 || pid > 2 ** 22) {
+      throw new UsageError(`-p takes a process id, not '${pidText}'`, 'a pid is a number from 1 to 4194304');
+    }
+  }
+  const command = last('cmd');
+  if (command?.trim() === '') throw new UsageError('-c needs a command', "write: -c 'program argument …'");
+  if (command !== undefined && pid !== undefined) {
+    throw new UsageError('-p and -c exclude each other', 'trace a process that runs (-p), or start one (-c)');
+  }
+  const debug = (given.get('debug') ?? []).flatMap((names) =>
+    names.split(',').flatMap((name) => stages[choice('-d', name, Object.keys(stages))] ?? []),
+  );
+  const run = (parameters: readonly string[]): RunOptions => ({
+    parameters,
+    pid,
+    command,
+    output: last('output'),
+    format: choice('-f', last('format') ?? 'text', ['text', 'json']),
+    buffering: choice('-B', last('buffering') ?? 'line', ['none', 'line', 'full']),
+    quiet: given.has('quiet'),
+    verbose: given.has('verbose'),
+    warnings: !given.has('no-warnings'),
+    unsafe: given.has('unsafe'),
+    dryRun: given.has('dry-run'),
+    debug,
+    includeFolders: given.get('I') ?? [],
+    includes: given.get('include') ?? [],
+  });
+
+  if (given.has('list')) {
+    if (rest.length > 1) {
+      throw new UsageError(
+        '-l takes one pattern',
+        "put it in quotes, so that the shell leaves it whole: -l 'uprobe:*'",
+      );
+    }
+    return { kind: 'list', pattern: rest[0], options: run([]) };
+  }
+  const text = last('e');
+  if (text !== undefined) return { kind: 'run', script: { kind: 'text', text }, options: run(rest) };
+  const [path, ...parameters] = rest;
+  if (path === undefined) {
+    throw new UsageError('no script given', 'insitu -e \'BEGIN { printf("hello\\n") }\'', '`insitu --help` tells more');
+  }
+  const script: ScriptPlace = path === '-' ? { kind: 'stdin' } : { kind: 'file', path };
+  return { kind: 'run', script, options: run(parameters) };
+}
