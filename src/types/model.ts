@@ -39,6 +39,7 @@ export interface PointerType {
   readonly to: () => Type;
   readonly space: AddressSpace;
 }
+/** An array of int8 is C's `char[]`, which the language reads as text; bytes that are no text are uint8. */
 export interface ArrayType {
   readonly kind: 'array';
   readonly of: Type;
@@ -54,6 +55,8 @@ export interface Field {
   readonly bits?: { readonly offset: number; readonly width: number };
   /** `__data_loc` tracepoint fields: the field holds offset (low 16 bits) and length (high 16) of data in the record. */
   readonly dataLoc?: boolean;
+  /** With dataLoc, `__rel_loc`: the offset counts from the end of this field instead of the start of the record. */
+  readonly relative?: boolean;
 }
 export interface CompositeType {
   readonly kind: 'struct' | 'union';

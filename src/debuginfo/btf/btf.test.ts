@@ -70,7 +70,7 @@ const fieldsOf = (type: Type | undefined): string[] =>
       return `${field.offset}${bits} ${describe(field.type)} ${field.name}`;
     });
 
-test('integers, pointers, arrays, strings, recursion', () => {
+test('integers, pointers, arrays, recursion', () => {
   const w = new Writer();
   const int = w.int('int', 4, 1); // 1
   const char = w.int('char', 1, 0); // 2
@@ -124,13 +124,13 @@ test('integers, pointers, arrays, strings, recursion', () => {
   const found = types.find('struct', 'node');
   assert.deepEqual(fieldsOf(found), [
     '0 struct node * next',
-    '8 string[16] name',
+    '8 int8[16] name',
     '24 uint8[6] mac',
     '30 bool ok',
     '32 int32[2][3] grid',
     '64 int64[2] big',
     '80 void * any',
-    '88 uint8[] tail',
+    '88 int8[] tail',
     '92 int32 last',
   ]);
   assert.equal(sizeOf(composite(found)), 96);

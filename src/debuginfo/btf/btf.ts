@@ -15,6 +15,7 @@ import {
   type EnumType,
   type Field,
   type FunctionType,
+  int8,
   intType,
   type Type,
   voidType,
@@ -199,8 +200,8 @@ export class BtfTypes implements TypeSource {
       case BTF_KIND.ARRAY: {
         const length = words[position + 5] ?? 0;
         const element = words[position + 3] ?? 0;
-        if (length > 0 && this.#isChar(element)) return { kind: 'string', size: length };
-        return { kind: 'array', of: this.#type(element, depth + 1), length };
+        const of = this.#isChar(element) ? int8 : this.#type(element, depth + 1);
+        return { kind: 'array', of, length };
       }
       case BTF_KIND.STRUCT:
       case BTF_KIND.UNION:
@@ -238,7 +239,10 @@ export class BtfTypes implements TypeSource {
     return { kind: 'array', of: intType(8, (encoding & INT_SIGNED) !== 0), length: Math.ceil(record.last / 8) };
   }
 
-  /** Whether the type is C's `char`, qualified or not, but neither `unsigned char` nor a typedef such as u8. */
+  /**
+   * Whether the type is C's `char`, qualified or not, but neither `unsigned char` nor a
+   * typedef such as u8. The kernel's char has no sign since 6.2, and yet arrays of it are text.
+   */
   #isChar(id: number): boolean {
     let at = id;
     for (let step = 0; step < MAX_CHAIN && at !== 0; step++) {
