@@ -38,7 +38,10 @@ export interface IntegerLiteral extends Base {
 }
 export interface StringLiteral extends Base {
   readonly node: 'string';
-  /** Escapes resolved. */
+  /**
+   * Escapes resolved, adjacent literals joined. A byte that is no part of valid UTF-8
+   * (`"\\xff"`) is the lone surrogate U+DC00 + byte: stringBytes of literals.ts gives the bytes.
+   */
   readonly value: string;
 }
 export interface BoolLiteral extends Base {
@@ -279,6 +282,8 @@ export interface Script extends Base {
   readonly probes: readonly ProbeBlock[];
   /** In order of appearance, text with delimiters; for --fmt. */
   readonly comments: readonly { readonly span: Span; readonly text: string }[];
+  /** Preprocessor lines other than #include and #define, with what a false #if skips; for --fmt. */
+  readonly directives: readonly { readonly span: Span; readonly text: string }[];
 }
 
 export type Node = Expr | Statement | ProbeBlock | Preamble | Script | TypeExpr;

@@ -1,0 +1,235 @@
+/**
+ * Text to tokens, on demand: the parser decides where the next token begins, because
+ * attach points (`uprobe:/bin/x:f`), C declarations and preprocessor lines have
+ * their own rules. Ruled by bpftrace's language reference.
+ */
+import type { Diagnostics } from '../../diag/diagnostic.ts';
+import type { Span } from '../../diag/source.ts';
+import { readNumber, resolveEscapes } from './literals.ts';
+import type { HideSet, Punctuation, Token, TokenKind } from './token.ts';
+
+const NEWLINE = 10;
+const QUOTE = 34;
+const HASH = 35;
+const DOLLAR = 36;
+const APOSTROPHE = 39;
+const STAR = 42;
+const SLASH = 47;
+const AT = 64;
+const BACKSLASH = 92;
+
+/** Bits of the classes of ASCII characters. */
+const WORD_START = 1;
+const DIGIT = 2;
+const SPACE = 4;
+const classes: Uint8Array = new Uint8Array(128);
+for (let code = 0; code < 128; code++) {
+  const char = String.fromCharCode(code);
+  if ((char >= 'a' && char <= 'z') || (char >= 'A' && char <= 'Z') || char === '_') classes[code] = WORD_START;
+  else if (char >= '0' && char <= '9') classes[code] = DIGIT;
+  else if (char === ' ' || (code >= 9 && code <= 13)) classes[code] = SPACE;
+}
+const classOf = (code: number): number => (code < 128 ? (classes[code] as number) : 0);
+
+export const isSpace = (code: number): boolean => code < 128 && (classes[code] as number) === SPACE;
+export const isWordStart = (code: number): boolean => code < 128 && (classes[code] as number) === WORD_START;
+export const isWordPart = (code: number): boolean => code < 128 && ((classes[code] as number) & (WORD_START | DIGIT)) !== 0;
+
+/** By first character, the punctuation that begins with it, longest first. */
+const punctuation: (readonly Punctuation[] | undefined)[] = [];
+for (const text of [
+  '<<=', '>>=',
+  '..', '->', '<<', '>>', '==', '!=', '<=', '>=', '&&', '||', '++', '--', '##',
+  '+=', '-=', '*=', '/=', '%=', '&=', '|=', '^=',
+  '(', ')', '[', ']', '{', '}', ',', ';', ':', '?', '.', '+', '-', '*', '/', '%', '&', '|', '^', '~', '!', '<', '>', '=', '#',
+] satisfies Punctuation[]) {
+  const first = text.charCodeAt(0);
+  punctuation[first] = [...(punctuation[first] ?? []), text];
+}
+
+export interface Comment {
+  readonly span: Span;
+  readonly text: string;
+}
+
+export class Lexer {
+  readonly text: string;
+  readonly diagnostics: Diagnostics;
+  /** Offset of what comes next. */
+  at = 0;
+  /** Comments met so far, in order, each once. */
+  readonly comments: Comment[] = [];
+  /** End of the place of the last lexical error: what follows from it is not reported again. */
+  badUntil = -1;
+  readonly #end: number;
+  /** Where the text lies in the script; not 0 for the body of a #define. */
+  readonly #base: number;
+  /** In the body of a #define, all tokens lie where the macro was used. */
+  readonly #place: Span | undefined;
+
+  constructor(text: string, diagnostics: Diagnostics, place?: Span) {
+    this.text = text;
+    this.diagnostics = diagnostics;
+    this.#end = text.length;
+    this.#base = place?.start ?? 0;
+    this.#place = place;
+  }
+
+  readonly #report = (code: string, message: string, span: Span, ...hints: string[]): void => {
+    this.badUntil = Math.max(this.badUntil, this.#place?.end ?? span.end);
+    this.diagnostics.error(code, message, this.#place ?? span, ...hints);
+  };
+
+  #token(kind: TokenKind, start: number, text: string, value = 0n, unsigned = false): Token {
+    const place = this.#place;
+    return {
+      kind,
+      start: place === undefined ? start : this.#base,
+      end: place === undefined ? this.at : place.end,
+      text,
+      value,
+      unsigned,
+      hidden: undefined as HideSet | undefined,
+    };
+  }
+
+  /** Moves past white space and comments. */
+  skipTrivia(): void {
+    const text = this.text;
+    for (;;) {
+      const code = text.charCodeAt(this.at);
+      if (classOf(code) === SPACE) this.at++;
+      else if (code === SLASH && text.charCodeAt(this.at + 1) === SLASH) {
+        const newline = text.indexOf('\n', this.at);
+        this.#comment(newline < 0 ? this.#end : newline);
+      } else if (code === SLASH && text.charCodeAt(this.at + 1) === STAR) {
+        const close = text.indexOf('*/', this.at + 2);
+        if (close < 0) {
+          this.#report('unterminated-comment', "this comment has no closing '*/'", { start: this.at, end: this.at + 2 });
+        }
+        this.#comment(close < 0 ? this.#end : close + 2);
+      } else if (code === BACKSLASH && (text.charCodeAt(this.at + 1) === NEWLINE || text.startsWith('\r\n', this.at + 1))) {
+        this.at += 2;
+      } else return;
+    }
+  }
+
+  #comment(end: number): void {
+    const start = this.at;
+    this.at = end;
+    const last = this.comments.at(-1);
+    if (this.#place === undefined && (last === undefined || last.span.start < start)) {
+      this.comments.push({ span: { start, end }, text: this.text.slice(start, end) });
+    }
+  }
+
+  /** The next token; at the end of the text, `end` again and again. */
+  next(): Token {
+    const text = this.text;
+    for (;;) {
+      this.skipTrivia();
+      const start = this.at;
+      const code = text.charCodeAt(start);
+      if (start >= this.#end) return this.#token('end', start, '');
+      const kind = classOf(code);
+      if (kind === WORD_START) return this.#token('identifier', start, this.#word());
+      if (kind === DIGIT) {
+        const word = this.#word();
+        const { value, unsigned } = readNumber(word, start, this.#report);
+        return this.#token('integer', start, word, value, unsigned);
+      }
+      if (code === QUOTE) return this.#string(start);
+      if (code === DOLLAR) {
+        this.at++;
+        const after = text.charCodeAt(this.at);
+        if (classOf(after) === WORD_START) return this.#token('variable', start, this.#word());
+        if (after === HASH) {
+          this.at++;
+          return this.#token('positional', start, '#');
+        }
+        if (classOf(after) === DIGIT) {
+          while (classOf(text.charCodeAt(this.at)) === DIGIT) this.at++;
+          return this.#token('positional', start, text.slice(start + 1, this.at));
+        }
+        this.#report('unknown-character', "expected a name or a number after '$'", { start, end: this.at });
+        return this.#token('variable', start, '');
+      }
+      if (code === AT) {
+        this.at++;
+        return this.#token('map', start, isWordStart(text.charCodeAt(this.at)) ? this.#word() : '');
+      }
+      if (code === APOSTROPHE) return this.#apostrophes(start);
+      const found = code < 128 ? punctuation[code]?.find((candidate) => text.startsWith(candidate, start)) : undefined;
+      if (found !== undefined) {
+        this.at += found.length;
+        return this.#token(found, start, found);
+      }
+      this.#unknown(start, code);
+    }
+  }
+
+  #word(): string {
+    const text = this.text;
+    const start = this.at;
+    let at = start + 1;
+    while (isWordPart(text.charCodeAt(at))) at++;
+    this.at = at;
+    return text.slice(start, at);
+  }
+
+  #string(start: number): Token {
+    const text = this.text;
+    let at = start + 1;
+    for (; ; at++) {
+      const code = text.charCodeAt(at);
+      if (code === QUOTE) break;
+      if (code === BACKSLASH && at + 1 < this.#end && text.charCodeAt(at + 1) !== NEWLINE) at++;
+      else if (code === NEWLINE || at >= this.#end) {
+        // Where the closing quote was forgotten, what ends the line is likely code: `print("x);`
+        const inside = text.slice(start + 1, at);
+        const end = start + 1 + inside.replace(/[\s)};]+$/, '').length;
+        this.#report('unterminated-string', 'this string has no closing \'"\'', { start, end: at }, 'a string ends on the line that it begins on; write \\n for a line break in it');
+        this.at = end;
+        return this.#token('string', start, text.slice(start + 1, end));
+      }
+    }
+    this.at = at + 1;
+    return this.#token('string', start, resolveEscapes(text.slice(start + 1, at), start + 1, this.#report));
+  }
+
+  /** `'…'` is no part of the language: says so, and goes on as if it were a string. */
+  #apostrophes(start: number): Token {
+    const line = this.text.indexOf('\n', start);
+    const limit = line < 0 ? this.#end : line;
+    const close = this.text.indexOf("'", start + 1);
+    const closed = close > 0 && close < limit;
+    const inside = this.text.slice(start + 1, closed ? close : limit);
+    this.at = closed ? close + 1 : start + 1 + inside.replace(/[\s)};]+$/, '').length;
+    const hints = ['strings are written in double quotes: "..."'];
+    if (inside.length === 1) hints.push(`for the character's number write ${inside.charCodeAt(0)}`);
+    this.#report('single-quotes', "a string cannot be written in '...'", { start, end: this.at }, ...hints);
+    return this.#token('string', start, inside);
+  }
+
+  #unknown(start: number, code: number): void {
+    const text = this.text;
+    if (code < 128) {
+      this.at++;
+      const char = text[start] as string;
+      const shown = code < 32 || code === 127 ? `\\x${code.toString(16).padStart(2, '0')}` : char;
+      this.#report('unknown-character', `unexpected character '${shown}'`, { start, end: start + 1 });
+      return;
+    }
+    let at = start;
+    while (at < this.#end && text.charCodeAt(at) >= 128) at++;
+    this.at = at;
+    const run = text.slice(start, at);
+    const hints: string[] = [];
+    if (/[\u201c\u201d\u2018\u2019\u00ab\u00bb]/.test(run)) hints.push('these are typographic quotes; strings are written in plain ones: "..."');
+    else if (/[\u00a0\u2000-\u200f\u202f\u205f\u3000\ufeff]/.test(run)) hints.push('this is an invisible character, maybe copied from a web page; replace it with a plain space');
+    else if (/[\u2010-\u2015\u2212]/.test(run)) hints.push("this is a typographic dash; write '-'");
+    else hints.push('outside of strings and comments a script is plain ASCII');
+    const shown = run.length > 20 ? `${run.slice(0, 17)}...` : run;
+    this.#report('unknown-character', `unexpected character '${shown}'`, { start, end: at }, ...hints);
+  }
+}
