@@ -37,7 +37,7 @@ export function baseType(words: readonly string[], charSigned: boolean): Type | 
     if (word === 'long') longs++;
     else if (word === 'short' && !short) short = true;
     else if ((word === 'signed' || word === 'unsigned') && sign === '') sign = word;
-    else if (WORDS.has(word) && word !== 'short' && base === '') base = word;
+    else if (WORDS.has(word) && !/^(short|signed|unsigned)$/.test(word) && base === '') base = word;
     else return undefined;
   }
   const plain = sign === '' && longs === 0 && !short;
