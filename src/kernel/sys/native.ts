@@ -13,24 +13,18 @@ import { lazy } from '../../base/lazy.ts';
 import { CallError } from './errno.ts';
 
 type Pointer = number | bigint;
-type Syscall = {
-  (nr: number, a: Pointer, b: Pointer, c: Pointer, d: Pointer, e: Pointer, f: Pointer): number | bigint;
-  async(
-    nr: number,
-    a: Pointer,
-    b: Pointer,
-    c: Pointer,
-    d: Pointer,
-    e: Pointer,
-    f: Pointer,
-    done: (error: Error | null, result: number | bigint) => void,
-  ): void;
-};
+type Syscall = (nr: number, a: Pointer, b: Pointer, c: Pointer, d: Pointer, e: Pointer, f: Pointer) => number | bigint;
 interface Koffi {
   load(path: string | null): { func(definition: string): unknown };
   errno(): number;
   address(value: ArrayBufferView): bigint;
   view(address: bigint, size: number): ArrayBuffer;
+  /** uv_poll_t; not in koffi's manual, therefore the exact version in package.json. */
+  node: { poll(fd: number, options: { readable: true }, callback: () => void): PollHandle };
+}
+
+export interface PollHandle {
+  close(): void;
 }
 
 const native = lazy(() => {
@@ -66,12 +60,6 @@ export type CallName =
   | 'mmap'
   | 'munmap'
   | 'close'
-  | 'read'
-  | 'write'
-  | 'epoll_create1'
-  | 'epoll_ctl'
-  | 'epoll_pwait'
-  | 'eventfd2'
   | 'prctl'
   | 'kill'
   | 'mount'
@@ -85,12 +73,6 @@ const numbers: Record<CallName, readonly [x64: number, arm64: number]> = {
   mmap: [9, 222],
   munmap: [11, 215],
   close: [3, 57],
-  read: [0, 63],
-  write: [1, 64],
-  epoll_create1: [291, 20],
-  epoll_ctl: [233, 21],
-  epoll_pwait: [281, 22],
-  eventfd2: [290, 19],
   prctl: [157, 167],
   kill: [62, 129],
   mount: [165, 40],
@@ -132,20 +114,12 @@ export function systemCall(what: string, name: CallName, a = 0, b = 0, c = 0, d 
   return result;
 }
 
-/**
- * Does a system call on a thread of libuv's pool. Resolves with its result, or -1:
- * errno belongs to that thread and is lost. The caller keeps all buffers alive.
- */
-export function systemCallAsync(name: CallName, a: number, b = 0, c = 0, d = 0, e = 0, f = 0): Promise<number> {
-  return new Promise((resolve, reject) => {
-    native().syscall.async(numbers[name][column], a, b, c, d, e, f, (error, result) => {
-      if (error) reject(error);
-      else resolve(Number(result));
-    });
-  });
-}
-
 /** Memory at an address as an ArrayBuffer, without a copy. Make one view a mapping. */
 export function viewMemory(address: number, size: number): ArrayBuffer {
   return native().koffi.view(BigInt(address), size);
+}
+
+/** Watches a file descriptor for input in the event loop. Use watchFd of poll.ts. */
+export function pollFd(fd: number, callback: () => void): PollHandle {
+  return native().koffi.node.poll(fd, { readable: true }, callback);
 }

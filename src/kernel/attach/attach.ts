@@ -1,0 +1,146 @@
+/**
+ * Attaches a LoadedProgram's probes to their event sources, all or nothing.
+ *
+ * Only links and file descriptors hold a probe in the kernel, never pins: whatever ends
+ * the process ends the tracing. One file a probe kind, one table from kind to file.
+ */
+import { MachineError } from '../../base/errors.ts';
+import type { ProbeSpec } from '../../program/program.ts';
+import type { LoadedBpf, LoadedProgram } from '../load/load.ts';
+import { closeFd } from '../sys/bpf.ts';
+import type { Attach, Placed, Workbench } from './bench.ts';
+import { attachKprobes } from './kprobe.ts';
+import { attachPerfEvents } from './perf.ts';
+import { attachRawTracepoints } from './rawtracepoint.ts';
+import { attachTracepoints } from './tracepoint.ts';
+import { keepForTestRun, runProgram } from './testrun.ts';
+import { attachTimers } from './timer.ts';
+import { attachUprobes } from './uprobe.ts';
+
+type ProbeKind = ProbeSpec['kind'];
+
+/** A probe kind's half in the kernel. Adding a kind is one line here and one file. */
+const kinds: Record<ProbeKind, Attach> = {
+  begin: keepForTestRun,
+  end: keepForTestRun,
+  self: keepForTestRun,
+  tracepoint: attachTracepoints,
+  rawtracepoint: attachRawTracepoints,
+  uprobe: attachUprobes,
+  uretprobe: attachUprobes,
+  interval: attachTimers,
+  profile: attachTimers,
+  software: attachPerfEvents,
+  hardware: attachPerfEvents,
+  kprobe: attachKprobes,
+  kretprobe: attachKprobes,
+};
+
+export interface AttachOptions {
+  /** Called for each probe that could not be attached, instead of failing, unless `missing` is 'error'. */
+  readonly onMissing?: (title: string, error: MachineError) => void;
+  /** What to do about probes that cannot be attached; the script's config unless given. */
+  readonly missing?: 'error' | 'warn' | 'ignore';
+}
+
+/** A probe that could not be attached. */
+export class AttachError extends MachineError {
+  /** Index into Program.probes. */
+  readonly probe: number;
+  /** As the script names it. */
+  readonly title: string;
+  constructor(probe: number, title: string, cause: MachineError) {
+    super(`cannot attach ${title}: ${cause.message}`, { code: cause.code, hints: cause.hints, cause });
+    this.name = 'AttachError';
+    this.probe = probe;
+    this.title = title;
+  }
+}
+
+export class Attachment {
+  readonly #loaded: LoadedProgram;
+  readonly #fds: readonly number[];
+  #open = true;
+  /** Probes that are attached (begin, end and self count as such). */
+  readonly attached: number;
+
+  constructor(loaded: LoadedProgram, fds: readonly number[], attached: number) {
+    this.#loaded = loaded;
+    this.#fds = fds;
+    this.attached = attached;
+  }
+
+  /** Kernel objects (links, events) that hold the probes. */
+  get links(): number {
+    return this.#fds.length;
+  }
+
+  /** Runs the begin or end probes, in the script's order. Before close() of the LoadedProgram. */
+  run(kind: 'begin' | 'end'): void {
+    for (const probe of this.#loaded.program.probes) if (probe.kind === kind) this.#runOne(probe);
+  }
+
+  /** Runs the probes of a signal that the tracer itself got (`self:signal:SIGUSR1`). */
+  runSignal(signal: string): void {
+    for (const probe of this.#loaded.program.probes) {
+      if (probe.kind === 'self' && probe.signal === signal) this.#runOne(probe);
+    }
+  }
+
+  /** Signals that self probes wait for. */
+  get signals(): readonly string[] {
+    const signals = this.#loaded.program.probes.flatMap((probe) => (probe.kind === 'self' ? [probe.signal] : []));
+    return [...new Set(signals)];
+  }
+
+  #runOne(probe: ProbeSpec): void {
+    runProgram(programOf(this.#loaded, probe));
+  }
+
+  /** Detaches everything; begin, end and self can still be run. */
+  close(): void {
+    if (!this.#open) return;
+    this.#open = false;
+    for (const fd of this.#fds) closeFd(fd);
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+function programOf(loaded: LoadedProgram, probe: ProbeSpec): LoadedBpf {
+  const program = loaded.programs[probe.program];
+  if (program === undefined) throw new Error(`insitu bug: probe names program ${probe.program}, which is not there`);
+  return program;
+}
+
+/** Attaches all probes of a program; throws an AttachError with nothing left attached. */
+export function attachProbes(loaded: LoadedProgram, options: AttachOptions = {}): Attachment {
+  const missing = options.missing ?? loaded.program.config.missingProbes;
+  const fds: number[] = [];
+  let failures = 0;
+  const groups = new Map<Attach, Placed[]>();
+  for (const spec of loaded.program.probes) {
+    const attach = kinds[spec.kind];
+    const placed = { spec, program: programOf(loaded, spec), title: loaded.program.probeNames[spec.name] ?? spec.kind };
+    const group = groups.get(attach);
+    if (group) group.push(placed);
+    else groups.set(attach, [placed]);
+  }
+  const bench: Workbench = {
+    keep: (fd) => void fds.push(fd),
+    failed(probe, error) {
+      if (missing === 'error') throw new AttachError(loaded.program.probes.indexOf(probe.spec), probe.title, error);
+      failures++;
+      if (missing === 'warn') options.onMissing?.(probe.title, error);
+    },
+  };
+  try {
+    for (const [attach, probes] of groups) attach(probes, bench);
+  } catch (error) {
+    for (const fd of fds) closeFd(fd);
+    throw error;
+  }
+  return new Attachment(loaded, fds, loaded.program.probes.length - failures);
+}

@@ -1,0 +1,14 @@
+/** The perf event sources that exist only where the kernel was built with them: uprobe, kprobe. */
+import { readFileSync } from 'node:fs';
+
+/** The number that perf_event_attr.type takes for a source; undefined when this kernel has none. */
+export function eventSourceType(source: 'uprobe' | 'kprobe'): number | undefined {
+  try {
+    return Number(readFileSync(`/sys/bus/event_source/devices/${source}/type`, 'latin1'));
+  } catch {
+    return undefined;
+  }
+}
+
+/** perf_event_attr.config of a probe at a function's return (/sys/bus/event_source/devices/uprobe/format/retprobe). */
+export const RETPROBE = 1;

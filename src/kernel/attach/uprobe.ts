@@ -1,0 +1,127 @@
+/**
+ * uprobe, uretprobe: one uprobe_multi link for all places of a program in a file
+ * (Linux 6.6), else a perf event each. The cookie is the index of the probe's name.
+ */
+import { statSync } from 'node:fs';
+import { MachineError } from '../../base/errors.ts';
+import { onlineCpus } from '../host/machine.ts';
+import { linkUprobeMulti } from '../sys/bpf.ts';
+import { CallError } from '../sys/errno.ts';
+import { type Attach, attachOne, type Placed, type Workbench } from './bench.ts';
+import { linkEvent } from './event.ts';
+import { eventSourceType, RETPROBE } from './source.ts';
+import type { ProbeSpec } from '../../program/program.ts';
+
+type UprobeSpec = Extract<ProbeSpec, { kind: 'uprobe' | 'uretprobe' }>;
+type Uprobe = Placed<UprobeSpec>;
+
+const isUprobe = (probe: Placed): probe is Uprobe => probe.spec.kind === 'uprobe' || probe.spec.kind === 'uretprobe';
+
+export const attachUprobes: Attach = (probes, bench) => {
+  const groups = new Map<string, Uprobe[]>();
+  for (const probe of probes) {
+    if (!isUprobe(probe)) continue;
+    const { kind, program, path, pid } = probe.spec;
+    const key = `${kind} ${program} ${pid ?? ''} ${path}`;
+    const group = groups.get(key);
+    if (group) group.push(probe);
+    else groups.set(key, [probe]);
+  }
+  for (const group of groups.values()) {
+    const first = group[0] as Uprobe;
+    const unusable = whyUnusable(first.spec.path, first.spec.pid);
+    if (unusable) {
+      for (const probe of group) bench.failed(probe, unusable);
+    } else if (first.program.uprobeMulti) {
+      attachTogether(group, bench);
+    } else {
+      for (const probe of group) attachOne(probe, bench, () => attachAlone(probe));
+    }
+  }
+};
+
+/** Why no place in a file can be probed, in words; the kernel answers EBADF, EINVAL, ESRCH for the whole link. */
+function whyUnusable(path: string, pid: number | undefined): MachineError | undefined {
+  try {
+    if (!statSync(path).isFile()) return new MachineError(`${path} is not a file`, { code: 'E_NOT_A_FILE' });
+  } catch (cause) {
+    const { code = 'EIO' } = cause as NodeJS.ErrnoException;
+    const reason = code === 'ENOENT' ? 'there is no such file' : (cause as Error).message;
+    return new MachineError(`${path}: ${reason}`, { code, cause });
+  }
+  if (pid !== undefined && statSync(`/proc/${pid}`, { throwIfNoEntry: false }) === undefined) {
+    return new MachineError(`there is no process ${pid}`, { code: 'ESRCH' });
+  }
+  return undefined;
+}
+
+/**
+ * One link for all. The kernel refuses a link for one bad place in it without saying
+ * which: halving finds it, and attaches the others in a few links.
+ */
+function attachTogether(group: readonly Uprobe[], bench: Workbench): void {
+  const first = group[0] as Uprobe;
+  const { path, pid, kind } = first.spec;
+  try {
+    bench.keep(
+      linkUprobeMulti(first.program.fd, {
+        path,
+        offsets: group.map((probe) => probe.spec.offset),
+        cookies: group.map((probe) => probe.spec.name),
+        atReturn: kind === 'uretprobe',
+        ...(pid === undefined ? {} : { pid }),
+      }),
+    );
+  } catch (error) {
+    if (!(error instanceof CallError)) throw error;
+    if (error.code === 'EPERM' || error.code === 'ENOMEM') throw error;
+    if (group.length === 1) {
+      bench.failed(first, explained(first.spec, error));
+      return;
+    }
+    const middle = group.length >> 1;
+    attachTogether(group.slice(0, middle), bench);
+    attachTogether(group.slice(middle), bench);
+  }
+}
+
+function attachAlone(probe: Uprobe): number {
+  const { spec } = probe;
+  const type = eventSourceType('uprobe');
+  if (type === undefined) {
+    throw new MachineError('this kernel was built without uprobes (CONFIG_UPROBE_EVENTS)', { code: 'E_NO_UPROBES' });
+  }
+  try {
+    return linkEvent(probe, {
+      type,
+      config: spec.kind === 'uretprobe' ? RETPROBE : 0,
+      text: spec.path,
+      offset: spec.offset,
+      // A process's event needs no CPU, everybody's takes one and sees all.
+      ...(spec.pid === undefined ? { cpu: onlineCpus()[0] ?? 0 } : { pid: spec.pid }),
+    });
+  } catch (error) {
+    throw error instanceof CallError ? explained(spec, error) : error;
+  }
+}
+
+function explained(spec: UprobeSpec, cause: CallError): MachineError {
+  const place = `file offset 0x${spec.offset.toString(16)} of ${spec.path}`;
+  switch (cause.code) {
+    case 'EINVAL':
+      return new MachineError(`${place} cannot be probed: it is beyond the file's end, or no instruction starts there`, {
+        code: 'EINVAL',
+        cause,
+      });
+    case 'ENOTSUPP':
+    case 'EOPNOTSUPP':
+      return new MachineError(`${place} cannot be probed: the kernel does not step over that instruction`, {
+        code: cause.code,
+        cause,
+      });
+    case 'EIO':
+      return new MachineError(`${place} cannot be probed: the file cannot be mapped`, { code: 'EIO', cause });
+    default:
+      return cause;
+  }
+}
