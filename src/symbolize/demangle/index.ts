@@ -1,0 +1,59 @@
+/**
+ * From a symbol's text to the declaration it stands for: the Itanium C++ ABI's mangling
+ * (itanium-cxx-abi.github.io, section 5.1, with the extensions of GCC and clang) and
+ * both of Rust's (legacy, and RFC 2603 "v0"). Text is that of GNU c++filt, so that what
+ * insitu prints can be compared with every other tool on a Linux machine.
+ *
+ * Hostile names cost no more than long real ones: nesting, steps and the length of the
+ * text are bounded, and nothing is ever thrown.
+ */
+import { type CxxName, cxxBaseName, cxxName, cxxNames } from './cxx.ts';
+import { looksLegacy, rustLegacyName } from './rust-legacy.ts';
+import { rustV0Name } from './rust-v0.ts';
+
+export interface DemangleOptions {
+  /**
+   * true (as c++filt): standard abbreviations in full (`std::basic_string<char, …>`),
+   * Rust's hashes and types of constants. false (as `__cxa_demangle`, which bpftrace
+   * uses): `std::string`, no hashes.
+   */
+  readonly verbose?: boolean;
+}
+
+/** The declaration that a mangled symbol stands for; undefined when it is not a mangled name. */
+export function demangle(name: string, options?: DemangleOptions): string | undefined {
+  if (name.charCodeAt(0) !== 0x5f) return undefined;
+  const verbose = options?.verbose ?? true;
+  const rust = rustName(name, verbose);
+  if (rust !== undefined) return rust;
+  return cxxName(name, verbose);
+}
+
+/** The same without parameters, return type and qualifiers: `node::Start` for `_ZN4node5StartEiPPc`. */
+export function demangledBaseName(name: string, options?: DemangleOptions): string | undefined {
+  if (name.charCodeAt(0) !== 0x5f) return undefined;
+  const verbose = options?.verbose ?? true;
+  return rustName(name, verbose) ?? cxxBaseName(name, verbose);
+}
+
+export interface DemangledNames {
+  /** As demangle() gives it. */
+  readonly full: string;
+  /** As demangledBaseName() gives it. */
+  readonly base: string;
+}
+
+/** Both at the price of little more than one. */
+export function demangleBoth(name: string, options?: DemangleOptions): DemangledNames | undefined {
+  if (name.charCodeAt(0) !== 0x5f) return undefined;
+  const verbose = options?.verbose ?? true;
+  const rust = rustName(name, verbose);
+  if (rust !== undefined) return { full: rust, base: rust };
+  const names: CxxName | undefined = cxxNames(name, verbose);
+  return names;
+}
+
+function rustName(name: string, verbose: boolean): string | undefined {
+  if (name.charCodeAt(1) === 0x52) return rustV0Name(name, verbose);
+  return looksLegacy(name) ? rustLegacyName(name, verbose) : undefined;
+}
