@@ -1,8 +1,36 @@
-/** Text in, Program out: the list of passes stands here, in order. */
-import type { Diagnostic } from '../diag/diagnostic.ts';
-import type { Source } from '../diag/source.ts';
-import type { Program } from '../program/program.ts';
+/**
+ * Text in, Program out. The passes, in order:
+ *
+ * 1. parse: text to syntax tree.
+ * 2. config: the config block and the environment.
+ * 3. C definitions: what the script declares or includes; only when it does.
+ * 4. probes: attach points to contexts (this asks the Target for symbols and formats).
+ * 5. sema: types and names, over all blocks and contexts, again until nothing grows.
+ * 6. lower: one IR unit for each block and context.
+ * 7. emit: IR to instructions; after all units are lowered, because the size of the
+ *    shared scratch memory is only known then.
+ */
+import { Diagnostics, type Diagnostic } from '../diag/diagnostic.ts';
+import type { Source, Span } from '../diag/source.ts';
+import type { BpfProgram, Config, ProbeSpec, Program } from '../program/program.ts';
 import type { Target } from '../target/target.ts';
+import { resolveConfig } from './config.ts';
+import { emit } from './emit/emit.ts';
+import type { Unit } from './ir/ir.ts';
+import { printUnit } from './ir/print.ts';
+import { disassembleProgram } from './emit/dump.ts';
+import { Assets } from './lower/assets.ts';
+import { Lower } from './lower/lower.ts';
+import type { ProbeContext } from './probes/context.ts';
+import { expandBlock } from './probes/expand.ts';
+import { createNames, type CNames } from './sema/names.ts';
+import { isUnknown, type MapInfo } from './sema/scope.ts';
+import { type BlockFacts, Sema, type SemaOptions } from './sema/sema.ts';
+import type { ProbeBlock, Script } from './syntax/ast.ts';
+import { mentions, usesLoops } from './sema/mentions.ts';
+import { parse } from './syntax/parse.ts';
+import { printScript } from './syntax/print.ts';
+import { printTypes } from './sema/print.ts';
 
 export interface CompileOptions {
   /** $1, $2 … */
@@ -15,12 +43,223 @@ export interface CompileOptions {
   readonly environment?: Readonly<Record<string, string | undefined>>;
   /** Include BTF line information. Default true. */
   readonly debugInfo?: boolean;
+  /** Reads the script's C declarations and headers; without it they are left to kernel types. */
+  readonly readC?: (script: Script, target: Target, diagnostics: Diagnostics) => CNames | undefined;
 }
 
 export type DebugStage = 'ast' | 'types' | 'ir' | 'bpf';
 
 export type CompileResult =
   | { readonly ok: true; readonly program: Program; readonly warnings: readonly Diagnostic[]; dump(stage: DebugStage): string }
-  | { readonly ok: false; readonly diagnostics: readonly Diagnostic[]; dump(stage: 'ast'): string };
+  | { readonly ok: false; readonly diagnostics: readonly Diagnostic[]; dump(stage: DebugStage): string };
 
-export type Compile = (source: Source, target: Target, options: CompileOptions) => CompileResult;
+/** Types settle in a few passes; more would mean that two uses keep outgrowing each other. */
+const maxPasses = 12;
+/** Instructions that a program may have before the verifier's own limit (a million visited) comes near. */
+const maxInstructions = 60_000;
+
+interface Variant {
+  readonly block: ProbeBlock;
+  readonly context: ProbeContext;
+  readonly id: string;
+}
+
+export function compile(source: Source, target: Target, options: CompileOptions = {}): CompileResult {
+  const diagnostics = new Diagnostics();
+  const script = parse(source, diagnostics);
+  const failed = (): CompileResult => ({
+    ok: false,
+    diagnostics: diagnostics.items,
+    dump: () => printScript(script),
+  });
+  const config = resolveConfig(script, options.environment ?? {}, diagnostics);
+  if (diagnostics.hasErrors) return failed();
+  if (script.probes.length === 0) {
+    diagnostics.error('no-probes', 'the script has no probes', undefined, "for example: BEGIN { printf(\"hello\\n\"); }");
+    return failed();
+  }
+  refuseUnsupported(script, diagnostics);
+  const c = script.preamble.some((node) => node.node === 'c' || node.node === 'include' || node.node === 'define')
+    ? options.readC?.(script, target, diagnostics)
+    : undefined;
+  const variants = expandAll(script, target, options, config, diagnostics);
+  const semaOptions: SemaOptions = {
+    target,
+    config,
+    names: createNames(target, c),
+    parameters: options.parameters ?? [],
+    pid: options.pid,
+    childPid: options.childPid,
+    unsafe: options.unsafe ?? false,
+  };
+  const analysed = analyse(script, variants, semaOptions, diagnostics);
+  if (diagnostics.hasErrors) return failed();
+  checkLimits(variants, config, diagnostics);
+  if (diagnostics.hasErrors) return failed();
+
+  const assets = new Assets(config, target.cpus, analysed.maps.values());
+  const lowered = variants.map((variant, index) => {
+    const facts = analysed.facts[index] as BlockFacts;
+    const low = new Lower(assets, variant.context, facts, semaOptions, `${variant.context.shortName}_${index}`, usesLoops(variant.block));
+    low.block(variant.block);
+    return low;
+  });
+  const units = lowered.map((low) => low.finish());
+  const programs = units.map((unit, index) => emitProgram(unit, variants[index] as Variant, source, target, options, diagnostics));
+  if (diagnostics.hasErrors) return failed();
+  const probes = variants.flatMap(({ context }, index) =>
+    context.attachments.map(({ spec, name }): ProbeSpec => ({ ...spec, program: index, name: assets.probeName(name) })),
+  );
+  const program: Program = {
+    config,
+    maps: assets.finish(),
+    programs: programs as BpfProgram[],
+    probes,
+    probeNames: assets.probeNames,
+    events: assets.events,
+    globals: assets.globals,
+    needsUserSymbols: assets.needsUserSymbols,
+    unsafe: assets.unsafe,
+  };
+  return {
+    ok: true,
+    program,
+    warnings: diagnostics.items,
+    dump(stage) {
+      switch (stage) {
+        case 'ast':
+          return printScript(script);
+        case 'types':
+          return printTypes(analysed.maps.values(), variants.map((variant, i) => ({ context: variant.context, facts: analysed.facts[i] as BlockFacts })));
+        case 'ir':
+          return units.map(printUnit).join('\n');
+        case 'bpf':
+          return program.programs.map((p) => disassembleProgram(p, program, source)).join('\n');
+      }
+    },
+  };
+}
+
+/** Parts of the language that the parser reads and this version does not carry out. */
+function refuseUnsupported(script: Script, diagnostics: Diagnostics): void {
+  for (const node of script.preamble) {
+    if (node.node === 'macro' || node.node === 'import') {
+      diagnostics.error('not-supported', `${node.node === 'macro' ? 'macros' : 'imports'} are not understood by this version`, node.span);
+    }
+  }
+}
+
+function expandAll(script: Script, target: Target, options: CompileOptions, config: Config, diagnostics: Diagnostics): Variant[] {
+  return script.probes.flatMap((block, blockIndex) => {
+    const contexts = expandBlock(block, {
+      target,
+      diagnostics,
+      parameters: options.parameters ?? [],
+      pid: options.pid,
+      missing: config.missingProbes,
+      usesArgs: mentions(block, 'args'),
+    });
+    return contexts.map((context, i): Variant => ({ block, context, id: `${blockIndex}.${i}` }));
+  });
+}
+
+function analyse(
+  script: Script,
+  variants: readonly Variant[],
+  options: SemaOptions,
+  diagnostics: Diagnostics,
+): { readonly facts: readonly BlockFacts[]; readonly maps: ReadonlyMap<string, MapInfo> } {
+  const maps = new Map<string, MapInfo>();
+  for (const node of script.preamble) {
+    if (node.node === 'map_declaration') declareMap(node, maps, diagnostics);
+  }
+  const counts = mentions(script, '$#');
+  const sema = new Sema(options, maps, new Diagnostics(), counts);
+  let facts: BlockFacts[] = [];
+  for (let pass = 0; pass < maxPasses; pass++) {
+    sema.diagnostics = new Diagnostics();
+    sema.changed = false;
+    facts = variants.map(({ block, context, id }) => sema.block(block, context, id));
+    if (!sema.changed) break;
+  }
+  for (const item of sema.diagnostics.items) diagnostics.add(item);
+  if (diagnostics.hasErrors) return { facts, maps };
+  for (const info of maps.values()) {
+    if (isUnknown(info.value)) {
+      diagnostics.error('undefined-map', `Undefined map: @${info.name}`, info.span, 'a map gets its type where it is assigned to');
+    } else if (info.keys === undefined) {
+      info.keys = [];
+    }
+  }
+  return { facts, maps };
+}
+
+const mapKinds = ['hash', 'lruhash', 'percpuhash', 'percpulruhash'];
+
+function declareMap(
+  node: { readonly name: string; readonly kind: string; readonly kindSpan: Span; readonly maxEntries: bigint; readonly span: Span },
+  maps: Map<string, MapInfo>,
+  diagnostics: Diagnostics,
+): void {
+  if (!mapKinds.includes(node.kind)) {
+    diagnostics.error('unknown-map-kind', `Invalid bpf map type: ${node.kind}`, node.kindSpan, `map types: ${mapKinds.join(', ')}`);
+    return;
+  }
+  if (node.maxEntries < 1n || node.maxEntries > 1n << 26n) {
+    diagnostics.error('map-size', `a map takes 1 to ${1 << 26} keys, not ${node.maxEntries}`, node.span);
+    return;
+  }
+  if (node.kind.startsWith('percpu')) {
+    diagnostics.error('not-supported', `${node.kind} maps are not understood by this version`, node.kindSpan, 'count(), sum() and the others are kept per CPU in any map');
+    return;
+  }
+  maps.set(node.name, {
+    name: node.name,
+    keys: undefined,
+    value: { kind: 'none' },
+    span: node.span,
+    declared: { kind: node.kind, maxEntries: Number(node.maxEntries) },
+  });
+}
+
+function checkLimits(variants: readonly Variant[], config: Config, diagnostics: Diagnostics): void {
+  const probes = variants.reduce((sum, { context }) => sum + context.attachments.length, 0);
+  if (probes > config.maxProbes) {
+    diagnostics.error(
+      'too-many-probes',
+      `Can't attach to ${probes} probes because it exceeds the current limit of ${config.maxProbes} probes.`,
+      variants[0]?.context.span,
+      'the limit is config max_probes (or BPFTRACE_MAX_PROBES); many probes cost start-up time and slow the traced program',
+    );
+  }
+  if (variants.length > config.maxBpfProgs) {
+    diagnostics.error('too-many-programs', `the script needs ${variants.length} BPF programs, more than the limit of ${config.maxBpfProgs}`, variants[0]?.context.span, 'the limit is config max_bpf_progs');
+  }
+}
+
+function emitProgram(
+  unit: Unit,
+  variant: Variant,
+  source: Source,
+  target: Target,
+  options: CompileOptions,
+  diagnostics: Diagnostics,
+): BpfProgram | undefined {
+  const result = emit(unit, { kernel: target.features.kernel, ...(options.debugInfo === false ? {} : { source }) });
+  if (!result.ok) {
+    diagnostics.error('too-complex', result.error.message, result.error.span ?? variant.block.span, 'split the work over several probes');
+    return undefined;
+  }
+  const { code, relocations, spans, btf } = result.value;
+  if (code.length / 8 > maxInstructions) {
+    diagnostics.error(
+      'too-large',
+      `this probe needs ${code.length / 8} instructions, more than the kernel's verifier is sure to follow (${maxInstructions})`,
+      variant.block.span,
+      'unroll less, or use a loop',
+    );
+    return undefined;
+  }
+  return { name: unit.name.slice(0, 15), type: variant.context.programType, code, relocations, spans, ...(btf ? { btf } : {}) };
+}
+

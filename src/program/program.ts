@@ -133,7 +133,7 @@ export type EventSpec = { readonly size: number; readonly span: readonly [start:
       readonly format: readonly FormatPiece[];
       readonly args: readonly EventArgument[];
     }
-  | { readonly kind: 'print_value'; readonly value: EventArgument; readonly name: string }
+  | { readonly kind: 'print_value'; readonly value: EventArgument }
   | {
       readonly kind: 'print_map';
       /** Index into Program.maps. */
@@ -142,8 +142,6 @@ export type EventSpec = { readonly size: number; readonly span: readonly [start:
       readonly top: number;
       readonly div: number;
     }
-  /** print(@m[key]): the key's bytes are in the record. */
-  | { readonly kind: 'print_map_item'; readonly map: number; readonly key: EventArgument; readonly value: EventArgument }
   | { readonly kind: 'clear' | 'zero'; readonly map: number }
   | { readonly kind: 'time'; readonly format: string }
   | { readonly kind: 'join'; readonly delimiter: string; readonly count: number; readonly argSize: number; readonly offset: number }
@@ -153,18 +151,24 @@ export type EventSpec = { readonly size: number; readonly span: readonly [start:
   | { readonly kind: 'runtime_error'; readonly what: string; readonly offset: number }
 );
 
-/** Byte offsets in the value of the `globals` map (an mmapable ARRAY of one element). */
+/** Byte offsets in the value of the `globals` map (an mmapable ARRAY of one element). Counters start at 0. */
 export interface GlobalsLayout {
-  /** u64: CLOCK_MONOTONIC-base nanoseconds at the start of tracing, for `elapsed`. Set by the runtime. */
+  /** u64: CLOCK_BOOTTIME nanoseconds at the start of tracing, for `elapsed`. Set by the runtime. */
   readonly startNs: number;
-  /** u64[lostSlots], one per CPU (index cpu & (slots-1)), 64 bytes apart: event records that found no room. */
-  readonly lost: number;
-  readonly lostSlots: number;
-  /** u64: nonzero stops all probes (set by exit()). */
-  readonly stopped: number;
   /** u32 tgid of the tracer, u32 of the -c child; set by the runtime, 0 when none. */
   readonly selfPid: number;
   readonly childPid: number;
+  /** u64: reads of traced memory that failed (page not present, bad address). */
+  readonly failedReads: number;
+  /** u64: runs of a probe given up because its scratch memory was in use by interrupted probes. */
+  readonly scratchBusy: number;
+  /** u64: loops ended at the kernel's limit of iterations. */
+  readonly loopLimit: number;
+  /** u64[lostSlots], one per CPU (index cpu & (slots-1)), 64 bytes apart: event records that found no room. */
+  readonly lost: number;
+  readonly lostSlots: number;
+  /** u64 per user map, in the order of Program.maps with role user: updates that found the map full. */
+  readonly mapFull: number;
   readonly size: number;
 }
 

@@ -155,8 +155,11 @@ export class FunctionBuilder {
     this.#code.push(this.span === undefined || instruction.span ? instruction : { ...instruction, span: this.span });
   }
 
-  get length(): number {
-    return this.#code.length;
+  /** Runs `build` and moves what it appends to the start of the function. */
+  prepend(build: () => void): void {
+    const from = this.#code.length;
+    build();
+    this.#code.unshift(...this.#code.splice(from));
   }
 
   const(value: bigint | number): Reg {

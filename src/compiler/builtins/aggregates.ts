@@ -1,0 +1,74 @@
+/** count(), sum(n), avg(n), min(n), max(n), stats(n), hist(n [, k]), lhist(n, min, max, step): typing; see lower/aggregates.ts. */
+import { lhistBuckets } from '../../program/histogram.ts';
+import type { AggregateKind, AggregateType, Type } from '../../types/model.ts';
+import type { Sema } from '../sema/sema.ts';
+import { promoted } from '../sema/scope.ts';
+import type { Call } from '../syntax/ast.ts';
+import type { BuiltinFunction } from './builtin.ts';
+
+/** Most buckets of lhist, as bpftrace has it. */
+const maxLinearBuckets = 1000;
+
+function signedness(sema: Sema, call: Call): boolean {
+  const type = sema.integerArgument(call, 0);
+  return promoted(type).signed;
+}
+
+/** A literal argument, or a complaint. */
+function literal(sema: Sema, call: Call, index: number, what: string): bigint {
+  sema.integerArgument(call, index);
+  const value = sema.constant(call.args[index]);
+  if (value === undefined) {
+    sema.error('literal-expected', `${call.name}: ${what} must be a number known at compile time`, call.args[index]?.span ?? call.span);
+    return 0n;
+  }
+  return value;
+}
+
+const aggregate = (
+  name: AggregateKind,
+  signature: string,
+  about: string,
+  arity: readonly [number, number],
+  type: (sema: Sema, call: Call) => AggregateType,
+): BuiltinFunction => ({ name, signature, about, arity, type: (sema, call): Type => type(sema, call) });
+
+const plain = (name: AggregateKind, about: string): BuiltinFunction =>
+  aggregate(name, `@m = ${name}(n)`, about, [1, 1], (sema, call) => ({ kind: 'aggregate', aggregate: name, signed: signedness(sema, call) }));
+
+export const aggregateFunctions: readonly BuiltinFunction[] = [
+  aggregate('count', '@m = count()', 'counts how often', [0, 0], () => ({ kind: 'aggregate', aggregate: 'count', signed: false })),
+  plain('sum', 'adds up'),
+  plain('avg', 'average'),
+  plain('min', 'smallest'),
+  plain('max', 'largest'),
+  plain('stats', 'count, average and total'),
+  aggregate('hist', '@m = hist(n [, k])', 'histogram by powers of two, each split in 2^k', [1, 2], (sema, call) => {
+    const signed = signedness(sema, call);
+    let bits = 0;
+    if (call.args.length > 1) {
+      const value = literal(sema, call, 1, 'k');
+      if (value < 0n || value > 5n) sema.error('hist-bits', `hist: bits ${value} must be 0..5`, (call.args[1] as { span: Call['span'] }).span);
+      else bits = Number(value);
+    }
+    return { kind: 'aggregate', aggregate: 'hist', signed, hist: { bits } };
+  }),
+  aggregate('lhist', '@m = lhist(n, min, max, step)', 'histogram with buckets of equal width', [4, 4], (sema, call) => {
+    const signed = signedness(sema, call);
+    const min = literal(sema, call, 1, 'min');
+    const max = literal(sema, call, 2, 'max');
+    const step = literal(sema, call, 3, 'step');
+    let bounds = { min, max, step };
+    const complain = (text: string): void => {
+      sema.error('lhist-bounds', `lhist() ${text}`, call.span, call.name);
+      bounds = { min: 0n, max: 1n, step: 1n };
+    };
+    if (step <= 0n) complain(`step must be >= 1 (${step} provided)`);
+    else if (min > max) complain(`min must be less than max (provided min ${min} and max ${max})`);
+    else if (max - min < step) complain(`step must not be larger than max - min (step ${step}, max - min ${max - min})`);
+    else if (lhistBuckets(min, max, step) - 2 > maxLinearBuckets) {
+      complain(`too many buckets, must be <= ${maxLinearBuckets} (would need ${lhistBuckets(min, max, step) - 2})`);
+    } else if (min < 0n && !signed) complain('min must be non-negative for unsigned values');
+    return { kind: 'aggregate', aggregate: 'lhist', signed, lhist: bounds };
+  }),
+];

@@ -1,0 +1,92 @@
+/** Who runs: pid, tid, uid, gid, comm, cpu, curtask, rand and the like. */
+import { pointerTo, type Type, uint32, uint64, voidType } from '../../types/model.ts';
+import type { Reg } from '../ir/ir.ts';
+import { bpfHelper } from '../lower/bpfhelper.ts';
+import type { Lower } from '../lower/lower.ts';
+import type { BuiltinFunction, BuiltinVariable } from './builtin.ts';
+
+/** Low or high half of a helper's 64-bit pair. */
+function half(low: Lower, helper: number, upper: boolean): Reg {
+  const { b } = low;
+  const pair = b.call(helper, []);
+  if (upper) return b.alu('lshr', pair, { imm: 32 });
+  const dst = b.reg();
+  b.push({ op: 'extend', dst, src: pair, bits: 32, signed: false });
+  return dst;
+}
+
+/** tgid of the task that runs, as symbols and stacks need it. */
+export const currentPid = (low: Lower): Reg => half(low, bpfHelper.get_current_pid_tgid, true);
+
+const number = (name: string, about: string, type: Type, scalar: (low: Lower) => Reg): BuiltinVariable => ({
+  name,
+  about,
+  type: () => type,
+  scalar,
+});
+
+export const identityVariables: readonly BuiltinVariable[] = [
+  number('pid', 'process id (kernel: tgid)', uint32, currentPid),
+  number('tid', 'thread id (kernel: pid)', uint32, (low) => half(low, bpfHelper.get_current_pid_tgid, false)),
+  number('uid', 'user id', uint64, (low) => half(low, bpfHelper.get_current_uid_gid, false)),
+  number('gid', 'group id', uint64, (low) => half(low, bpfHelper.get_current_uid_gid, true)),
+  number('cpu', 'number of the CPU', uint32, (low) => low.b.call(bpfHelper.get_smp_processor_id, [])),
+  number('numaid', 'number of the NUMA node', uint32, (low) => low.b.call(bpfHelper.get_numa_node_id, [])),
+  number('ncpus', 'number of CPUs', uint64, (low) => low.b.const(low.options.target.cpus)),
+  number('rand', 'a random number of 32 bits', uint32, (low) => {
+    const dst = low.b.reg();
+    low.b.push({ op: 'extend', dst, src: low.b.call(bpfHelper.get_prandom_u32, []), bits: 32, signed: false });
+    return dst;
+  }),
+  number('cgroup', 'id of the cgroup', uint64, (low) => low.b.call(bpfHelper.get_current_cgroup_id, [])),
+  number('jiffies', 'ticks of the kernel', uint64, (low) => low.b.call(bpfHelper.jiffies64, [])),
+  {
+    name: 'cpid',
+    about: 'pid of the -c child',
+    type: (sema, node) => {
+      if (sema.options.childPid === undefined) sema.error('no-child', 'cpid is there only with -c', node.span);
+      return uint32;
+    },
+    scalar: (low) => low.b.const(low.options.childPid ?? 0),
+  },
+  {
+    name: 'curtask',
+    about: 'the kernel’s struct task_struct of the thread',
+    type: (sema) => pointerTo(() => sema.target.kernelTypes()?.find('struct', 'task_struct') ?? voidType, 'kernel'),
+    scalar: (low) => low.b.call(bpfHelper.get_current_task, []),
+  },
+  {
+    name: 'comm',
+    about: 'name of the thread (at most 15 characters)',
+    type: () => ({ kind: 'string', size: 16 }),
+    into: (low, _node, to) => {
+      low.b.call(bpfHelper.get_current_comm, [low.addressOf(to), { imm: 16 }]);
+    },
+  },
+  {
+    name: 'username',
+    about: 'name of the user',
+    type: () => ({ kind: 'username' }),
+    scalar: (low) => half(low, bpfHelper.get_current_uid_gid, false),
+  },
+  {
+    name: 'args',
+    about: 'the probe’s arguments by name: args.NAME',
+    type: (sema, node) => {
+      sema.error('args-alone', 'args is used with a field: args.NAME', node.span);
+      return { kind: 'none' };
+    },
+  },
+];
+
+/** `pid()`, `tid()` and the others as functions without arguments. */
+export const identityFunctions: readonly BuiltinFunction[] = identityVariables
+  .filter((variable) => variable.scalar !== undefined && ['pid', 'tid', 'rand', 'cpu', 'ncpus'].includes(variable.name))
+  .map((variable) => ({
+    name: variable.name,
+    signature: `${variable.name}()`,
+    about: variable.about,
+    arity: [0, 0] as const,
+    type: (sema, call) => variable.type(sema, { node: 'identifier', name: variable.name, span: call.span }),
+    scalar: (low, call) => (variable.scalar as NonNullable<typeof variable.scalar>)(low, { node: 'identifier', name: variable.name, span: call.span }),
+  }));

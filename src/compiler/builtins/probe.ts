@@ -1,0 +1,37 @@
+/** probe: the full name of the probe that fired; func: the probed function. */
+import type { BuiltinVariable } from './builtin.ts';
+import { bpfHelper } from '../lower/bpfhelper.ts';
+import { functionAddress, loadRegister, registersOf } from './arguments.ts';
+import { currentPid } from './identity.ts';
+
+export const probeVariables: readonly BuiltinVariable[] = [
+  {
+    name: 'probe',
+    about: 'full name of the probe',
+    type: () => ({ kind: 'probe_name' }),
+    scalar: (low) => {
+      const [only, ...more] = low.probe.attachments;
+      if (only && more.length === 0) return low.b.const(low.assets.probeName(only.name));
+      // Each attachment carries its name's number as its cookie.
+      return low.b.call(bpfHelper.get_attach_cookie, [low.context]);
+    },
+  },
+  {
+    name: 'func',
+    about: 'name of the probed function',
+    type: (sema, node) => {
+      const { provider } = sema.probe;
+      if (provider !== 'uprobe' && provider !== 'uretprobe' && provider !== 'kprobe' && provider !== 'kretprobe') {
+        sema.error('no-func', `The func builtin can not be used with '${provider}' probes`, node.span);
+      }
+      return provider === 'kprobe' || provider === 'kretprobe' ? { kind: 'ksym' } : { kind: 'usym' };
+    },
+    scalar: (low) => (low.probe.provider === 'kretprobe' ? functionAddress(low) : loadRegister(low, registersOf(low.options.target).instruction)),
+    into: (low, _node, to) => {
+      low.assets.needsUserSymbols = true;
+      const address = low.probe.provider === 'uretprobe' ? functionAddress(low) : loadRegister(low, registersOf(low.options.target).instruction);
+      low.b.store(to.base, to.offset, 8, address);
+      low.b.store(to.base, to.offset + 8, 8, currentPid(low));
+    },
+  },
+];

@@ -1,0 +1,93 @@
+/** str(): text from memory. */
+import { describe } from '../../types/layout.ts';
+import type { Type } from '../../types/model.ts';
+import { roomOf } from '../lower/layout.ts';
+import type { Lower } from '../lower/lower.ts';
+import type { DirectPlace, Place } from '../lower/place.ts';
+import { copyValue, placeOf } from '../lower/expressions.ts';
+import { isIntegral, isUnknown } from '../sema/scope.ts';
+import type { Call, Expr } from '../syntax/ast.ts';
+import type { BuiltinFunction } from './builtin.ts';
+
+/**
+ * Strings of str() take config max_strlen characters and one byte more, which is not
+ * NUL exactly when the text goes on (Schema kind string).
+ */
+const textType = (length: number): Type => ({ kind: 'string', size: length + 1 });
+
+function intoText(low: Lower, call: Call, to: DirectPlace): void {
+  const type = low.typeOf(call);
+  const argument = call.args[0] as Expr;
+  const own = low.typeOf(argument);
+  const literal = low.facts.notes.get(call);
+  const room = roomOf(type, low.assets.stored);
+  if (typeof literal === 'string') {
+    low.writeBytes(to, new TextEncoder().encode(`${literal}\0`), room);
+    return;
+  }
+  if (own.kind === 'string') {
+    copyValue(low, low.materialize(argument, own), own, to, type);
+    return;
+  }
+  if (!to.raw) low.clear(to, room);
+  const from: Place =
+    own.kind === 'array'
+      ? placeOf(low, argument)
+      : {
+          kind: 'memory',
+          address: low.scalar(argument),
+          offset: 0,
+          space: own.kind === 'pointer' ? own.space : low.probe.userMemory ? 'user' : 'either',
+        };
+  const size = type.kind === 'string' ? type.size : room;
+  const length = call.args[1];
+  const limit = own.kind === 'array' ? Math.min(size, own.length + 1) : Math.min(room, size + 1);
+  if (length === undefined || length.node === 'type') {
+    low.readString(to, from, { imm: limit });
+    return;
+  }
+  const { b } = low;
+  const wanted = b.reg();
+  b.mov(wanted, low.scalar(length));
+  const fine = b.label();
+  b.branch('ule', wanted, { imm: limit }, fine);
+  b.push({ op: 'const', dst: wanted, value: BigInt(limit) });
+  b.place(fine);
+  if (to.raw) b.store(to.base, to.offset, 1, { imm: 0 });
+  low.readString(to, from, wanted);
+}
+
+export const strFunction: BuiltinFunction = {
+  name: 'str',
+  signature: 'str(pointer [, length])',
+  about: 'the NUL-terminated text at a pointer, at most length - 1 (max_strlen) characters',
+  arity: [1, 2],
+  type: (sema, call) => {
+    const argument = call.args[0] as Expr;
+    const max = sema.config.maxStrlen;
+    if (call.args.length > 1) {
+      sema.integerArgument(call, 1);
+      const length = sema.constant(call.args[1]);
+      if (length !== undefined && length < 0n) sema.error('bad-length', `str() cannot take ${length} characters`, (call.args[1] as Expr).span);
+    }
+    if (argument.node === 'positional' && typeof argument.index === 'number') {
+      const text = sema.options.parameters[argument.index - 1] ?? '';
+      sema.facts.notes.set(call, text);
+      return { kind: 'string', size: new TextEncoder().encode(text).length + 1 };
+    }
+    const type = sema.expr(argument);
+    if (isUnknown(type)) return textType(max);
+    if (type.kind === 'string') return type;
+    if (type.kind === 'array' && type.of.kind === 'int' && type.of.size === 1) return { kind: 'string', size: Math.min(max, type.length) + 1 };
+    if (!isIntegral(type) && type.kind !== 'pointer') {
+      sema.error('argument-type', `str() expects an integer or a pointer type as first argument (${describe(type)} provided)`, argument.span);
+    }
+    const length = sema.constant(call.args[1]);
+    const limit = length !== undefined && length > 0n && length < BigInt(max) ? Number(length) : max;
+    return textType(limit);
+  },
+  into: (low, call, to) => {
+    intoText(low, call, to);
+  },
+};
+

@@ -1,0 +1,48 @@
+/** All builtins by name. A new one is a new file and a line here. */
+import { aggregateFunctions } from './aggregates.ts';
+import { argumentVariables, regFunction, retvalVariable } from './arguments.ts';
+import { bufFunction } from './buf.ts';
+import type { BuiltinFunction, BuiltinVariable } from './builtin.ts';
+import { exitFunction } from './exit.ts';
+import { formatFunctions } from './printf.ts';
+import { joinFunction } from './join.ts';
+import { mapFunctions } from './maps.ts';
+import { identityFunctions, identityVariables } from './identity.ts';
+import { ntopFunction, ptonFunction } from './inet.ts';
+import { printFunction } from './print.ts';
+import { probeVariables } from './probe.ts';
+import { sizeFunctions } from './size.ts';
+import { stackFunctions } from './stacks.ts';
+import { strFunction } from './str.ts';
+import { symbolFunctions } from './symbols.ts';
+import { timeFunctions, timeVariables } from './time.ts';
+
+const byName = <T extends { readonly name: string }>(list: readonly T[]): ReadonlyMap<string, T> =>
+  new Map(list.map((item) => [item.name, item]));
+
+export const variables: ReadonlyMap<string, BuiltinVariable> = byName([
+  ...identityVariables,
+  ...timeVariables,
+  ...probeVariables,
+  ...argumentVariables,
+  retvalVariable,
+]);
+
+export const functions: ReadonlyMap<string, BuiltinFunction> = byName([
+  ...aggregateFunctions,
+  ...formatFunctions,
+  ...mapFunctions,
+  ...identityFunctions,
+  ...sizeFunctions,
+  ...stackFunctions,
+  ...symbolFunctions,
+  ...timeFunctions,
+  bufFunction,
+  exitFunction,
+  joinFunction,
+  ntopFunction,
+  printFunction,
+  ptonFunction,
+  regFunction,
+  strFunction,
+]);

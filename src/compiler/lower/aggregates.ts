@@ -1,0 +1,176 @@
+/**
+ * count, sum, avg, min, max, stats, hist, lhist: each CPU updates a value of its own,
+ * which the reader puts together (Schema kinds aggregate, hist, lhist say how it is laid
+ * out). Additions are atomic instructions all the same: a program can be preempted by
+ * another one on its CPU.
+ */
+import { invariant } from '../../base/errors.ts';
+import { bpf_flag } from '../../bpf/constants.ts';
+import { lhistBuckets } from '../../program/histogram.ts';
+import type { AggregateType } from '../../types/model.ts';
+import type { Label, Reg } from '../ir/ir.ts';
+import type * as Ast from '../syntax/ast.ts';
+import type { Lower } from './lower.ts';
+import { assetOf, lookup, lowerKey, markSet, update } from './maps.ts';
+
+/** `@m[k] = count()` and the others. */
+export function assignAggregate(low: Lower, node: Ast.MapAccess, call: Ast.Call, type: AggregateType): void {
+  const { b } = low;
+  low.scoped(() => {
+    const argument = call.args[0];
+    const value = argument && argument.node !== 'type' ? low.scalar(argument) : undefined;
+    const done = b.label();
+    const part = partOfThisCpu(low, node, done);
+    addValue(low, part, value, type);
+    b.place(done);
+  });
+}
+
+/** Address of this CPU's part of the value, made when it is not there; jumps to `full` when it cannot be. */
+function partOfThisCpu(low: Lower, node: Ast.MapAccess, full: Label): Reg {
+  const { b } = low;
+  const asset = assetOf(low, node);
+  if (asset.storage.kind === 'array') {
+    markSet(low, asset);
+    const offset = b.alu('mul', low.cpu(), { imm: asset.storage.stride });
+    return b.alu('add', b.mapValue(asset.index, 0), offset);
+  }
+  const key = lowerKey(low, node);
+  const part = b.reg('pointer');
+  const present = b.label();
+  b.mov(part, lookup(low, asset, key));
+  b.branch('ne', part, { imm: 0 }, present);
+  const zeros = low.assets.zeros(asset.valueSize);
+  update(low, asset, key, b.mapValue(zeros.map, zeros.offset), bpf_flag.BPF_NOEXIST);
+  b.mov(part, lookup(low, asset, key));
+  b.branch('eq', part, { imm: 0 }, full);
+  b.place(present);
+  return part;
+}
+
+function add(low: Lower, base: Reg, offset: number, value: Reg): void {
+  low.b.push({ op: 'atomic', operator: 'add', base, offset, size: 8, value });
+}
+
+function addValue(low: Lower, part: Reg, value: Reg | undefined, type: AggregateType): void {
+  const { b } = low;
+  switch (type.aggregate) {
+    case 'count':
+      add(low, part, 0, b.const(1));
+      return;
+    case 'sum':
+      add(low, part, 0, value as Reg);
+      return;
+    case 'avg':
+    case 'stats':
+      add(low, part, 0, value as Reg);
+      add(low, part, 8, b.const(1));
+      return;
+    case 'min':
+    case 'max': {
+      const take = b.label();
+      const done = b.label();
+      b.branch('eq', b.load(part, 8, 8), { imm: 0 }, take);
+      const kept = b.load(part, 0, 8);
+      const condition = type.aggregate === 'min' ? (type.signed ? 'sge' : 'uge') : type.signed ? 'sle' : 'ule';
+      b.branch(condition, value as Reg, kept, done);
+      b.place(take);
+      b.store(part, 0, 8, value as Reg);
+      b.store(part, 8, 8, { imm: 1 });
+      b.place(done);
+      return;
+    }
+    case 'hist':
+      bump(low, part, logarithmicBucket(low, value as Reg, type.hist?.bits ?? 0, type.signed));
+      return;
+    case 'lhist':
+      bump(low, part, linearBucket(low, value as Reg, type));
+      return;
+  }
+}
+
+function bump(low: Lower, part: Reg, index: Reg): void {
+  const { b } = low;
+  const offset = b.alu('shl', index, { imm: 3 });
+  add(low, b.alu('add', part, offset), 0, b.const(1));
+}
+
+/** Index as program/histogram.ts defines it; the result is bounded by construction and once more by a mask-like check. */
+function logarithmicBucket(low: Lower, value: Reg, bits: number, signed: boolean): Reg {
+  const { b } = low;
+  const index = b.const(0);
+  const done = b.label();
+  if (signed) b.branch('slt', value, { imm: 0 }, done);
+  const small = b.label();
+  b.branch('ult', value, { imm: 1 << bits }, small);
+  // l = position of the highest set bit, by halving.
+  const rest = b.reg();
+  const log = b.const(0);
+  b.mov(rest, value);
+  for (const shift of [32, 16, 8, 4, 2, 1]) {
+    const skip = b.label();
+    b.branch('eq', b.alu('lshr', rest, { imm: shift }), { imm: 0 }, skip);
+    b.push({ op: 'alu', operator: 'lshr', dst: rest, left: rest, right: { imm: shift } });
+    b.push({ op: 'alu', operator: 'add', dst: log, left: log, right: { imm: shift } });
+    b.place(skip);
+  }
+  // Bound for the verifier, which does not follow the halving when states are merged.
+  const bounded = b.alu('and', log, { imm: 63 });
+  if (bits === 0) {
+    b.push({ op: 'alu', operator: 'add', dst: index, left: bounded, right: { imm: 2 } });
+  } else {
+    const shift = b.alu('sub', bounded, { imm: bits });
+    const positive = b.alu('and', shift, { imm: 63 });
+    const sub = b.alu('and', b.alu('lshr', value, positive), { imm: (1 << bits) - 1 });
+    const clamped = clampedShift(low, positive, bits);
+    const major = b.alu('shl', b.alu('add', clamped, { imm: 1 }), { imm: bits });
+    const sum = b.alu('add', major, sub);
+    b.push({ op: 'alu', operator: 'add', dst: index, left: sum, right: { imm: 1 } });
+  }
+  b.jump(done);
+  b.place(small);
+  const low6 = b.alu('and', value, { imm: (1 << bits) - 1 });
+  b.push({ op: 'alu', operator: 'add', dst: index, left: low6, right: { imm: 1 } });
+  b.place(done);
+  return index;
+}
+
+/** l - k is at most 63 - k: said so that the verifier sees the index inside the value. */
+function clampedShift(low: Lower, shift: Reg, bits: number): Reg {
+  const { b } = low;
+  const clamped = b.reg();
+  b.mov(clamped, shift);
+  const fine = b.label();
+  b.branch('ule', clamped, { imm: 63 - bits }, fine);
+  b.push({ op: 'const', dst: clamped, value: BigInt(63 - bits) });
+  b.place(fine);
+  return clamped;
+}
+
+function linearBucket(low: Lower, value: Reg, type: AggregateType): Reg {
+  const { b } = low;
+  const bounds = type.lhist;
+  invariant(bounds, 'lhist without bounds');
+  const buckets = lhistBuckets(bounds.min, bounds.max, bounds.step);
+  const index = b.const(0);
+  const done = b.label();
+  const high = b.label();
+  const less = type.signed ? 'slt' : 'ult';
+  const notLess = type.signed ? 'sge' : 'uge';
+  b.branch(less, value, b.const(bounds.min), done);
+  b.branch(notLess, value, b.const(bounds.max), high);
+  const distance = b.alu('sub', value, b.const(bounds.min));
+  const step = b.alu('udiv', distance, b.const(bounds.step));
+  const bounded = b.reg();
+  b.mov(bounded, step);
+  const fine = b.label();
+  b.branch('ule', bounded, { imm: buckets - 2 }, fine);
+  b.push({ op: 'const', dst: bounded, value: BigInt(buckets - 2) });
+  b.place(fine);
+  b.push({ op: 'alu', operator: 'add', dst: index, left: bounded, right: { imm: 1 } });
+  b.jump(done);
+  b.place(high);
+  b.push({ op: 'const', dst: index, value: BigInt(buckets - 1) });
+  b.place(done);
+  return index;
+}

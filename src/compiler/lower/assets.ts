@@ -1,0 +1,229 @@
+/**
+ * What all programs of a script share: its maps (the user's and insitu's own), event
+ * records, probe names, and the tables by which lowering finds them.
+ */
+import { invariant } from '../../base/errors.ts';
+import { bpf_flag as mapFlags } from '../../bpf/constants.ts';
+import type { Config, EventSpec, GlobalsLayout, MapKind, MapSpec, UserMap } from '../../program/program.ts';
+import type { Schema } from '../../program/schema.ts';
+import type { Type } from '../../types/model.ts';
+import type { MapInfo } from '../sema/scope.ts';
+import { align8, roomOf, type SchemaOptions, schemaOf } from './layout.ts';
+
+/** Room for event records between kernel and reader; 5.15 wants a power of two of pages. */
+const defaultRingBytes = 16 << 20;
+/** Stacks kept for map keys and variables. */
+const stackEntries = 16384;
+/** A hash map whose values would take more than this when allocated at once allocates as it goes. */
+const preallocateLimit = 16 << 20;
+/** Programs of one CPU that may interrupt one another and still have scratch memory each. */
+export const scratchLevels = 3;
+
+export interface UserMapAsset {
+  readonly index: number;
+  readonly info: MapInfo;
+  readonly storage: UserMap['storage'];
+  /** Byte offsets of the keys in the key, and its size. */
+  readonly keyOffsets: readonly number[];
+  readonly keySize: number;
+  /** Bytes of one value (of one CPU, for aggregations). */
+  readonly valueSize: number;
+}
+
+/** A power of two not below n. */
+export const powerOfTwo = (n: number): number => 2 ** Math.ceil(Math.log2(Math.max(1, n)));
+
+export class Assets {
+  readonly config: Config;
+  /** Possible CPUs, rounded up to a power of two so that a CPU number can be masked. */
+  readonly cpus: number;
+  readonly maps: MapSpec[] = [];
+  readonly events: EventSpec[] = [];
+  readonly probeNames: string[] = [];
+  readonly globals: GlobalsLayout;
+  readonly userMaps = new Map<string, UserMapAsset>();
+  needsUserSymbols: boolean = false;
+  unsafe: boolean = false;
+  /** Largest scratch memory that a program asked for. */
+  #scratch = 0;
+  #constants: Uint8Array = new Uint8Array(0);
+  #zeros = 0;
+  readonly #literals = new Map<string, number>();
+  readonly #stackMaps = new Map<number, number>();
+  #events: number | undefined;
+  readonly globalsMap: number;
+  readonly #lazyMaps = new Map<'scratch' | 'constants', number>();
+
+  constructor(config: Config, cpus: number, maps: Iterable<MapInfo>) {
+    this.config = config;
+    this.cpus = powerOfTwo(cpus);
+    const names = [...maps];
+    const lost = 64;
+    const afterLost = lost + 64 * this.cpus;
+    this.globals = {
+      startNs: 0,
+      selfPid: 8,
+      childPid: 12,
+      failedReads: 16,
+      scratchBusy: 24,
+      loopLimit: 32,
+      lost,
+      lostSlots: this.cpus,
+      mapFull: afterLost,
+      size: afterLost + 8 * Math.max(1, names.length),
+    };
+    this.globalsMap = this.#add({ role: 'globals', name: 'globals', kind: 'ARRAY', keySize: 4, valueSize: this.globals.size, maxEntries: 1, flags: mapFlags.BPF_F_MMAPABLE });
+    for (const info of names) this.#addUserMap(info);
+  }
+
+  #add(spec: MapSpec): number {
+    this.maps.push(spec);
+    return this.maps.length - 1;
+  }
+
+  /** Schemas of values that are kept: stacks by id. */
+  readonly stored: SchemaOptions = { stacks: { map: (_kind, limit) => this.stackMap(limit) } };
+  readonly inline: SchemaOptions = { stacks: 'inline' };
+
+  #addUserMap(info: MapInfo): void {
+    const keys = info.keys ?? [];
+    let keySize = 0;
+    const keyOffsets = keys.map((key) => {
+      const at = keySize;
+      keySize += roomOf(key, this.stored);
+      return at;
+    });
+    const value = schemaOf(info.value, this.stored);
+    const valueSize = roomOf(info.value, this.stored);
+    const aggregate = info.value.kind === 'aggregate';
+    const maxEntries = info.declared?.maxEntries ?? this.config.maxMapKeys;
+    let storage: UserMap['storage'];
+    let spec: Omit<MapSpec, 'user'>;
+    if (keys.length === 0) {
+      const cpus = aggregate ? this.cpus : 1;
+      const stride = aggregate ? Math.ceil(valueSize / 64) * 64 : valueSize;
+      const setOffset = align8(cpus * stride);
+      storage = { kind: 'array', cpus, stride, setOffset };
+      spec = { role: 'user', name: info.name, kind: 'ARRAY', keySize: 4, valueSize: setOffset + 8, maxEntries: 1, flags: mapFlags.BPF_F_MMAPABLE };
+    } else {
+      const lru = info.declared !== undefined && info.declared.kind.includes('lru');
+      const perCpu = aggregate || (info.declared?.kind.startsWith('percpu') ?? false);
+      const kind: MapKind = lru ? (perCpu ? 'LRU_PERCPU_HASH' : 'LRU_HASH') : perCpu ? 'PERCPU_HASH' : 'HASH';
+      const bytes = maxEntries * (keySize + valueSize * (perCpu ? this.cpus : 1));
+      storage = { kind: 'hash' };
+      spec = { role: 'user', name: info.name, kind, keySize, valueSize, maxEntries, flags: !lru && bytes > preallocateLimit ? mapFlags.BPF_F_NO_PREALLOC : 0 };
+    }
+    const user: UserMap = {
+      keys: keys.map((key, i) => ({ offset: keyOffsets[i] as number, schema: schemaOf(key, this.stored) })),
+      value,
+      storage,
+    };
+    const index = this.#add({ ...spec, user });
+    this.userMaps.set(info.name, { index, info, storage, keyOffsets, keySize, valueSize });
+  }
+
+  userMap(name: string): UserMapAsset {
+    const asset = this.userMaps.get(name);
+    invariant(asset, `map @${name} was not laid out`);
+    return asset;
+  }
+
+  /** Place in `globals` that counts updates of a user map that found it full. */
+  mapFullCounter(asset: UserMapAsset): number {
+    return this.globals.mapFull + 8 * [...this.userMaps.values()].indexOf(asset);
+  }
+
+  stackMap(limit: number): number {
+    let index = this.#stackMaps.get(limit);
+    if (index === undefined) {
+      index = this.#add({ role: 'stacks', name: `stacks_${limit}`, kind: 'STACK_TRACE', keySize: 4, valueSize: 8 * limit, maxEntries: stackEntries, flags: 0 });
+      this.#stackMaps.set(limit, index);
+    }
+    return index;
+  }
+
+  ring(): number {
+    if (this.#events === undefined) {
+      const pages = this.config.perfRbPages;
+      const bytes = pages > 0 ? powerOfTwo(pages) * 4096 * this.cpus : defaultRingBytes;
+      this.#events = this.#add({ role: 'events', name: 'events', kind: 'RINGBUF', keySize: 0, valueSize: 0, maxEntries: bytes, flags: 0 });
+    }
+    return this.#events;
+  }
+
+  event(spec: EventSpec): number {
+    this.events.push(spec);
+    return this.events.length - 1;
+  }
+
+  probeName(name: string): number {
+    const known = this.probeNames.indexOf(name);
+    if (known >= 0) return known;
+    this.probeNames.push(name);
+    return this.probeNames.length - 1;
+  }
+
+  #lazyMap(role: 'scratch' | 'constants'): number {
+    let index = this.#lazyMaps.get(role);
+    if (index === undefined) {
+      index = this.#add({ role, name: role, kind: 'ARRAY', keySize: 4, valueSize: 8, maxEntries: 1, flags: role === 'constants' ? mapFlags.BPF_F_RDONLY_PROG : 0 });
+      this.#lazyMaps.set(role, index);
+    }
+    return index;
+  }
+
+  /** The scratch map; a program that takes `bytes` of it makes it at least that large. */
+  scratch(bytes: number): number {
+    this.#scratch = Math.max(this.#scratch, Math.ceil(bytes / 64) * 64);
+    return this.#lazyMap('scratch');
+  }
+
+  /** Distance between two programs' scratch memories; final once all programs are lowered. */
+  get scratchStride(): number {
+    return this.#scratch;
+  }
+
+  /** Map and offset of `bytes` zero bytes. */
+  zeros(bytes: number): { readonly map: number; readonly offset: number } {
+    this.#zeros = Math.max(this.#zeros, align8(bytes));
+    return { map: this.#lazyMap('constants'), offset: 0 };
+  }
+
+  /** Map and offset of constant bytes. Offsets are counted from the end of the zeros, see finish(). */
+  literal(bytes: Uint8Array): { readonly map: number; readonly offset: number } {
+    const key = String.fromCharCode(...bytes);
+    let offset = this.#literals.get(key);
+    if (offset === undefined) {
+      offset = this.#constants.length;
+      this.#literals.set(key, offset);
+      const grown = new Uint8Array(align8(offset + bytes.length));
+      grown.set(this.#constants);
+      grown.set(bytes, offset);
+      this.#constants = grown;
+    }
+    return { map: this.#lazyMap('constants'), offset: offset + literalBase };
+  }
+
+  /** The maps with their final sizes and first contents. */
+  finish(): readonly MapSpec[] {
+    invariant(this.#zeros <= literalBase || this.#constants.length === 0, 'zeros run into literals');
+    return this.maps.map((map): MapSpec => {
+      if (map.role === 'scratch') return { ...map, valueSize: this.#scratch * this.cpus * scratchLevels };
+      if (map.role === 'constants') {
+        const size = this.#constants.length > 0 ? literalBase + this.#constants.length : Math.max(8, this.#zeros);
+        const initial = new Uint8Array(size);
+        if (this.#constants.length > 0) initial.set(this.#constants, literalBase);
+        return { ...map, valueSize: size, initial };
+      }
+      return map;
+    });
+  }
+}
+
+/** Literals start here in the constants map; zeros lie before. */
+const literalBase = 32768;
+
+/** Whether values of the type are told apart by content when compared or used as a key. */
+export const isPlain = (type: Type): boolean => type.kind !== 'ustack' && type.kind !== 'kstack';
+
+export type { Schema };

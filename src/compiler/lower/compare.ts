@@ -1,0 +1,46 @@
+/** Equality of values in memory. */
+import type { Label } from '../ir/ir.ts';
+import type { Lower } from './lower.ts';
+import type { DirectPlace } from './place.ts';
+
+/** Jumps to `to` when `size` bytes (a multiple of 8, zero-padded values) are equal, or differ. */
+export function compareMemory(low: Lower, left: DirectPlace, right: DirectPlace, size: number, want: 'eq' | 'ne', to: Label): void {
+  const { b } = low;
+  const differ = want === 'ne' ? to : b.label();
+  for (let at = 0; at < size; at += 8) {
+    const a = b.load(left.base, left.offset + at, 8);
+    const c = b.load(right.base, right.offset + at, 8);
+    b.branch('ne', a, c, differ);
+  }
+  if (want === 'eq') {
+    b.jump(to);
+    b.place(differ);
+  }
+}
+
+/** The same for a string of `room` bytes and a literal: its bytes and the NUL behind them count. */
+export function compareWithLiteral(low: Lower, place: DirectPlace, room: number, text: string, want: 'eq' | 'ne', to: Label): void {
+  const { b } = low;
+  const bytes = new TextEncoder().encode(`${text}\0`);
+  if (bytes.length > room) {
+    if (want === 'ne') b.jump(to);
+    return;
+  }
+  const differ = want === 'ne' ? to : b.label();
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  let at = 0;
+  for (const step of [8, 4, 2, 1] as const) {
+    for (; bytes.length - at >= step; at += step) {
+      const value = b.load(place.base, place.offset + at, step);
+      if (step === 8) b.branch('ne', value, b.const(view.getBigUint64(at, true)), differ);
+      else {
+        const wanted = step === 4 ? view.getUint32(at, true) : step === 2 ? view.getUint16(at, true) : view.getUint8(at);
+        b.branch('ne', value, wanted <= 0x7fffffff ? { imm: wanted } : b.const(wanted), differ);
+      }
+    }
+  }
+  if (want === 'eq') {
+    b.jump(to);
+    b.place(differ);
+  }
+}

@@ -1,0 +1,80 @@
+/** Event records: reserved in the ring buffer, filled in place, submitted; a full buffer is counted. */
+import type { EventArgument, EventSpec } from '../../program/program.ts';
+import { schemaSize } from '../../program/schema.ts';
+import type { Type } from '../../types/model.ts';
+import type { Reg } from '../ir/ir.ts';
+import { aggregateValue } from '../sema/sema.ts';
+import type * as Ast from '../syntax/ast.ts';
+import { bpfHelper } from './bpfhelper.ts';
+import { align8, roomOf, schemaOf } from './layout.ts';
+import { isScalarType, type Lower } from './lower.ts';
+import type { DirectPlace } from './place.ts';
+
+export interface EventValue {
+  readonly type: Type;
+  /** Fills a scalar's register, before the record is reserved. */
+  readonly scalar?: () => Reg;
+  /** Writes bigger values into the record. */
+  readonly into?: (to: DirectPlace) => void;
+  /** Bytes in the record; by default what the type takes. */
+  readonly room?: number;
+}
+
+/** The value of an expression, for an event. */
+export function eventValue(low: Lower, expr: Ast.Expr): EventValue {
+  const own = low.typeOf(expr);
+  const type = own.kind === 'aggregate' ? aggregateValue(own) : own;
+  if (isScalarType(type)) return { type, scalar: () => low.scalar(expr) };
+  return { type, into: (to) => low.into(expr, to, type) };
+}
+
+/** A stack written straight into the record has its frames in it; one that was kept has an id. */
+function isInline(low: Lower, expr: Ast.Expr | undefined): boolean {
+  if (expr === undefined) return false;
+  const kind = low.typeOf(expr).kind;
+  return (kind === 'ustack' || kind === 'kstack') && (expr.node === 'call' || expr.node === 'identifier');
+}
+
+/**
+ * Emits one record. `build` gets the places of the values in it and gives the event's
+ * description, which the runtime finds by the index in the record's first word.
+ */
+export function emitEvent(
+  low: Lower,
+  values: readonly (EventValue & { readonly expr?: Ast.Expr })[],
+  build: (args: readonly EventArgument[], size: number) => EventSpec,
+): void {
+  const { b } = low;
+  let offset = 8;
+  const args = values.map((value): EventArgument => {
+    const inline = isInline(low, value.expr);
+    const schema = schemaOf(value.type, inline ? low.assets.inline : low.assets.stored);
+    const at = offset;
+    offset += value.room ?? (inline ? align8(schemaSize(schema)) : roomOf(value.type, low.assets.stored));
+    if (schema.kind === 'ustack' || schema.kind === 'usym') low.assets.needsUserSymbols = true;
+    return { offset: at, schema };
+  });
+  const index = low.assets.event(build(args, offset));
+  const scalars = values.map((value) => value.scalar?.());
+  const lost = b.label();
+  const done = b.label();
+  const record = b.call(bpfHelper.ringbuf_reserve, [b.map(low.assets.ring()), { imm: offset }, { imm: 0 }], 'pointer');
+  b.branch('eq', record, { imm: 0 }, lost);
+  b.store(record, 0, 8, { imm: index });
+  for (const [i, value] of values.entries()) {
+    const at = (args[i] as EventArgument).offset;
+    const scalar = scalars[i];
+    if (scalar !== undefined) b.store(record, at, 8, scalar);
+    else value.into?.({ kind: 'direct', base: record, offset: at, raw: true });
+  }
+  b.call(bpfHelper.ringbuf_submit, [record, { imm: 0 }]);
+  b.jump(done);
+  b.place(lost);
+  const slot = b.alu('shl', low.cpu(), { imm: 6 });
+  const counter = b.alu('add', b.mapValue(low.assets.globalsMap, low.assets.globals.lost), slot);
+  b.push({ op: 'atomic', operator: 'add', base: counter, offset: 0, size: 8, value: b.const(1) });
+  b.place(done);
+}
+
+/** Start and end of a node, as events keep it. */
+export const spanOf = (node: Ast.Node): readonly [number, number] => [node.span.start, node.span.end];

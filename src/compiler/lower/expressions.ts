@@ -1,0 +1,475 @@
+/** Expressions: scalars to registers, the rest to places, conditions to jumps. */
+import { invariant } from '../../base/errors.ts';
+import { describe, type FoundField, sizeOf } from '../../types/layout.ts';
+import type { Field, Type } from '../../types/model.ts';
+import { functions, variables } from '../builtins/table.ts';
+import type { AluOperator, Condition, Label, Operand, Reg } from '../ir/ir.ts';
+import { aggregateValue, arithmeticType, comparison } from '../sema/sema.ts';
+import { promoted } from '../sema/scope.ts';
+import type * as Ast from '../syntax/ast.ts';
+import { compareMemory, compareWithLiteral } from './compare.ts';
+import { align8, roomOf } from './layout.ts';
+import { isScalarType, type Lower } from './lower.ts';
+import { readAggregate, readMapInto, readMapScalar, stepMap } from './maps.ts';
+import { type DirectPlace, type Place, shifted } from './place.ts';
+
+// ------------------------------------------------------------------ scalars
+
+/** The value of a scalar expression, extended to 64 bits. */
+export function lowerScalar(low: Lower, expr: Ast.Expr): Reg {
+  return low.withSpan(expr.span, () => scalar(low, expr));
+}
+
+function scalar(low: Lower, expr: Ast.Expr): Reg {
+  const constant = low.facts.constants.get(expr);
+  if (constant !== undefined) return low.b.const(constant);
+  switch (expr.node) {
+    case 'identifier': {
+      const builtin = variables.get(expr.name);
+      if (builtin?.scalar) return builtin.scalar(low, expr);
+      const call = low.facts.notes.get(expr) as Ast.Call | undefined;
+      if (call) return scalar(low, call);
+      break;
+    }
+    case 'call': {
+      const builtin = functions.get(expr.name);
+      if (builtin?.scalar) return builtin.scalar(low, expr);
+      break;
+    }
+    case 'variable':
+      return low.readVariable(expr);
+    case 'map': {
+      const type = low.typeOf(expr);
+      return type.kind === 'aggregate' ? readAggregate(low, expr, type) : readMapScalar(low, expr);
+    }
+    case 'unary':
+      return unary(low, expr);
+    case 'binary':
+      return binary(low, expr);
+    case 'ternary':
+      return ternary(low, expr);
+    case 'cast':
+      return cast(low, expr);
+    case 'field': {
+      const found = low.facts.notes.get(expr) as FoundField | Field | undefined;
+      const bits = found === undefined ? undefined : 'field' in found ? found.field.bits : found.bits;
+      return low.readScalar(placeOf(low, expr), low.typeOf(expr), bits);
+    }
+    case 'index':
+      return low.readScalar(placeOf(low, expr), low.typeOf(expr));
+    default:
+      break;
+  }
+  throw new Error(`insitu bug: no scalar lowering for ${expr.node} of type ${describe(low.typeOf(expr))}`);
+}
+
+function unary(low: Lower, expr: Ast.Unary): Reg {
+  const { b } = low;
+  const { operand, operator } = expr;
+  switch (operator) {
+    case '-': {
+      const dst = b.reg();
+      b.push({ op: 'neg', dst, src: lowerScalar(low, operand) });
+      return dst;
+    }
+    case '+':
+      return lowerScalar(low, operand);
+    case '~':
+      return b.alu('xor', lowerScalar(low, operand), { imm: -1 });
+    case '!':
+      return truth(low, expr);
+    case '*':
+      return low.readScalar(placeOf(low, expr), low.typeOf(expr));
+    case '&':
+      throw new Error('insitu bug: & reached lowering');
+    default:
+      return step(low, expr);
+  }
+}
+
+/** What one `++` adds: 1, or the size of what a pointer points to. */
+export function stepOf(type: Type): number {
+  return type.kind === 'pointer' ? Math.max(1, sizeOf(type.to())) : 1;
+}
+
+function step(low: Lower, expr: Ast.Unary): Reg {
+  const { operand, operator } = expr;
+  const amount = operator.includes('++') ? 1 : -1;
+  const before = operator.startsWith('post');
+  if (operand.node === 'map') return stepMap(low, operand, amount * stepOf(low.typeOf(operand)), before);
+  invariant(operand.node === 'variable', 'a step of something that is no variable');
+  const old = low.readVariable(operand);
+  const value = low.narrowed(low.b.alu('add', old, { imm: amount * stepOf(low.variableInfo(operand).type) }), low.variableInfo(operand).type);
+  low.writeVariable(operand, value);
+  return before ? old : value;
+}
+
+const aluOperators: Readonly<Record<string, readonly [signed: AluOperator, unsigned: AluOperator]>> = {
+  '+': ['add', 'add'],
+  '-': ['sub', 'sub'],
+  '*': ['mul', 'mul'],
+  '/': ['sdiv', 'udiv'],
+  '%': ['smod', 'umod'],
+  '&': ['and', 'and'],
+  '|': ['or', 'or'],
+  '^': ['xor', 'xor'],
+  '<<': ['shl', 'shl'],
+  '>>': ['ashr', 'lshr'],
+};
+
+/** `left operator right` on values that are in registers. */
+export function arithmetic(low: Lower, operator: string, left: Reg, leftType: Type, right: Operand, rightType: Type): Reg {
+  const pair = aluOperators[operator];
+  invariant(pair, `no arithmetic for ${operator}`);
+  if (leftType.kind === 'pointer' || rightType.kind === 'pointer') return pointerArithmetic(low, operator, left, leftType, right, rightType, pair[1]);
+  const type = arithmeticType(operator, leftType, rightType);
+  const signed = type.kind === 'int' && type.signed;
+  return low.b.alu(signed ? pair[0] : pair[1], left, right as Reg);
+}
+
+function pointerArithmetic(low: Lower, operator: string, left: Reg, leftType: Type, right: Operand, rightType: Type, alu: AluOperator): Reg {
+  const { b } = low;
+  if (leftType.kind === 'pointer' && rightType.kind === 'pointer') {
+    const bytes = b.alu(alu, left, right as Reg);
+    return operator === '-' ? b.alu('sdiv', bytes, { imm: stepOf(leftType) }) : bytes;
+  }
+  if (operator !== '+' && operator !== '-') return b.alu(alu, left, right as Reg);
+  const size = stepOf(leftType.kind === 'pointer' ? leftType : rightType);
+  if (leftType.kind === 'pointer') {
+    const scaled = typeof right === 'object' ? { imm: right.imm * size } : size === 1 ? right : b.alu('mul', right, { imm: size });
+    return b.alu(alu, left, scaled as Reg);
+  }
+  return b.alu('add', size === 1 ? left : b.alu('mul', left, { imm: size }), right as Reg);
+}
+
+/** A constant that fits an instruction's immediate, else a register. */
+export function operand(low: Lower, expr: Ast.Expr): Operand {
+  const constant = low.facts.constants.get(expr);
+  if (constant !== undefined && BigInt.asIntN(32, constant) === constant) return { imm: Number(constant) };
+  return lowerScalar(low, expr);
+}
+
+function binary(low: Lower, expr: Ast.Binary): Reg {
+  if (comparison(expr.operator)) return truth(low, expr);
+  const left = lowerScalar(low, expr.left);
+  const right = operand(low, expr.right);
+  return arithmetic(low, expr.operator, left, readType(low, expr.left), right, readType(low, expr.right));
+}
+
+/** The type that an operand has as a number. */
+function readType(low: Lower, expr: Ast.Expr): Type {
+  const type = low.typeOf(expr);
+  return type.kind === 'aggregate' ? aggregateValue(type) : type;
+}
+
+/** 0 or 1. */
+function truth(low: Lower, expr: Ast.Expr): Reg {
+  const { b } = low;
+  const no = b.label();
+  const dst = b.const(0);
+  lowerCondition(low, expr, no, false);
+  b.push({ op: 'const', dst, value: 1n });
+  b.place(no);
+  return dst;
+}
+
+function ternary(low: Lower, expr: Ast.Ternary): Reg {
+  const { b } = low;
+  const dst = b.reg();
+  const otherwise = b.label();
+  const done = b.label();
+  if (expr.then === undefined) {
+    b.mov(dst, lowerScalar(low, expr.condition));
+    b.branch('ne', dst, { imm: 0 }, done);
+  } else {
+    lowerCondition(low, expr.condition, otherwise, false);
+    b.mov(dst, lowerScalar(low, expr.then));
+    b.jump(done);
+  }
+  b.place(otherwise);
+  b.mov(dst, lowerScalar(low, expr.otherwise));
+  b.place(done);
+  return dst;
+}
+
+function cast(low: Lower, expr: Ast.Cast): Reg {
+  const value = lowerScalar(low, expr.operand);
+  const type = low.typeOf(expr);
+  if (type.kind === 'bool') {
+    const dst = low.b.const(0);
+    const zero = low.b.label();
+    low.b.branch('eq', value, { imm: 0 }, zero);
+    low.b.push({ op: 'const', dst, value: 1n });
+    low.b.place(zero);
+    return dst;
+  }
+  return low.narrowed(value, type);
+}
+
+// ------------------------------------------------------------------ conditions
+
+const conditions: Readonly<Record<string, readonly [signed: Condition, unsigned: Condition]>> = {
+  '==': ['eq', 'eq'],
+  '!=': ['ne', 'ne'],
+  '<': ['slt', 'ult'],
+  '<=': ['sle', 'ule'],
+  '>': ['sgt', 'ugt'],
+  '>=': ['sge', 'uge'],
+};
+
+const opposite: Readonly<Record<string, string>> = { '==': '!=', '!=': '==', '<': '>=', '>=': '<', '>': '<=', '<=': '>' };
+
+/** Jumps to `to` when the expression is true (`when`) or false (`!when`); else goes on. */
+export function lowerCondition(low: Lower, expr: Ast.Expr, to: Label, when: boolean): void {
+  low.withSpan(expr.span, () => condition(low, expr, to, when));
+}
+
+function condition(low: Lower, expr: Ast.Expr, to: Label, when: boolean): void {
+  const { b } = low;
+  const constant = low.facts.constants.get(expr);
+  if (constant !== undefined) {
+    if ((constant !== 0n) === when) b.jump(to);
+    return;
+  }
+  if (expr.node === 'unary' && expr.operator === '!') {
+    lowerCondition(low, expr.operand, to, !when);
+    return;
+  }
+  if (expr.node === 'binary' && (expr.operator === '&&' || expr.operator === '||')) {
+    // `a && b` jumps on false, `a || b` on true, as soon as one side decides.
+    if ((expr.operator === '||') === when) {
+      lowerCondition(low, expr.left, to, when);
+      lowerCondition(low, expr.right, to, when);
+    } else {
+      const past = b.label();
+      lowerCondition(low, expr.left, past, !when);
+      lowerCondition(low, expr.right, to, when);
+      b.place(past);
+    }
+    return;
+  }
+  if (expr.node === 'binary' && comparison(expr.operator)) {
+    compare(low, expr, to, when);
+    return;
+  }
+  b.branch(when ? 'ne' : 'eq', lowerScalar(low, expr), { imm: 0 }, to);
+}
+
+function compare(low: Lower, expr: Ast.Binary, to: Label, when: boolean): void {
+  const left = readType(low, expr.left);
+  const right = readType(low, expr.right);
+  const operator = when ? expr.operator : (opposite[expr.operator] as string);
+  const literal = left.kind === 'probe_name' ? expr.right : right.kind === 'probe_name' ? expr.left : undefined;
+  if (literal?.node === 'string') {
+    const name = literal === expr.right ? expr.left : expr.right;
+    low.b.branch(operator === '==' ? 'eq' : 'ne', lowerScalar(low, name), { imm: low.assets.probeName(literal.value) }, to);
+    return;
+  }
+  if (!isScalarType(left) || !isScalarType(right)) {
+    compareValues(low, expr, left, right, operator === '==' ? 'eq' : 'ne', to);
+    return;
+  }
+  const unsigned = left.kind === 'pointer' || right.kind === 'pointer' || !promoted(left).signed || !promoted(right).signed;
+  const pair = conditions[operator];
+  invariant(pair, `no comparison for ${operator}`);
+  low.b.branch(pair[unsigned ? 1 : 0], lowerScalar(low, expr.left), operand(low, expr.right), to);
+}
+
+function compareValues(low: Lower, expr: Ast.Binary, left: Type, right: Type, want: 'eq' | 'ne', to: Label): void {
+  low.scoped(() => {
+    if (left.kind === 'string' && right.kind === 'string') {
+      const literal = expr.right.node === 'string' ? expr.right : expr.left.node === 'string' ? expr.left : undefined;
+      if (literal) {
+        const other = literal === expr.right ? expr.left : expr.right;
+        const type = literal === expr.right ? left : right;
+        compareWithLiteral(low, low.materialize(other, type), type.size, literal.value, want, to);
+        return;
+      }
+      const type: Type = left.size >= right.size ? left : right;
+      compareMemory(low, low.materialize(expr.left, type), low.materialize(expr.right, type), align8(type.size), want, to);
+      return;
+    }
+    const size = roomOf(left, low.assets.stored);
+    compareMemory(low, low.materialize(expr.left, left), low.materialize(expr.right, left), size, want, to);
+  });
+}
+
+// ------------------------------------------------------------------ places
+
+/** Where the value of an expression that names memory is. */
+export function placeOf(low: Lower, expr: Ast.Expr): Place {
+  switch (expr.node) {
+    case 'unary': {
+      invariant(expr.operator === '*', 'only * makes a place');
+      const type = low.typeOf(expr.operand);
+      const space = type.kind === 'pointer' ? type.space : low.probe.userMemory ? 'user' : 'either';
+      return { kind: 'memory', address: lowerScalar(low, expr.operand), offset: 0, space };
+    }
+    case 'field':
+      return fieldPlace(low, expr);
+    case 'index': {
+      const type = low.typeOf(expr.object);
+      const size = type.kind === 'pointer' ? stepOf(type) : type.kind === 'array' ? sizeOf(type.of) : 1;
+      const base: Place =
+        type.kind === 'pointer'
+          ? { kind: 'memory', address: lowerScalar(low, expr.object), offset: 0, space: type.space }
+          : placeOf(low, expr.object);
+      const constant = low.facts.constants.get(expr.index);
+      const bytes = constant === undefined ? undefined : Number(constant) * size;
+      if (bytes !== undefined && Math.abs(bytes) < 2 ** 15 && (base.kind === 'memory' || bytes >= 0)) return shifted(base, bytes);
+      return indexed(low, base, lowerScalar(low, expr.index), size, type.kind === 'array' ? type.length : undefined);
+    }
+    case 'variable':
+      return low.variablePlace(expr);
+    case 'cast':
+      return placeOf(low, expr.operand);
+    default: {
+      // A value that has to be computed: give it memory.
+      return low.materialize(expr, low.typeOf(expr));
+    }
+  }
+}
+
+function indexed(low: Lower, base: Place, index: Reg, size: number, length: number | undefined): Place {
+  const { b } = low;
+  if (base.kind === 'memory') {
+    const bytes = size === 1 ? index : b.alu('mul', index, { imm: size });
+    return { ...base, address: b.alu('add', base.address, bytes) };
+  }
+  // The program's own memory: the index is kept inside the array.
+  invariant(length !== undefined && length > 0, 'an index into memory of unknown length');
+  const bounded = b.reg();
+  b.mov(bounded, index);
+  const inside = b.label();
+  b.branch('ult', bounded, { imm: length }, inside);
+  b.push({ op: 'const', dst: bounded, value: 0n });
+  b.place(inside);
+  const bytes = size === 1 ? bounded : b.alu('mul', bounded, { imm: size });
+  if (base.kind === 'direct') return { kind: 'direct', base: b.alu('add', base.base, bytes), offset: base.offset };
+  // A context cannot be loaded from at a variable offset: read it as kernel memory.
+  const address = b.alu('add', b.alu('add', low.context, { imm: base.offset }), bytes);
+  return { kind: 'memory', address, offset: 0, space: 'kernel' };
+}
+
+function fieldPlace(low: Lower, expr: Ast.FieldAccess): Place {
+  const note = low.facts.notes.get(expr);
+  if (expr.object.node === 'identifier' && expr.object.name === 'args') {
+    const field = note as Field;
+    if (!field.dataLoc) return { kind: 'context', offset: field.offset };
+    const location = low.b.load(low.context, field.offset, 4);
+    const offset = low.b.alu('and', location, { imm: 0xffff });
+    return { kind: 'memory', address: low.b.alu('add', low.context, offset), offset: 0, space: 'kernel' };
+  }
+  const type = low.typeOf(expr.object);
+  if (type.kind === 'tuple') {
+    const before = type.elements.slice(0, Number(expr.name));
+    const offset = before.reduce((sum, element) => sum + roomOf(element, low.assets.stored), 0);
+    return shifted(placeOf(low, expr.object), offset);
+  }
+  const { offset } = note as FoundField;
+  if (type.kind === 'pointer') return { kind: 'memory', address: lowerScalar(low, expr.object), offset, space: type.space };
+  return shifted(placeOf(low, expr.object), offset);
+}
+
+// ------------------------------------------------------------------ values in memory
+
+/**
+ * Writes the value of an expression, as `type` (its own, or a larger one of the same
+ * kind), at a place of roomOf(type) bytes. All of the room is written, except behind
+ * the NUL of strings in raw places.
+ */
+export function lowerInto(low: Lower, expr: Ast.Expr, to: DirectPlace, type: Type): void {
+  low.withSpan(expr.span, () => into(low, expr, to, type));
+}
+
+function into(low: Lower, expr: Ast.Expr, to: DirectPlace, type: Type): void {
+  const { b } = low;
+  const own = low.typeOf(expr);
+  if (isScalarType(type) || (isScalarType(own) && own.kind !== 'none')) {
+    b.store(to.base, to.offset, 8, lowerScalar(low, expr));
+    return;
+  }
+  switch (expr.node) {
+    case 'string':
+      low.writeBytes(to, new TextEncoder().encode(`${expr.value}\0`), roomOf(type, low.assets.stored));
+      return;
+    case 'identifier': {
+      const builtin = variables.get(expr.name);
+      const call = low.facts.notes.get(expr) as Ast.Call | undefined;
+      if (builtin?.into) builtin.into(low, expr, sized(low, to, own, type));
+      else if (call) into(low, call, to, type);
+      else throw new Error(`insitu bug: ${expr.name} has no value`);
+      return;
+    }
+    case 'call': {
+      const builtin = functions.get(expr.name);
+      invariant(builtin?.into, `${expr.name}() has no value in memory`);
+      builtin.into(low, expr, sized(low, to, own, type));
+      return;
+    }
+    case 'tuple': {
+      invariant(type.kind === 'tuple', 'a tuple goes where a tuple is');
+      let offset = 0;
+      for (const [index, element] of expr.elements.entries()) {
+        const elementType = type.elements[index] as Type;
+        lowerInto(low, element, { kind: 'direct', base: to.base, offset: to.offset + offset }, elementType);
+        offset += roomOf(elementType, low.assets.stored);
+      }
+      return;
+    }
+    case 'ternary': {
+      const otherwise = b.label();
+      const done = b.label();
+      lowerCondition(low, expr.condition, otherwise, false);
+      lowerInto(low, expr.then ?? expr.condition, to, type);
+      b.jump(done);
+      b.place(otherwise);
+      lowerInto(low, expr.otherwise, to, type);
+      b.place(done);
+      return;
+    }
+    case 'map':
+      readMapInto(low, expr, to, type);
+      return;
+    case 'cast':
+      if (own.kind === 'string') {
+        lowerInto(low, expr.operand, to, type);
+        return;
+      }
+      break;
+    default:
+      break;
+  }
+  copyValue(low, placeOf(low, expr), own, to, type);
+}
+
+/** A value of a smaller type of the same kind leaves zeros behind it. */
+function sized(low: Lower, to: DirectPlace, own: Type, type: Type): DirectPlace {
+  const rest = roomOf(type, low.assets.stored) - roomOf(own, low.assets.stored);
+  if (rest > 0 && !to.raw) low.clear(shifted(to, roomOf(own, low.assets.stored)), rest);
+  return to;
+}
+
+/** Copies a value that lies in memory, with what its kind asks for (NULs, padding). */
+export function copyValue(low: Lower, from: Place, own: Type, to: DirectPlace, type: Type): void {
+  const room = roomOf(type, low.assets.stored);
+  if (own.kind === 'string' && from.kind !== 'direct') {
+    if (!to.raw) low.clear(to, room);
+    low.readString(to, from, { imm: own.size });
+    return;
+  }
+  if (own.kind === 'tuple' && type.kind === 'tuple' && from.kind === 'direct') {
+    let read = 0;
+    let write = 0;
+    for (const [index, element] of own.elements.entries()) {
+      const target = type.elements[index] as Type;
+      copyValue(low, shifted(from, read), element, shifted(to, write), target);
+      read += roomOf(element, low.assets.stored);
+      write += roomOf(target, low.assets.stored);
+    }
+    return;
+  }
+  const ownRoom = from.kind === 'direct' && own.kind !== 'struct' && own.kind !== 'union' && own.kind !== 'array' ? roomOf(own, low.assets.stored) : sizeOf(own);
+  low.copy(to, from, Math.min(ownRoom, room));
+  if (room > ownRoom) low.clear(shifted(to, ownRoom), room - ownRoom);
+}

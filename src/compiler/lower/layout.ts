@@ -1,0 +1,131 @@
+/** How values are laid out in events, map keys and map values, and the Schemas that say so. */
+import { invariant } from '../../base/errors.ts';
+import { schemaSize, type Schema } from '../../program/schema.ts';
+import { histogramBuckets, lhistBuckets } from '../../program/histogram.ts';
+import { sizeOf } from '../../types/layout.ts';
+import type { AggregateType, CompositeType, Type } from '../../types/model.ts';
+
+export const align8 = (size: number): number => (size + 7) & ~7;
+
+/** Nesting of structs inside structs that a printed record shows. */
+const recordDepth = 4;
+
+export interface SchemaOptions {
+  /** Stacks are written whole into the value (events), or by id (anything that is kept). */
+  readonly stacks: 'inline' | { readonly map: (kind: 'ustack' | 'kstack', limit: number) => number };
+}
+
+/** The schema of a value of that type. */
+export function schemaOf(type: Type, options: SchemaOptions, depth = 0): Schema {
+  switch (type.kind) {
+    case 'int':
+      return { kind: 'int', size: type.size, signed: type.signed };
+    case 'bool':
+      return { kind: 'bool' };
+    case 'float':
+      return { kind: 'float', size: type.size === 4 ? 4 : 8 };
+    case 'enum':
+      return {
+        kind: 'enum',
+        size: type.size,
+        signed: type.signed,
+        name: type.name,
+        members: type.members.map((member) => [String(member.value), member.name] as const),
+      };
+    case 'pointer':
+    case 'function':
+      return { kind: 'pointer' };
+    case 'string':
+      return { kind: 'string', size: type.size };
+    case 'buffer':
+      return { kind: 'buffer', size: type.size };
+    case 'array':
+      if (type.of.kind === 'int' && type.of.size === 1 && type.of.signed) return { kind: 'string', size: type.length };
+      return { kind: 'array', of: schemaOf(type.of, options, depth), length: type.length };
+    case 'tuple': {
+      let offset = 0;
+      const elements = type.elements.map((element) => {
+        const at = offset;
+        const schema = schemaOf(element, options, depth);
+        offset += roomOf(element, options);
+        return { offset: at, schema };
+      });
+      return { kind: 'tuple', size: offset, elements };
+    }
+    case 'struct':
+    case 'union':
+      return recordSchema(type, options, depth);
+    case 'inet':
+      return { kind: 'inet' };
+    case 'mac_address':
+      return { kind: 'mac_address' };
+    case 'ustack':
+    case 'kstack':
+      return options.stacks === 'inline'
+        ? { kind: type.kind, form: 'inline', mode: type.mode, limit: type.limit }
+        : { kind: type.kind, form: 'id', mode: type.mode, limit: type.limit, stacks: options.stacks.map(type.kind, type.limit) };
+    case 'usym':
+      return { kind: 'usym' };
+    case 'ksym':
+      return { kind: 'ksym' };
+    case 'timestamp':
+      return { kind: 'timestamp', format: type.format, clock: type.clock };
+    case 'cgroup_path':
+      return { kind: 'cgroup_path', pattern: '' };
+    case 'probe_name':
+    case 'username':
+    case 'strerror':
+    case 'signal_name':
+    case 'syscall_name':
+      return { kind: type.kind };
+    case 'aggregate':
+      return aggregateSchema(type);
+    case 'void':
+    case 'none':
+      throw new Error('insitu bug: a value without a type has no schema');
+  }
+}
+
+function recordSchema(type: CompositeType, options: SchemaOptions, depth: number): Schema {
+  if (depth >= recordDepth) return { kind: 'array', of: { kind: 'int', size: 1, signed: false }, length: type.size };
+  const fields = type.fields().flatMap((field) => {
+    if (field.type.kind === 'void' || field.type.kind === 'none') return [];
+    const schema = schemaOf(field.type, options, depth + 1);
+    return [{ name: field.name, offset: field.offset, schema, ...(field.bits ? { bits: field.bits } : {}) }];
+  });
+  return { kind: 'record', name: type.name, size: type.size, fields };
+}
+
+function aggregateSchema(type: AggregateType): Schema {
+  switch (type.aggregate) {
+    case 'hist': {
+      const bits = type.hist?.bits ?? 0;
+      return { kind: 'hist', bits, buckets: histogramBuckets(bits) };
+    }
+    case 'lhist': {
+      const bounds = type.lhist;
+      invariant(bounds, 'lhist without bounds');
+      return {
+        kind: 'lhist',
+        min: String(bounds.min),
+        max: String(bounds.max),
+        step: String(bounds.step),
+        buckets: lhistBuckets(bounds.min, bounds.max, bounds.step),
+      };
+    }
+    default:
+      return { kind: 'aggregate', aggregate: type.aggregate, signed: type.signed };
+  }
+}
+
+/**
+ * Bytes set aside for a value: a multiple of 8, so that every value starts aligned and
+ * scalars can be stored whole. Long strings have a byte more than they show: by it a
+ * cut string is known.
+ */
+export function roomOf(type: Type, options: SchemaOptions): number {
+  if (type.kind === 'string') return type.size > 16 ? align8(type.size + 1) : align8(type.size);
+  if (type.kind === 'tuple') return type.elements.reduce((sum, element) => sum + roomOf(element, options), 0);
+  if (type.kind === 'struct' || type.kind === 'union') return align8(sizeOf(type));
+  return align8(schemaSize(schemaOf(type, options)));
+}

@@ -1,0 +1,541 @@
+/**
+ * From the typed syntax tree to IR, one BPF program (a probe block in one context) at
+ * a time. A scalar expression becomes a register; anything bigger is written to a
+ * place. This file holds the state of a program being lowered and the memory it works
+ * with; statements, expressions, maps and events have files of their own.
+ */
+import { invariant } from '../../base/errors.ts';
+import type { Span } from '../../diag/source.ts';
+import { sizeOf } from '../../types/layout.ts';
+import type { AddressSpace, Type } from '../../types/model.ts';
+import { FunctionBuilder, type IrFunction, type Label, type Operand, type Reg, type Slot, type Unit } from '../ir/ir.ts';
+import type { ProbeContext } from '../probes/context.ts';
+import type { VariableInfo } from '../sema/scope.ts';
+import type { BlockFacts, SemaOptions } from '../sema/sema.ts';
+import type * as Ast from '../syntax/ast.ts';
+import { type Assets, isPlain, scratchLevels } from './assets.ts';
+import { bpfHelper } from './bpfhelper.ts';
+import { lowerCondition, lowerInto, lowerScalar } from './expressions.ts';
+import { align8, roomOf } from './layout.ts';
+import { type DirectPlace, type Place, shifted } from './place.ts';
+import { lowerStatements } from './statements.ts';
+
+/** Longest run of bytes copied or cleared by instructions rather than by a helper. */
+const inlineBytes = 128;
+/** Part of the BPF stack (512 bytes in all) for small values that live as long as one statement. */
+const stackBytes = 128;
+
+/** Header of a program's scratch memory: u64 in use, u64 set by `return` inside a loop. */
+const scratchHeader = { busy: 0, returned: 8, size: 16 } as const;
+
+type Storage = { readonly kind: 'register'; readonly reg: Reg } | { readonly kind: 'scratch'; readonly offset: number };
+
+export interface LoopLabels {
+  /** Where `break` and `continue` go. */
+  readonly breakTo: Label;
+  readonly continueTo: Label;
+}
+
+/** The function being built: main, or the body of a loop that the kernel calls back. */
+interface Frame {
+  readonly builder: FunctionBuilder;
+  readonly context: Reg;
+  readonly scratch: Reg;
+  /** Where `return` goes. */
+  readonly exit: Label;
+  /** Stack address of {context, scratch}, handed to callbacks. */
+  environment: Reg | undefined;
+  loop: LoopLabels | undefined;
+  readBuffer: Slot | undefined;
+}
+
+export class Lower {
+  readonly assets: Assets;
+  readonly probe: ProbeContext;
+  readonly facts: BlockFacts;
+  readonly options: SemaOptions;
+  readonly unitName: string;
+  #frame!: Frame;
+  readonly #functions: (IrFunction | undefined)[] = [];
+  readonly #storage = new Map<VariableInfo, Storage>();
+  #scratchTop: number = scratchHeader.size;
+  #scratchSize = 0;
+  #scratchBase: { readonly map: number } | undefined;
+  readonly #hasLoops: boolean;
+  #environmentSlot: Slot | undefined;
+  #stackSlot: Slot | undefined;
+  #stackTop = 0;
+
+  constructor(assets: Assets, probe: ProbeContext, facts: BlockFacts, options: SemaOptions, unitName: string, hasLoops: boolean) {
+    this.assets = assets;
+    this.probe = probe;
+    this.facts = facts;
+    this.options = options;
+    this.unitName = unitName;
+    this.#hasLoops = hasLoops;
+  }
+
+  /** Lowers a block; call finish() when all programs of the script have been lowered. */
+  block(block: Ast.ProbeBlock): void {
+    const builder = new FunctionBuilder(this.unitName, ['pointer']);
+    const scratch = builder.reg('pointer');
+    const exit = builder.label();
+    this.#functions.push(undefined);
+    const context = builder.reg('pointer');
+    this.#frame = { builder, context, scratch, exit, environment: undefined, loop: undefined, readBuffer: undefined };
+    this.#layOutVariables();
+    if (block.predicate) {
+      builder.span = block.predicate.span;
+      lowerCondition(this, block.predicate, exit, false);
+    }
+    lowerStatements(this, block.body);
+    builder.span = undefined;
+    builder.place(exit);
+  }
+
+  /** The finished unit: prologue and epilogue are added now that the scratch size is known. */
+  finish(): Unit {
+    const { builder, context, scratch } = this.#frame;
+    const usesScratch = this.#scratchSize > 0;
+    if (usesScratch) builder.store(scratch, scratchHeader.busy, 8, { imm: 0 });
+    builder.return({ imm: 0 });
+    builder.prepend(() => {
+      builder.mov(context, builder.parameter(0));
+      if (usesScratch) this.#claimScratch();
+      if (this.#environmentSlot !== undefined) {
+        const environment = builder.slotAddress(this.#environmentSlot);
+        builder.store(environment, 0, 8, context);
+        builder.store(environment, 8, 8, scratch);
+      }
+    });
+    this.#functions[0] = builder.finish();
+    return { name: this.unitName, functions: this.#functions.map((fn) => fn as IrFunction) };
+  }
+
+  /**
+   * Finds a free scratch memory of this CPU. A program can be interrupted (or, in a
+   * preemptible kernel, preempted) by another one on the same CPU, so each takes one
+   * by an atomic exchange and gives it back at its end.
+   */
+  #claimScratch(): void {
+    const { builder: b, scratch } = this.#frame;
+    const map = (this.#scratchBase as { map: number }).map;
+    const stride = this.assets.scratchStride;
+    const claimed = b.label();
+    const cpu = b.call(bpfHelper.get_smp_processor_id, []);
+    const masked = b.alu('and', cpu, { imm: this.assets.cpus - 1 });
+    const offset = b.alu('mul', masked, { imm: stride });
+    for (let level = 0; level < scratchLevels; level++) {
+      const base = b.mapValue(map, level * this.assets.cpus * stride);
+      b.push({ op: 'alu', operator: 'add', dst: scratch, left: base, right: offset });
+      const one = b.const(1);
+      const old = b.reg();
+      b.push({ op: 'atomic', operator: 'xchg', base: scratch, offset: scratchHeader.busy, size: 8, value: one, dst: old });
+      b.branch('eq', old, { imm: 0 }, claimed);
+    }
+    this.count(this.assets.globals.scratchBusy);
+    b.return({ imm: 0 });
+    b.place(claimed);
+    if (this.#hasLoops) b.store(scratch, scratchHeader.returned, 8, { imm: 0 });
+  }
+
+  // ---------------------------------------------------------------- the function being built
+
+  get b(): FunctionBuilder {
+    return this.#frame.builder;
+  }
+  get context(): Reg {
+    return this.#frame.context;
+  }
+  get exitLabel(): Label {
+    return this.#frame.exit;
+  }
+  get loop(): LoopLabels | undefined {
+    return this.#frame.loop;
+  }
+
+  typeOf(expr: Ast.Expr): Type {
+    const type = this.facts.types.get(expr);
+    invariant(type, `an expression (${expr.node}) has no type`);
+    return type;
+  }
+
+  /** Whether `return` must leave a loop callback first. */
+  get inCallback(): boolean {
+    return this.#frame.loop !== undefined;
+  }
+
+  /** Makes the enclosing loops end and the probe return (`return`, `exit()` in a loop). */
+  markReturned(): void {
+    this.useScratch();
+    this.b.store(this.#frame.scratch, scratchHeader.returned, 8, { imm: 1 });
+  }
+
+  /** After a loop: leaves the probe, or the outer loop, when the body returned. */
+  leaveIfReturned(): void {
+    this.useScratch();
+    const returned = this.b.load(this.#frame.scratch, scratchHeader.returned, 8);
+    const to = this.#frame.loop ? this.#frame.loop.breakTo : this.exitLabel;
+    this.b.branch('ne', returned, { imm: 0 }, to);
+  }
+
+  /** Stack address of what a callback needs to go on with this program's work. */
+  environment(): Reg {
+    this.useScratch();
+    const frame = this.#frame;
+    if (frame.environment !== undefined) return frame.environment;
+    this.#environmentSlot ??= frame.builder.newSlot(16, 8, 'environment');
+    return frame.builder.slotAddress(this.#environmentSlot);
+  }
+
+  /**
+   * Builds a function that the kernel calls back, with the given parameters of which
+   * number `environmentIndex` is environment(). The body gets the parameters' registers.
+   * It ends by returning 0 (go on); `break` returns 1.
+   */
+  callback(name: string, parameters: number, environmentIndex: number, body: (parameters: readonly Reg[]) => void): Reg {
+    const index = this.#functions.length;
+    this.#functions.push(undefined);
+    const outer = this.#frame;
+    const classes = Array.from({ length: parameters }, (_, i) => (i === environmentIndex ? ('pointer' as const) : ('scalar' as const)));
+    const builder = new FunctionBuilder(`${name}_${index}`, name === 'each' ? classes.map(() => 'pointer' as const) : classes);
+    builder.span = outer.builder.span;
+    const environment = builder.parameter(environmentIndex);
+    const context = builder.load(environment, 0, 8, 'pointer');
+    const scratch = builder.load(environment, 8, 8, 'pointer');
+    const loop = { breakTo: builder.label(), continueTo: builder.label() };
+    this.#frame = { builder, context, scratch, exit: loop.breakTo, environment, loop, readBuffer: undefined };
+    body(Array.from({ length: parameters }, (_, i) => builder.parameter(i)));
+    builder.place(loop.continueTo);
+    builder.return({ imm: 0 });
+    builder.place(loop.breakTo);
+    builder.return({ imm: 1 });
+    this.#functions[index] = builder.finish();
+    this.#frame = outer;
+    const dst = this.b.reg('pointer');
+    this.b.push({ op: 'function', dst, function: index });
+    return dst;
+  }
+
+  withSpan<T>(span: Span, build: () => T): T {
+    const before = this.b.span;
+    this.b.span = span;
+    const result = build();
+    this.b.span = before;
+    return result;
+  }
+
+  // ---------------------------------------------------------------- memory
+
+  /** Takes `bytes` of scratch memory until release(); the place is 8-byte aligned. */
+  scratch(bytes: number): DirectPlace {
+    const offset = this.#scratchTop;
+    this.#scratchTop += align8(bytes);
+    this.#scratchSize = Math.max(this.#scratchSize, this.#scratchTop);
+    this.#scratchBase = { map: this.assets.scratch(this.#scratchSize) };
+    return { kind: 'direct', base: this.#frame.scratch, offset };
+  }
+
+  /** Address of this run's scratch memory, in the function being built. */
+  scratchBase(): Reg {
+    this.useScratch();
+    return this.#frame.scratch;
+  }
+
+  useScratch(): void {
+    if (this.#scratchSize === 0) {
+      this.#scratchSize = scratchHeader.size;
+      this.#scratchBase = { map: this.assets.scratch(scratchHeader.size) };
+    }
+  }
+
+  /** Memory for a value while one statement runs: the stack when it is small, else scratch. */
+  temporary(bytes: number): DirectPlace {
+    const room = align8(bytes);
+    if (this.#hasLoops || this.#stackTop + room > stackBytes) return this.scratch(bytes);
+    const offset = this.#stackTop;
+    this.#stackTop += room;
+    this.#stackSlot ??= this.b.newSlot(stackBytes, 8, 'temporaries');
+    return { kind: 'direct', base: this.b.slotAddress(this.#stackSlot), offset };
+  }
+
+  /** Gives back temporaries taken while `build` ran. */
+  scoped<T>(build: () => T): T {
+    const scratchTop = this.#scratchTop;
+    const stackTop = this.#stackTop;
+    const result = build();
+    this.#scratchTop = scratchTop;
+    this.#stackTop = stackTop;
+    return result;
+  }
+
+  #layOutVariables(): void {
+    for (const info of new Set(this.facts.variables.values())) {
+      const scalar = isScalarType(info.type);
+      if (scalar && !this.#hasLoops) {
+        this.#storage.set(info, { kind: 'register', reg: this.b.reg() });
+      } else {
+        const place = this.scratch(roomOf(info.type, this.assets.stored));
+        this.#storage.set(info, { kind: 'scratch', offset: place.offset });
+      }
+    }
+  }
+
+  #variable(node: Ast.Variable): { info: VariableInfo; storage: Storage } {
+    const info = this.facts.variables.get(node);
+    const storage = info && this.#storage.get(info);
+    invariant(info && storage, `variable $${node.name} has no storage`);
+    return { info, storage };
+  }
+
+  /** Value of a scalar variable. */
+  readVariable(node: Ast.Variable): Reg {
+    const { storage } = this.#variable(node);
+    if (storage.kind === 'scratch') return this.b.load(this.#frame.scratch, storage.offset, 8);
+    // A copy: `$x++ + $x` must not see the later value in the earlier operand.
+    const copy = this.b.reg();
+    this.b.mov(copy, storage.reg);
+    return copy;
+  }
+
+  writeVariable(node: Ast.Variable, value: Reg): void {
+    const { storage, info } = this.#variable(node);
+    const stored = this.narrowed(value, info.type);
+    if (storage.kind === 'scratch') this.b.store(this.#frame.scratch, storage.offset, 8, stored);
+    else this.b.mov(storage.reg, stored);
+  }
+
+  /** Memory of a variable that is bigger than a register. */
+  variablePlace(node: Ast.Variable): DirectPlace {
+    const { storage } = this.#variable(node);
+    invariant(storage.kind === 'scratch', `$${node.name} is not in memory`);
+    return { kind: 'direct', base: this.#frame.scratch, offset: storage.offset };
+  }
+
+  variableInfo(node: Ast.Variable): VariableInfo {
+    return this.#variable(node).info;
+  }
+
+  /** A register holding the address of a direct place. */
+  addressOf(place: DirectPlace): Reg {
+    if (place.offset === 0) {
+      const copy = this.b.reg('pointer');
+      this.b.mov(copy, place.base);
+      return copy;
+    }
+    return this.b.alu('add', place.base, { imm: place.offset });
+  }
+
+  /** Cuts a value to an integer type's width and extends it to 64 bits again. */
+  narrowed(value: Reg, type: Type): Reg {
+    if ((type.kind !== 'int' && type.kind !== 'enum') || type.size === 8) return value;
+    const dst = this.b.reg();
+    this.b.push({ op: 'extend', dst, src: value, bits: (type.size * 8) as 8 | 16 | 32, signed: type.signed });
+    return dst;
+  }
+
+  /** Reads a scalar of that type. A read of traced memory that fails gives 0 and is counted. */
+  readScalar(place: Place, type: Type, bits?: { readonly offset: number; readonly width: number }): Reg {
+    const size = type.kind === 'bool' ? 1 : (sizeOf(type) as 1 | 2 | 4 | 8);
+    const value = this.#readBytes(place, size);
+    const signed = (type.kind === 'int' || type.kind === 'enum') && type.signed;
+    if (bits) {
+      const left = this.b.alu('shl', value, { imm: 64 - bits.offset - bits.width });
+      return this.b.alu(signed ? 'ashr' : 'lshr', left, { imm: 64 - bits.width });
+    }
+    if (!signed || size === 8) return value;
+    const dst = this.b.reg();
+    this.b.push({ op: 'extend', dst, src: value, bits: (size * 8) as 8 | 16 | 32, signed: true });
+    return dst;
+  }
+
+  #readBytes(place: Place, size: 1 | 2 | 4 | 8): Reg {
+    if (place.kind === 'direct') return this.b.load(place.base, place.offset, size);
+    if (place.kind === 'context' && place.offset % size === 0) return this.b.load(this.context, place.offset, size);
+    const frame = this.#frame;
+    frame.readBuffer ??= this.b.newSlot(8, 8, 'read');
+    const buffer = this.b.slotAddress(frame.readBuffer);
+    this.b.store(buffer, 0, 8, { imm: 0 });
+    this.readMemory({ kind: 'direct', base: buffer, offset: 0 }, place, { imm: size });
+    return this.b.load(buffer, 0, 8);
+  }
+
+  /** Copies `size` bytes from any place to a direct one. */
+  copy(to: DirectPlace, from: Place, size: number): void {
+    if (size === 0) return;
+    if (from.kind !== 'direct' || size > inlineBytes) {
+      this.readMemory(to, from, { imm: size });
+      return;
+    }
+    let at = 0;
+    for (const step of [8, 4, 2, 1] as const) {
+      while (size - at >= step) {
+        const value = this.b.load(from.base, from.offset + at, step);
+        this.b.store(to.base, to.offset + at, step, value);
+        at += step;
+      }
+    }
+  }
+
+  /**
+   * Reads by helper; fills `to` with zeros and counts when the memory cannot be read.
+   * `size` may be a register bounded by the room at `to`.
+   */
+  readMemory(to: DirectPlace, from: Place, size: Operand): void {
+    if (from.kind === 'direct' || from.kind === 'context') {
+      const base = from.kind === 'direct' ? from.base : this.context;
+      const source = this.b.alu('add', base, { imm: from.offset });
+      this.b.call(bpfHelper.probe_read_kernel, [this.addressOf(to), size, source]);
+      return;
+    }
+    const address = from.offset === 0 ? from.address : this.b.alu('add', from.address, { imm: from.offset });
+    const result = this.#readBySpace(address, from.space, (space) =>
+      this.b.call(space === 'user' ? bpfHelper.probe_read_user : bpfHelper.probe_read_kernel, [this.addressOf(to), size, address]),
+    );
+    this.#countFailure(result);
+  }
+
+  /** Runs the user or the kernel variant of a read, by the space or, where that is open, by the address. */
+  #readBySpace(address: Reg, space: AddressSpace, read: (space: 'user' | 'kernel') => Reg): Reg {
+    if (space !== 'either') return read(space);
+    const b = this.b;
+    const kernel = b.label();
+    const done = b.label();
+    const result = b.reg();
+    // Kernel addresses are the upper half: negative as signed numbers.
+    b.branch('slt', address, { imm: 0 }, kernel);
+    b.mov(result, read('user'));
+    b.jump(done);
+    b.place(kernel);
+    b.mov(result, read('kernel'));
+    b.place(done);
+    return result;
+  }
+
+  #countFailure(result: Reg): void {
+    const b = this.b;
+    const fine = b.label();
+    b.branch('sge', result, { imm: 0 }, fine);
+    this.count(this.assets.globals.failedReads);
+    b.place(fine);
+  }
+
+  /** Adds one to a counter in the globals map. */
+  count(offset: number): void {
+    const base = this.b.mapValue(this.assets.globalsMap, offset);
+    const one = this.b.const(1);
+    this.b.push({ op: 'atomic', operator: 'add', base, offset: 0, size: 8, value: one });
+  }
+
+  /**
+   * Reads a NUL-terminated string of at most `size` bytes with its NUL. `size` may be a
+   * register, whose value must be bounded by the room at `to`.
+   */
+  readString(to: DirectPlace, from: Place, size: Operand): Reg {
+    const b = this.b;
+    if (from.kind !== 'memory') {
+      const base = from.kind === 'direct' ? from.base : this.context;
+      const source = b.alu('add', base, { imm: from.offset });
+      return b.call(bpfHelper.probe_read_kernel_str, [this.addressOf(to), size, source]);
+    }
+    const address = from.offset === 0 ? from.address : b.alu('add', from.address, { imm: from.offset });
+    const result = this.#readBySpace(address, from.space, (space) =>
+      b.call(space === 'user' ? bpfHelper.probe_read_user_str : bpfHelper.probe_read_kernel_str, [this.addressOf(to), size, address]),
+    );
+    const fine = b.label();
+    b.branch('sge', result, { imm: 0 }, fine);
+    this.count(this.assets.globals.failedReads);
+    b.store(to.base, to.offset, 1, { imm: 0 });
+    b.place(fine);
+    return result;
+  }
+
+  /** Fills with zeros. */
+  clear(to: DirectPlace, size: number): void {
+    if (size <= inlineBytes) {
+      let at = 0;
+      for (const step of [8, 4, 2, 1] as const) {
+        for (; size - at >= step; at += step) this.b.store(to.base, to.offset + at, step, { imm: 0 });
+      }
+      return;
+    }
+    const { map, offset } = this.assets.zeros(size);
+    const source = this.b.mapValue(map, offset);
+    this.b.call(bpfHelper.probe_read_kernel, [this.addressOf(to), { imm: size }, source]);
+  }
+
+  /** Writes constant bytes, then zeros up to `room` unless the place is raw. */
+  writeBytes(to: DirectPlace, bytes: Uint8Array, room: number): void {
+    const size = Math.min(room, align8(bytes.length));
+    const padded = new Uint8Array(size);
+    padded.set(bytes.subarray(0, size));
+    if (size > inlineBytes) {
+      const { map, offset } = this.assets.literal(padded);
+      const source = this.b.mapValue(map, offset);
+      this.b.call(bpfHelper.probe_read_kernel, [this.addressOf(to), { imm: size }, source]);
+    } else {
+      const view = new DataView(padded.buffer);
+      for (let at = 0; at + 8 <= size; at += 8) {
+        const word = view.getBigInt64(at, true);
+        const small = BigInt.asIntN(32, word) === word;
+        this.b.store(to.base, to.offset + at, 8, small ? { imm: Number(word) } : this.b.const(word));
+      }
+    }
+    if (!to.raw && room > size) this.clear(shifted(to, size), room - size);
+  }
+
+  // ---------------------------------------------------------------- shorthands for builtins
+
+  scalar(expr: Ast.Expr): Reg {
+    return lowerScalar(this, expr);
+  }
+
+  into(expr: Ast.Expr, to: DirectPlace, type: Type): void {
+    lowerInto(this, expr, to, type);
+  }
+
+  /** The value of an expression in memory of its own, as `type`. */
+  materialize(expr: Ast.Expr, type: Type): DirectPlace {
+    if (expr.node === 'variable' && !isScalarType(type)) {
+      const info = this.variableInfo(expr);
+      if (roomOf(info.type, this.assets.stored) === roomOf(type, this.assets.stored)) return this.variablePlace(expr);
+    }
+    const place = this.temporary(roomOf(type, this.assets.stored));
+    lowerInto(this, expr, place, type);
+    return place;
+  }
+
+  /** Number of the CPU that runs the program, masked to the table sizes. */
+  cpu(): Reg {
+    const cpu = this.b.call(bpfHelper.get_smp_processor_id, []);
+    return this.b.alu('and', cpu, { imm: this.assets.cpus - 1 });
+  }
+
+  constantOf(expr: Ast.Expr | Ast.TypeExpr | undefined): bigint | undefined {
+    return expr === undefined || expr.node === 'type' ? undefined : this.facts.constants.get(expr);
+  }
+}
+
+/** Values that fit a register. */
+export function isScalarType(type: Type): boolean {
+  switch (type.kind) {
+    case 'int':
+    case 'bool':
+    case 'enum':
+    case 'pointer':
+      return true;
+    case 'ksym':
+    case 'timestamp':
+    case 'probe_name':
+    case 'username':
+    case 'strerror':
+    case 'signal_name':
+    case 'syscall_name':
+    case 'cgroup_path':
+      return true;
+    default:
+      return false;
+  }
+}
+
+export { isPlain };

@@ -1,0 +1,238 @@
+/** Statements. Loops become functions that the kernel calls back (bpf_loop), so that any bound verifies. */
+import { invariant } from '../../base/errors.ts';
+import { functions } from '../builtins/table.ts';
+import type { Reg } from '../ir/ir.ts';
+import type { Type } from '../../types/model.ts';
+import type * as Ast from '../syntax/ast.ts';
+import { assignAggregate } from './aggregates.ts';
+import { bpfHelper } from './bpfhelper.ts';
+import { arithmetic, copyValue, lowerCondition, operand, stepOf } from './expressions.ts';
+import { isScalarType, type Lower } from './lower.ts';
+import { addToMap, assetOf, assignMap, changeMap } from './maps.ts';
+import { roomOf } from './layout.ts';
+import { shifted } from './place.ts';
+
+/** Most iterations that bpf_loop runs (BPF_MAX_LOOPS). */
+const maxLoops = 1 << 23;
+
+export function lowerStatements(low: Lower, body: readonly Ast.Statement[]): void {
+  for (const statement of body) low.withSpan(statement.span, () => low.scoped(() => lowerStatement(low, statement)));
+}
+
+function lowerStatement(low: Lower, statement: Ast.Statement): void {
+  const { b } = low;
+  switch (statement.node) {
+    case 'expr':
+      expression(low, statement.expr);
+      return;
+    case 'assign':
+      assign(low, statement);
+      return;
+    case 'let':
+      if (statement.value) assignVariable(low, statement.variable, statement.value);
+      else clearVariable(low, statement.variable);
+      return;
+    case 'if': {
+      const otherwise = b.label();
+      lowerCondition(low, statement.condition, otherwise, false);
+      lowerStatements(low, statement.then);
+      if (statement.otherwise) {
+        const done = b.label();
+        b.jump(done);
+        b.place(otherwise);
+        lowerStatements(low, statement.otherwise);
+        b.place(done);
+      } else {
+        b.place(otherwise);
+      }
+      return;
+    }
+    case 'unroll': {
+      const count = Number(low.constantOf(statement.count) ?? 0n);
+      for (let i = 0; i < count; i++) lowerStatements(low, statement.body);
+      return;
+    }
+    case 'while':
+      loop(low, b.const(maxLoops), (_index) => {
+        const { loop: labels } = low;
+        invariant(labels, 'a loop body outside a loop');
+        lowerCondition(low, statement.condition, labels.breakTo, false);
+        lowerStatements(low, statement.body);
+      });
+      return;
+    case 'for_range': {
+      const start = low.temporary(8);
+      const first = low.scalar(statement.start);
+      b.store(start.base, start.offset, 8, first);
+      const end = low.scalar(statement.end);
+      const count = b.const(0);
+      const empty = b.label();
+      b.branch('sle', end, first, empty);
+      b.push({ op: 'alu', operator: 'sub', dst: count, left: end, right: first });
+      b.place(empty);
+      const from = start.offset;
+      loop(low, count, (index) => {
+        const base = low.scratchBase();
+        low.writeVariable(statement.variable, low.b.alu('add', low.b.load(base, from, 8), index));
+        lowerStatements(low, statement.body);
+      });
+      return;
+    }
+    case 'for_map':
+      forMap(low, statement);
+      return;
+    case 'break':
+      b.jump((low.loop as NonNullable<typeof low.loop>).breakTo);
+      return;
+    case 'continue':
+      b.jump((low.loop as NonNullable<typeof low.loop>).continueTo);
+      return;
+    case 'return':
+      if (statement.value && isScalarType(low.typeOf(statement.value))) low.scalar(statement.value);
+      leave(low);
+      return;
+    case 'block':
+      lowerStatements(low, statement.body);
+      return;
+  }
+}
+
+/** Ends the probe from wherever the code is. */
+export function leave(low: Lower): void {
+  if (low.loop) {
+    low.markReturned();
+    low.b.jump(low.loop.breakTo);
+  } else {
+    low.b.jump(low.exitLabel);
+  }
+}
+
+function expression(low: Lower, expr: Ast.Expr): void {
+  const call = expr.node === 'call' ? expr : expr.node === 'identifier' ? (low.facts.notes.get(expr) as Ast.Call | undefined) : undefined;
+  if (call) {
+    const builtin = functions.get(call.name);
+    if (builtin?.statement) {
+      builtin.statement(low, call);
+      return;
+    }
+  }
+  if (expr.node === 'ternary' && low.typeOf(expr).kind === 'none') {
+    const otherwise = low.b.label();
+    const done = low.b.label();
+    lowerCondition(low, expr.condition, otherwise, false);
+    if (expr.then) expression(low, expr.then);
+    low.b.jump(done);
+    low.b.place(otherwise);
+    expression(low, expr.otherwise);
+    low.b.place(done);
+    return;
+  }
+  const type = low.typeOf(expr);
+  if (isScalarType(type) || type.kind === 'aggregate') low.scalar(expr);
+  else low.materialize(expr, type);
+}
+
+function clearVariable(low: Lower, node: Ast.Variable): void {
+  const { type } = low.variableInfo(node);
+  if (isScalarType(type)) low.writeVariable(node, low.b.const(0));
+  else if (type.kind !== 'none') low.clear(low.variablePlace(node), roomOf(type, low.assets.stored));
+}
+
+function assignVariable(low: Lower, node: Ast.Variable, value: Ast.Expr): void {
+  const { type } = low.variableInfo(node);
+  if (isScalarType(type)) {
+    low.writeVariable(node, low.scalar(value));
+    return;
+  }
+  const own = low.typeOf(value);
+  if (value.node === 'variable' || value.node === 'string' || value.node === 'map') {
+    low.into(value, low.variablePlace(node), type);
+    return;
+  }
+  // Built apart first: the variable may be part of its own new value.
+  const place = low.materialize(value, type);
+  copyValue(low, place, own.kind === 'tuple' || own.kind === 'string' ? type : own, low.variablePlace(node), type);
+}
+
+function assign(low: Lower, statement: Ast.Assign): void {
+  const { target, value, operator } = statement;
+  if (target.node === 'discard') {
+    expression(low, value);
+    return;
+  }
+  if (target.node === 'map') {
+    assignToMap(low, target, operator, value);
+    return;
+  }
+  invariant(target.node === 'variable', 'assignment to memory reached lowering');
+  if (operator === '=') {
+    assignVariable(low, target, value);
+    return;
+  }
+  const { type } = low.variableInfo(target);
+  const left = low.readVariable(target);
+  low.writeVariable(target, arithmetic(low, operator.slice(0, -1), left, type, operand(low, value), low.typeOf(value)));
+}
+
+function assignToMap(low: Lower, target: Ast.MapAccess, operator: string, value: Ast.Expr): void {
+  const type = assetOf(low, target).info.value;
+  if (operator === '=') {
+    if (type.kind === 'aggregate') {
+      invariant(value.node === 'call', 'an aggregation that is no call');
+      assignAggregate(low, target, value, type);
+    } else {
+      assignMap(low, target, value);
+    }
+    return;
+  }
+  const plain = operator.slice(0, -1);
+  const size = stepOf(type);
+  if (plain === '+' || plain === '-') {
+    const amount = low.scalar(value);
+    const scaled = size === 1 ? amount : low.b.alu('mul', amount, { imm: size });
+    const signed = low.b.reg();
+    if (plain === '-') low.b.push({ op: 'neg', dst: signed, src: scaled });
+    addToMap(low, target, plain === '-' ? signed : scaled);
+    return;
+  }
+  const right = low.scalar(value);
+  changeMap(low, target, (old) => arithmetic(low, plain, old, type, right, low.typeOf(value)));
+}
+
+/** Runs `body` up to `count` times (a register); break and return end it early. */
+function loop(low: Lower, count: Reg, body: (index: Reg) => void): void {
+  const { b } = low;
+  const environment = low.environment();
+  const callback = low.callback('loop', 2, 1, (parameters) => body(parameters[0] as Reg));
+  const bounded = b.reg();
+  b.mov(bounded, count);
+  const fine = b.label();
+  b.branch('ule', bounded, { imm: maxLoops }, fine);
+  b.push({ op: 'const', dst: bounded, value: BigInt(maxLoops) });
+  b.place(fine);
+  const done = b.call(bpfHelper.loop, [bounded, callback, environment, { imm: 0 }]);
+  const ended = b.label();
+  b.branch('ult', done, { imm: maxLoops }, ended);
+  low.count(low.assets.globals.loopLimit);
+  b.place(ended);
+  low.leaveIfReturned();
+}
+
+function forMap(low: Lower, statement: Ast.ForMap): void {
+  const { b } = low;
+  const asset = assetOf(low, statement.map);
+  const pair = low.variableInfo(statement.variable).type;
+  invariant(pair.kind === 'tuple' && asset.storage.kind === 'hash', 'a loop over something that is no map with keys');
+  const [keyType, valueType] = pair.elements as readonly [Type, Type];
+  const environment = low.environment();
+  const callback = low.callback('each', 4, 3, ([, key, value]) => {
+    const to = low.variablePlace(statement.variable);
+    low.copy(to, { kind: 'direct', base: key as Reg, offset: 0 }, asset.keySize);
+    const valuePlace = shifted(to, roomOf(keyType, low.assets.stored));
+    low.copy(valuePlace, { kind: 'direct', base: value as Reg, offset: 0 }, roomOf(valueType, low.assets.stored));
+    lowerStatements(low, statement.body);
+  });
+  b.call(bpfHelper.for_each_map_elem, [b.map(asset.index), callback, environment, { imm: 0 }]);
+  low.leaveIfReturned();
+}
+

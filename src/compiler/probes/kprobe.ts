@@ -1,0 +1,53 @@
+/** kprobe:[MODULE:]FUNCTION[+OFFSET] and kretprobe. */
+import { nearest } from '../../base/near.ts';
+import type { ProbeContext } from './context.ts';
+import { globToRegExp, isGlob, kernelName, type Provider, splitColons } from './expand.ts';
+
+export const kprobe =
+  (kind: 'kprobe' | 'kretprobe'): Provider =>
+  (point, rest, options) => {
+    const { diagnostics, target } = options;
+    const parts = splitColons(rest).map((part) => part.replace(/^"(.*)"$/, '$1'));
+    const body = parts.length === 2 ? (parts[1] as string) : parts.length === 1 ? (parts[0] as string) : '';
+    const module = parts.length === 2 ? parts[0] : undefined;
+    const match = /^([^+]+)(?:\+(0x[0-9a-f]+|\d+))?$/i.exec(body);
+    if (match === null) {
+      diagnostics.error('probe-form', `${kind} takes a function of the kernel`, point.span, `${kind}:do_nanosleep, ${kind}:MODULE:function, kprobe:function+0x10`);
+      return [];
+    }
+    const name = match[1] as string;
+    const offset = match[2] === undefined ? 0 : Number(match[2]);
+    if (offset !== 0 && kind === 'kretprobe') {
+      diagnostics.error('probe-form', 'kretprobe takes no offset: it fires when the function returns', point.span);
+      return [];
+    }
+    const functions = target.kernelFunctions();
+    let symbols = [name];
+    if (isGlob(name)) {
+      const pattern = globToRegExp(name);
+      symbols = functions.filter((fn) => pattern.test(fn));
+      if (symbols.length === 0) return none(`no function of the kernel matches '${name}'`);
+    } else if (functions.length > 0 && !functions.includes(name)) {
+      const near = nearest(name, functions, 3);
+      return none(`the kernel has no function '${name}'`, near.length > 0 ? `did you mean ${near.join(' or ')}?` : undefined);
+    }
+    function none(message: string, hint?: string): [] {
+      if (options.missing === 'error') diagnostics.error('no-function', message, point.span, ...(hint ? [hint] : []));
+      else if (options.missing === 'warn') diagnostics.warning('no-function', message, point.span, ...(hint ? [hint] : []));
+      return [];
+    }
+    const context: ProbeContext = {
+      provider: kind,
+      programType: 'KPROBE',
+      attachments: symbols.map((symbol) => ({
+        spec: { kind, module, symbol, offset },
+        name: `${kind}:${module === undefined ? '' : `${module}:`}${symbol}${offset === 0 ? '' : `+${offset}`}`,
+      })),
+      span: point.span,
+      shortName: kernelName(name),
+      registers: true,
+      userMemory: false,
+      hasProcess: true,
+    };
+    return [context];
+  };

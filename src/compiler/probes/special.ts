@@ -1,0 +1,43 @@
+/** BEGIN, END, self:signal:NAME: run by the tracer itself. */
+import type { AttachPointSyntax } from '../syntax/ast.ts';
+import type { ProbeContext } from './context.ts';
+import type { ExpandOptions, Provider } from './expand.ts';
+
+const special = (kind: 'begin' | 'end'): Provider => (point, rest, options) => {
+  if (rest !== '') {
+    options.diagnostics.error('probe-form', `${point.provider} takes nothing behind it`, point.span, `${point.provider} { … }`);
+    return [];
+  }
+  return [context(kind, point, { kind }, point.provider)];
+};
+
+function context(
+  provider: 'begin' | 'end' | 'self',
+  point: AttachPointSyntax,
+  spec: { kind: 'begin' | 'end' } | { kind: 'self'; signal: string },
+  name: string,
+): ProbeContext {
+  return {
+    provider,
+    programType: 'RAW_TRACEPOINT',
+    attachments: [{ spec, name }],
+    span: point.span,
+    shortName: provider,
+    registers: false,
+    userMemory: false,
+    hasProcess: false,
+  };
+}
+
+export const begin: Provider = special('begin');
+export const end: Provider = special('end');
+
+export const self: Provider = (point: AttachPointSyntax, rest: string, options: ExpandOptions) => {
+  const match = /^signal:(?:SIG)?(USR1|HUP)$/.exec(rest);
+  if (match === null) {
+    options.diagnostics.error('probe-form', `'${point.provider}:${rest}' is no probe`, point.span, 'self:signal:SIGUSR1 fires when the tracer gets that signal');
+    return [];
+  }
+  const signal = `SIG${match[1]}`;
+  return [context('self', point, { kind: 'self', signal }, `self:signal:${signal}`)];
+};

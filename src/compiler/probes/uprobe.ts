@@ -1,0 +1,124 @@
+/**
+ * uprobe:BINARY:FUNCTION[+OFFSET], uprobe:BINARY:0xADDRESS, uprobe:BINARY:cpp:"NAME",
+ * with wildcards in the function, and uretprobe. An address is a virtual address, as
+ * nm and objdump print it; it becomes a file offset through the program headers only.
+ */
+import { virtualAddress } from '../../base/numbers.ts';
+import type { Binary, FunctionSymbol } from '../../target/target.ts';
+import type { AttachPointSyntax } from '../syntax/ast.ts';
+import type { Attachment } from './context.ts';
+import { type ExpandOptions, isGlob, kernelName, type Provider, splitColons } from './expand.ts';
+
+const unquoted = (text: string): string => text.replace(/^"(.*)"$/s, '$1');
+
+export const uprobe =
+  (kind: 'uprobe' | 'uretprobe'): Provider =>
+  (point, rest, options) => {
+    const { diagnostics, target } = options;
+    const parts = splitColons(rest);
+    const path = unquoted(parts[0] ?? '');
+    const cpp = parts.length === 3 && parts[1] === 'cpp';
+    const location = cpp ? (parts[2] ?? '') : parts.slice(1).join(':');
+    if (path === '' || location === '' || (parts.length > 2 && !cpp && !location.includes('"'))) {
+      diagnostics.error('probe-form', `${kind} takes a file and a function`, point.span, `${kind}:/bin/bash:readline, ${kind}:libc:getaddrinfo, ${kind}:BIN:0x1234 (an address), ${kind}:BIN:cpp:"ns::fn"`);
+      return [];
+    }
+    const opened = target.binary(path, options.pid);
+    if (!opened.ok) {
+      diagnostics.error('no-binary', opened.error.message, point.restSpan, ...opened.error.hints);
+      return [];
+    }
+    const binary = opened.value;
+    const found = locate(kind, point, binary, unquoted(location), options);
+    if (found === undefined || found.length === 0) return [];
+    if (path === '*' || found.length === 0) return [];
+    const attachments = found.map(({ symbol, offset }): Attachment => ({
+      spec: {
+        kind,
+        path: binary.path,
+        offset,
+        symbol: symbol?.name ?? '',
+        ...(options.pid === undefined ? {} : { pid: options.pid }),
+      },
+      name: `${kind}:${binary.path}:${symbol === undefined ? unquoted(location) : isGlob(location) || cpp ? symbol.name : unquoted(location)}`,
+    }));
+    return [
+      {
+        provider: kind,
+        programType: 'KPROBE',
+        attachments,
+        span: point.span,
+        shortName: kernelName(unquoted(location)),
+        registers: true,
+        userMemory: true,
+        hasProcess: true,
+      },
+    ];
+  };
+
+interface Location {
+  readonly symbol: FunctionSymbol | undefined;
+  readonly offset: number;
+}
+
+function locate(kind: string, point: AttachPointSyntax, binary: Binary, location: string, options: ExpandOptions): Location[] | undefined {
+  const { diagnostics } = options;
+  if (/^(0x[0-9a-f]+|\d+)$/i.test(location)) {
+    const address = Number(location);
+    const offset = binary.toFileOffset(virtualAddress(address));
+    if (!offset.ok) {
+      diagnostics.error('bad-address', offset.error.message, point.restSpan, ...offset.error.hints);
+      return undefined;
+    }
+    return [{ symbol: binary.at(virtualAddress(address)), offset: offset.value }];
+  }
+  const split = /^(.*?)(?:\+(0x[0-9a-f]+|\d+))?$/is.exec(location);
+  const name = split?.[1] ?? location;
+  const extra = split?.[2] === undefined ? 0 : Number(split[2]);
+  if (extra !== 0 && kind === 'uretprobe') {
+    diagnostics.error('probe-form', 'uretprobe takes no offset: it fires when the function returns', point.span);
+    return undefined;
+  }
+  const symbols = isGlob(name) && binary.find(name).length === 0 ? binary.match(name) : binary.find(name);
+  if (symbols.length === 0) return notFound(point, binary, name, options);
+  const result: Location[] = [];
+  const seen = new Set<number>();
+  for (const symbol of symbols) {
+    if (extra !== 0 && symbol.size > 0 && extra >= symbol.size) {
+      diagnostics.error('bad-offset', `offset ${extra} is outside of ${symbol.name}, which has ${symbol.size} bytes`, point.restSpan);
+      return undefined;
+    }
+    const offset = binary.toFileOffset(virtualAddress(symbol.address + extra));
+    if (!offset.ok) {
+      // One symbol of a wildcard in no executable segment is no reason to stop.
+      if (symbols.length > 1) continue;
+      diagnostics.error('bad-address', offset.error.message, point.restSpan, ...offset.error.hints);
+      return undefined;
+    }
+    // Several names of one address are one place.
+    if (seen.has(offset.value)) continue;
+    seen.add(offset.value);
+    result.push({ symbol, offset: offset.value });
+  }
+  return result;
+}
+
+function notFound(point: AttachPointSyntax, binary: Binary, name: string, options: ExpandOptions): undefined {
+  const hints: string[] = [];
+  let message: string;
+  if (binary.stripped) {
+    const version = binary.version();
+    message = `${binary.path} has no symbols (it is stripped), so '${name}' cannot be found in it`;
+    if (version !== undefined) hints.push(`it says of itself: ${version}`);
+    hints.push(binary.buildId === '' ? 'it has no build-id either' : `its build-id is ${binary.buildId}`);
+    hints.push('get the symbol build (debug file) of that version and put it below /usr/lib/debug/.build-id, or give an address: uprobe:BIN:0xADDRESS');
+  } else {
+    message = isGlob(name) ? `No probes to attach: no function of ${binary.path} matches '${name}'` : `${binary.path} has no function '${name}'`;
+  }
+  const near = binary.near(name.replace(/[*?]/g, '')).slice(0, 3);
+  if (near.length > 0) hints.push(`did you mean ${near.map((n) => `'${n}'`).join(' or ')}?`);
+  else if (!binary.stripped) hints.push(`-l 'uprobe:${binary.path}:*' lists its functions`);
+  if (options.missing === 'error') options.diagnostics.error('no-symbol', message, point.restSpan, ...hints);
+  else if (options.missing === 'warn') options.diagnostics.warning('no-symbol', message, point.restSpan, ...hints);
+  return undefined;
+}

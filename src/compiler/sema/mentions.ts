@@ -1,0 +1,28 @@
+/** Quick looks at a syntax tree: does it mention a name, does it loop? */
+
+/** Every node below a value, the value included; any plain object with a `node` counts. */
+function* nodes(value: unknown): Iterable<Record<string, unknown>> {
+  if (Array.isArray(value)) {
+    for (const item of value) yield* nodes(item);
+  } else if (typeof value === 'object' && value !== null) {
+    const record = value as Record<string, unknown>;
+    yield record;
+    for (const [key, child] of Object.entries(record)) if (key !== 'span' && typeof child === 'object') yield* nodes(child);
+  }
+}
+
+/** Whether an identifier of that name (or `$#`) occurs. */
+export function mentions(tree: object, name: string): boolean {
+  for (const node of nodes(tree)) {
+    if (name === '$#' ? node['node'] === 'positional' && node['index'] === 'count' : node['node'] === 'identifier' && node['name'] === name) return true;
+  }
+  return false;
+}
+
+/** Whether the block has a loop that becomes a callback. */
+export function usesLoops(tree: object): boolean {
+  for (const node of nodes(tree)) {
+    if (node['node'] === 'while' || node['node'] === 'for_map' || node['node'] === 'for_range') return true;
+  }
+  return false;
+}
