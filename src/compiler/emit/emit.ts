@@ -1,0 +1,137 @@
+/**
+ * Emit: a unit of IR becomes the bytes of a BPF program. In order: simplify (less IR),
+ * flow and liveness, register allocation, the stack frame, instruction selection; then
+ * jumps are resolved for the whole unit, callbacks standing behind the main function.
+ *
+ * What the verifier derives must survive this: a bound that a `branch` checks holds for
+ * the machine register that is used later. Copies are followed to one register or made by
+ * moves, which the verifier links (Linux 5.11); a checked value that lives on the stack
+ * is stored again after the check. A bound derived by arithmetic is kept in a stack place
+ * since Linux 5.10.
+ *
+ * The stack is 512 bytes for a function and the callbacks below it. When slots and
+ * spilled registers need more, emit fails and says where. Registers are not spilled to a
+ * map: a uprobe's program may be preempted by the same program on the same CPU, so that
+ * a per-CPU place can be overwritten under it; and the verifier forgets bounds there.
+ */
+import { fail, ok, type Result } from '../../base/result.ts';
+import { Assembler } from '../../bpf/assembler.ts';
+import { STACK_BYTES } from '../../bpf/insn.ts';
+import type { Source, Span } from '../../diag/source.ts';
+import type { Relocation } from '../../program/program.ts';
+import type { IrFunction, Unit } from '../ir/ir.ts';
+import { allocate } from './allocate.ts';
+import { buildBtf, type FunctionPlace, type ProgramBtf } from './btf.ts';
+import { buildFlow, liveness } from './flow.ts';
+import { type LoadNote, select } from './select.ts';
+import { simplify } from './simplify.ts';
+import { layOutFrame } from './stack.ts';
+
+export interface EmitOptions {
+  /** The kernel that will load the program: later ones have better instructions. At least 5.15. */
+  readonly kernel: { readonly major: number; readonly minor: number };
+  /** The script: with it comes BTF with line information. Callbacks need it. */
+  readonly source?: Source;
+}
+
+export interface Emitted {
+  readonly code: Uint8Array;
+  readonly relocations: readonly Relocation[];
+  readonly spans: Int32Array;
+  readonly functions: readonly FunctionPlace[];
+  /** Bytes of stack the program takes with its deepest callback, as the verifier counts. */
+  readonly stackBytes: number;
+  readonly btf?: ProgramBtf;
+}
+
+/** Slots and values that are live at once do not fit the stack. */
+export interface EmitFailure {
+  readonly code: 'stack-overflow';
+  /** One sentence for the user. */
+  readonly message: string;
+  readonly hints: readonly string[];
+  /** Where most values are live. */
+  readonly span: Span | undefined;
+  readonly bytes: number;
+}
+
+/** The verifier counts each frame of a chain of calls in steps of this (16 from Linux 6.8 with the JIT). */
+const FRAME_STEP = 32;
+
+interface FunctionResult {
+  readonly frameBytes: number;
+  readonly fullest: Span | undefined;
+}
+
+export function emit(unit: Unit, options: EmitOptions): Result<Emitted, EmitFailure> {
+  const { major, minor } = options.kernel;
+  const since = (wantMajor: number, wantMinor: number): boolean => major > wantMajor || (major === wantMajor && minor >= wantMinor);
+  const assembler = new Assembler<LoadNote>();
+  const labels = unit.functions.map(() => assembler.label());
+  const results: FunctionResult[] = [];
+  for (const [index, fn] of unit.functions.entries()) {
+    assembler.place(labels[index] as number);
+    results.push(emitFunction(fn, assembler, labels, { signedMoves: since(6, 6), signedDivision: since(6, 12) }));
+  }
+
+  const stackBytes = deepest(unit, results, 0, 0);
+  if (stackBytes > STACK_BYTES) return fail(overflow(unit, results, stackBytes));
+
+  const assembled = assembler.finish({ farJumps: since(6, 6) });
+  const relocations = assembled.notes.map(({ slot, note }): Relocation => ({ insn: slot, ...note }));
+  const functions = unit.functions.map(
+    (fn, index): FunctionPlace => ({
+      name: fn.name,
+      slot: assembled.slotOf(labels[index] as number),
+      parameters: fn.parameters.map((reg) => fn.registers[reg] ?? 'scalar'),
+    }),
+  );
+  const { code, spans } = assembled;
+  const emitted = { code, relocations, spans, functions, stackBytes };
+  if (options.source === undefined) return ok(emitted);
+  return ok({ ...emitted, btf: buildBtf(functions, spans, code, options.source) });
+}
+
+interface Features {
+  readonly signedMoves: boolean;
+  readonly signedDivision: boolean;
+}
+
+function emitFunction(ir: IrFunction, assembler: Assembler<LoadNote>, functions: readonly number[], features: Features): FunctionResult {
+  const fn = simplify(ir, features);
+  const flow = buildFlow(fn);
+  const live = liveness(flow, fn);
+  const allocation = allocate(fn, flow, live);
+  const frame = layOutFrame(flow, fn, ir.slots, live, allocation.stored);
+  select({ assembler, fn, flow, live, allocation, frame, functions, signedMoves: features.signedMoves });
+  let at = Math.min(frame.fullest, flow.code.length - 1);
+  while (at > 0 && flow.code[at]?.span === undefined) at--;
+  return { frameBytes: frame.size, fullest: flow.code[at]?.span };
+}
+
+const rounded = (bytes: number): number => Math.ceil(Math.max(bytes, 1) / FRAME_STEP) * FRAME_STEP;
+
+/** Stack bytes of a function and the deepest chain of callbacks below it. */
+function deepest(unit: Unit, results: readonly FunctionResult[], index: number, level: number): number {
+  const own = rounded(results[index]?.frameBytes ?? 0);
+  // The kernel allows eight frames; a callback that passes itself on would not end otherwise.
+  if (level >= 8) return own;
+  let below = 0;
+  for (const instruction of unit.functions[index]?.code ?? []) {
+    if (instruction.op === 'function') below = Math.max(below, deepest(unit, results, instruction.function, level + 1));
+  }
+  return own + below;
+}
+
+function overflow(unit: Unit, results: readonly FunctionResult[], bytes: number): EmitFailure {
+  let worst = 0;
+  for (const [index, result] of results.entries()) if (result.frameBytes > (results[worst]?.frameBytes ?? 0)) worst = index;
+  const callbacks = unit.functions.length > 1 ? ' (loops and map walks share it with the probe)' : '';
+  return {
+    code: 'stack-overflow',
+    message: `too many values are in use at once: they need ${bytes} bytes of stack, and a BPF program has ${STACK_BYTES}${callbacks}`,
+    hints: ['Use fewer $variables at the same time, put large ones into @maps, or split the probe into several.'],
+    span: results[worst]?.fullest,
+    bytes,
+  };
+}
