@@ -10,6 +10,8 @@ export interface FileReader {
    * further), none past the end. The caller must not write to them.
    */
   read(offset: number, length: number): Uint8Array;
+  /** As `read`, into bytes of the caller's; returns how many there were. For going through much with one buffer. */
+  readInto(target: Uint8Array, offset: number): number;
   /** Why the last read gave less than the file's size promises, when it was not the file's end. */
   readonly failure?: Error | undefined;
   /** Gives back what the reader holds; no read may follow. */
@@ -18,11 +20,17 @@ export interface FileReader {
 
 /** A reader over bytes that are in memory already. */
 export function bytesReader(bytes: Uint8Array): FileReader {
+  const read = (offset: number, length: number): Uint8Array => {
+    if (!(offset >= 0 && length > 0)) return bytes.subarray(0, 0);
+    return bytes.subarray(Math.min(offset, bytes.byteLength), Math.min(offset + length, bytes.byteLength));
+  };
   return {
     size: bytes.byteLength,
-    read(offset: number, length: number): Uint8Array {
-      if (!(offset >= 0 && length > 0)) return bytes.subarray(0, 0);
-      return bytes.subarray(Math.min(offset, bytes.byteLength), Math.min(offset + length, bytes.byteLength));
+    read,
+    readInto(target: Uint8Array, offset: number): number {
+      const found = read(offset, target.length);
+      target.set(found);
+      return found.length;
     },
   };
 }

@@ -56,6 +56,11 @@ export class HostFile implements FileReader {
     return this.#pread(offset, wanted);
   }
 
+  readInto(target: Uint8Array, offset: number): number {
+    if (!(offset >= 0 && offset < this.size)) return 0;
+    return this.#preadInto(target, Math.min(target.length, this.size - offset), offset);
+  }
+
   close(): void {
     if (this.#fd >= 0) closeSync(this.#fd);
     this.#fd = -1;
@@ -81,17 +86,22 @@ export class HostFile implements FileReader {
 
   #pread(offset: number, length: number): Uint8Array {
     const bytes = new Uint8Array(length);
+    const done = this.#preadInto(bytes, length, offset);
+    return done === length ? bytes : bytes.subarray(0, done);
+  }
+
+  #preadInto(target: Uint8Array, length: number, offset: number): number {
     let done = 0;
     try {
       while (done < length) {
-        const count = readSync(this.#fd, bytes, done, length - done, offset + done);
+        const count = readSync(this.#fd, target, done, length - done, offset + done);
         if (count === 0) break;
         done += count;
       }
     } catch (cause) {
       this.failure = cause as Error;
     }
-    return done === length ? bytes : bytes.subarray(0, done);
+    return done;
   }
 }
 

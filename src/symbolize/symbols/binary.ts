@@ -1,0 +1,243 @@
+/**
+ * An executable or library by its symbols: `Binary` of the target contract over an ELF
+ * file. Symbol tables are indexed at the first question that needs them, names stay in
+ * the file, demangling happens only for names that may match.
+ *
+ * Layers: the file's own .symtab, or where it is stripped the one of its separate debug
+ * file, and .dynsym. What several layers know is told once.
+ */
+import type { MachineError } from '../../base/errors.ts';
+import { lazy } from '../../base/lazy.ts';
+import type { FileOffset, VirtualAddress } from '../../base/numbers.ts';
+import { ok, type Result } from '../../base/result.ts';
+import type { FileReader } from '../../bytes/file.ts';
+import { textPattern } from '../../bytes/search.ts';
+import { ET_DYN, SHT_DYNSYM, SHT_SYMTAB } from '../../debuginfo/elf/constants.ts';
+import { ElfFile } from '../../debuginfo/elf/elf.ts';
+import type { Binary, FunctionSymbol } from '../../target/target.ts';
+import { type DebugFiles, findDebugFile } from './debugfile.ts';
+import { Glob } from './glob.ts';
+import { type Demangle, looksMangled, mangledPieces, shortForms } from './names.ts';
+import { nearNames } from './near.ts';
+import { preferredAlias, type SymbolEntry, type SymbolKind, SymbolTable } from './table.ts';
+import { findVersion } from './version.ts';
+
+export interface BinaryOptions {
+  readonly demangle: Demangle;
+  /** How to find separate debug files; without it there is no search. */
+  readonly debugFiles?: DebugFiles | undefined;
+}
+
+/** Opens a program file. Fails with E_NOT_ELF, E_TRUNCATED_ELF or E_BAD_ELF. */
+export function openBinary(path: string, reader: FileReader, options: BinaryOptions): Result<ElfBinary, MachineError> {
+  const elf = ElfFile.open(path, reader);
+  return elf.ok ? ok(new ElfBinary(elf.value, options)) : elf;
+}
+
+class NamedFunction implements FunctionSymbol {
+  readonly name: string;
+  readonly address: VirtualAddress;
+  readonly size: number;
+  readonly #demangle: Demangle;
+  #demangled: string | undefined;
+
+  constructor(entry: SymbolEntry, demangle: Demangle) {
+    this.name = entry.name;
+    this.address = entry.address;
+    this.size = entry.size;
+    this.#demangle = demangle;
+  }
+
+  get demangled(): string {
+    if (this.#demangled === undefined) {
+      const text = looksMangled(this.name) ? this.#demangle(this.name) : undefined;
+      this.#demangled = text === undefined || text === this.name ? '' : text;
+    }
+    return this.#demangled;
+  }
+}
+
+export class ElfBinary implements Binary {
+  readonly path: string;
+  readonly elf: ElfFile;
+  readonly #demangle: Demangle;
+  readonly #debugFile: () => ElfFile | undefined;
+  #openedDebugFile: ElfFile | undefined;
+
+  constructor(elf: ElfFile, options: BinaryOptions) {
+    this.path = elf.path;
+    this.elf = elf;
+    this.#demangle = options.demangle;
+    this.#debugFile = lazy(() => {
+      const own = elf.sections.some((section) => section.type === SHT_SYMTAB);
+      if (!own && options.debugFiles !== undefined) this.#openedDebugFile = findDebugFile(elf, options.debugFiles);
+      return this.#openedDebugFile;
+    });
+  }
+
+  get stripped(): boolean {
+    const has = (file: ElfFile | undefined): boolean =>
+      file?.sections.some((section) => section.type === SHT_SYMTAB) ?? false;
+    return !has(this.elf) && !has(this.#debugFile());
+  }
+
+  get positionIndependent(): boolean {
+    return this.elf.header.type === ET_DYN;
+  }
+
+  get buildId(): string {
+    return this.elf.buildId();
+  }
+
+  /** Path of the separate debug file that is used, undefined when there is none. */
+  get debugPath(): string | undefined {
+    return this.#debugFile()?.path;
+  }
+
+  readonly #functions: () => readonly SymbolTable[] = lazy(() => this.#tables('function'));
+  readonly #objects: () => readonly SymbolTable[] = lazy(() => this.#tables('object'));
+
+  #tables(kind: SymbolKind): SymbolTable[] {
+    const tables: SymbolTable[] = [];
+    for (const file of [this.elf, this.#debugFile()]) {
+      for (const section of file?.sections ?? []) {
+        // A debug file's own .dynsym has no contents (SHT_NOBITS); only .symtab is of use there.
+        const wanted = section.type === SHT_SYMTAB || (section.type === SHT_DYNSYM && file === this.elf);
+        if (file !== undefined && wanted) tables.push(new SymbolTable(file, section, kind));
+      }
+    }
+    return tables;
+  }
+
+  /** Functions that the tables hold, those of several tables counted once for each. */
+  get functionCount(): number {
+    return this.#functions().reduce((sum, table) => sum + table.count, 0);
+  }
+
+  find(name: string): readonly FunctionSymbol[] {
+    if (name === '') return [];
+    const found = new Found(this.#demangle);
+    const exact = textPattern(name);
+    for (const table of this.#functions()) for (const entry of table.named(exact)) found.add(entry);
+    if (looksMangled(name)) return found.inOrder();
+
+    const isWanted = (demangled: string): boolean => demangled === name || shortForms(demangled).includes(name);
+    if (/^[A-Za-z_]\w*$/.test(name)) {
+      // A function outside every namespace is mangled as _Z<length><name>, or _ZL for a static one.
+      const source = `${name.length}${name}`;
+      const start = new RegExp(`^_+ZL?${source}`);
+      this.#collect(found, [source], (mangled) => start.test(mangled), isWanted);
+    } else {
+      this.#collect(found, mangledPieces([name]), looksMangled, isWanted);
+    }
+    // The parts that a compiler split off (`.cold`, `.part.0`) carry the function's name, but are not entered by its callers.
+    const all = found.inOrder();
+    const whole = all.filter((one) => one.name === name || !/\.[a-z]+[.0-9]*$/.test(one.name));
+    return whole.length > 0 ? whole : all.filter((one) => !one.name.includes('.cold'));
+  }
+
+  match(glob: string): readonly FunctionSymbol[] {
+    const found = new Found(this.#demangle);
+    const pattern = new Glob(glob);
+    const all = pattern.matchesAll;
+    const isWanted = (demangled: string): boolean =>
+      pattern.matches(demangled) || shortForms(demangled).some((form) => pattern.matches(form));
+    this.#collect(found, all ? [] : mangledPieces(pattern.literals), looksMangled, isWanted, (name) =>
+      pattern.matches(name),
+    );
+    return found.inOrder();
+  }
+
+  /**
+   * Adds every function that contains all `pieces` and whose name satisfies `byName`, or
+   * whose demangled name satisfies `byDemangled` (asked only where `worthDemangling`).
+   */
+  #collect(
+    found: Found,
+    pieces: readonly string[],
+    worthDemangling: (name: string) => boolean,
+    byDemangled: (demangled: string) => boolean,
+    byName: (name: string) => boolean = () => false,
+  ): void {
+    const [longest, ...others] = pieces;
+    for (const table of this.#functions()) {
+      const visit = (index: number, name: string): void => {
+        if (!others.every((piece) => name.includes(piece))) return;
+        if (byName(name)) found.add(table.entry(index, name));
+        else if (worthDemangling(name)) {
+          const demangled = this.#demangle(name);
+          if (demangled !== undefined && byDemangled(demangled)) found.add(table.entry(index, name));
+        }
+      };
+      if (longest === undefined) table.forEach(visit);
+      else table.forEachWith(textPattern(longest), visit);
+    }
+  }
+
+  at(address: VirtualAddress): FunctionSymbol | undefined {
+    let best: SymbolEntry[] = [];
+    for (const table of this.#functions()) {
+      const covering = table.covering(address);
+      const [one] = covering;
+      const [other] = best;
+      if (one === undefined) continue;
+      // A symbol that says how far it goes is believed before one that does not; then the nearer start.
+      const order =
+        other === undefined ? 1 : Number(one.size > 0) - Number(other.size > 0) || one.address - other.address;
+      if (order > 0) best = covering;
+      else if (order === 0) best = [...best, ...covering];
+    }
+    const preferred = preferredAlias(best);
+    return preferred === undefined ? undefined : new NamedFunction(preferred, this.#demangle);
+  }
+
+  toFileOffset(address: VirtualAddress): Result<FileOffset, MachineError> {
+    return this.elf.toFileOffset(address, 'executable');
+  }
+
+  object(name: string): { readonly address: VirtualAddress; readonly size: number } | undefined {
+    const pattern = textPattern(name);
+    for (const table of this.#objects()) {
+      const best = preferredAlias(table.named(pattern));
+      if (best !== undefined) return { address: best.address, size: best.size };
+    }
+    return undefined;
+  }
+
+  readonly version: () => string | undefined = lazy(() => findVersion(this.elf, this.path));
+
+  near(name: string): readonly string[] {
+    return name === '' ? [] : nearNames(this.#functions(), name, this.#demangle);
+  }
+
+  /** Closes the file and its debug file. */
+  close(): void {
+    this.elf.reader.close?.();
+    this.#openedDebugFile?.reader.close?.();
+  }
+}
+
+/** Functions found in several tables, each told once. */
+class Found {
+  readonly #demangle: Demangle;
+  readonly #entries: SymbolEntry[] = [];
+
+  constructor(demangle: Demangle) {
+    this.#demangle = demangle;
+  }
+
+  add(entry: SymbolEntry): void {
+    this.#entries.push(entry);
+  }
+
+  /** By address, then name. */
+  inOrder(): FunctionSymbol[] {
+    const entries = this.#entries.sort((a, b) => a.address - b.address || (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
+    return entries
+      .filter((entry, index) => {
+        const before = entries[index - 1];
+        return before?.address !== entry.address || before.name !== entry.name;
+      })
+      .map((entry) => new NamedFunction(entry, this.#demangle));
+  }
+}

@@ -1,0 +1,90 @@
+/**
+ * A string table (.strtab, .dynstr) searched where it lies in the file: it streams
+ * through in chunks, so that looking for a name in 39 MB of names takes a few
+ * milliseconds and one chunk of memory. gABI chapter 4, "String Table".
+ */
+import { decodeText } from '../../bytes/cursor.ts';
+import type { FileReader } from '../../bytes/file.ts';
+import type { Pattern } from '../../bytes/search.ts';
+
+const chunkSize = 512 << 10;
+
+/** A whole string of the table in which a pattern occurs. Offsets count from the table's start. */
+export interface StringHit {
+  readonly start: number;
+  /** Where the pattern last occurs in it. A name may start anywhere from `start` to here: linkers share common ends. */
+  readonly last: number;
+  readonly text: string;
+}
+
+export class StringTable {
+  readonly #reader: FileReader;
+  readonly #offset: number;
+  /** Bytes in the table, no more than the file has. */
+  readonly size: number;
+
+  constructor(reader: FileReader, offset: number, size: number) {
+    this.#reader = reader;
+    this.#offset = offset;
+    this.size = Math.max(0, Math.min(size, reader.size - offset));
+  }
+
+  /** The string that starts at an offset; '' when that lies outside or has no end. */
+  at(offset: number): string {
+    for (let size = 256; ; size *= 16) {
+      const wanted = Math.min(size, this.size - offset);
+      if (!(wanted > 0)) return '';
+      const bytes = this.#reader.read(this.#offset + offset, wanted);
+      const end = bytes.indexOf(0);
+      if (end >= 0) return decodeText(bytes, 0, end);
+      if (bytes.length < size || size >= chunkSize) return '';
+    }
+  }
+
+  /**
+   * Calls back with pieces of the table in order, each of whole strings (the last byte is
+   * a string's zero byte) and valid only during the call. A string of more than a chunk
+   * is left out: no name is as long.
+   */
+  forEachChunk(visit: (bytes: Uint8Array, base: number) => void): void {
+    const buffer = new Uint8Array(Math.min(chunkSize, this.size));
+    let base = 0;
+    while (base < this.size) {
+      const wanted = Math.min(chunkSize, this.size - base);
+      const count = this.#reader.readInto(buffer.subarray(0, wanted), this.#offset + base);
+      if (count === 0) return;
+      const end = buffer.subarray(0, count).lastIndexOf(0) + 1;
+      if (end > 0) visit(buffer.subarray(0, end), base);
+      base += end > 0 ? end : count;
+    }
+  }
+
+  /** Offsets at which a name that ends there, or goes on with a version (`@`), is `pattern`. */
+  offsetsOf(pattern: Pattern): number[] {
+    const length = pattern.bytes.length;
+    const found: number[] = [];
+    this.forEachChunk((bytes, base) => {
+      for (let at = pattern.indexIn(bytes); at >= 0; at = pattern.indexIn(bytes, at + 1)) {
+        const next = bytes[at + length];
+        if (next === 0 || next === 0x40) found.push(base + at);
+      }
+    });
+    return found;
+  }
+
+  /** The strings in which the pattern occurs, in order. */
+  stringsWith(pattern: Pattern): StringHit[] {
+    const hits: StringHit[] = [];
+    this.forEachChunk((bytes, base) => {
+      for (let at = pattern.indexIn(bytes); at >= 0; ) {
+        const start = at === 0 ? 0 : bytes.lastIndexOf(0, at - 1) + 1;
+        const end = bytes.indexOf(0, at);
+        let last = at;
+        for (let next = at; next >= 0; next = pattern.indexIn(bytes, next + 1, end)) last = next;
+        hits.push({ start: base + start, last: base + last, text: decodeText(bytes, start, end) });
+        at = pattern.indexIn(bytes, end + 1);
+      }
+    });
+    return hits;
+  }
+}

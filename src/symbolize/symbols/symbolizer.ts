@@ -1,0 +1,312 @@
+/**
+ * From an address in a process to a name: address → mapping → file offset → (program
+ * headers) virtual address → symbol. Every step that fails says why; a batch answers for
+ * each address by itself.
+ *
+ * Maps, binaries and names stay cached, within bounds, so that what a process did can
+ * still be named after it has gone; `prepare` opens a process's files while it lives.
+ */
+import { type FileOffset, fileOffset, type ProcessAddress, type VirtualAddress } from '../../base/numbers.ts';
+import { Lru } from '../../base/lru.ts';
+import type { FileReader } from '../../bytes/file.ts';
+import type { Mapping } from '../../debuginfo/text/maps.ts';
+import { type BinaryOptions, type ElfBinary, openBinary } from './binary.ts';
+import { PerfMap } from './perfmap.ts';
+import { offsetOf, ProcessMaps } from './process.ts';
+
+/** What the symbolizer needs of a machine. */
+export interface ProcessFiles {
+  /** The text of /proc/PID/maps; undefined when there is no such process. */
+  maps(pid: number): string | undefined;
+  /**
+   * Opens a mapped file as the process sees it: /proc/PID/map_files or /proc/PID/root
+   * while it lives, else the plain path, if that is the same file (device and inode)
+   * still. `[vdso]` is asked for too; its image may be given as bytes. undefined when
+   * there is no way to it.
+   */
+  open(pid: number, mapping: Mapping): FileReader | undefined;
+  /** The process's perf map (/tmp/perf-PID.map, in its own name spaces) as it is now; closed after use. */
+  perfMap(pid: number): FileReader | undefined;
+}
+
+/** A frame with a name. */
+export interface NamedFrame {
+  readonly found: true;
+  /** Path of the file, or what stands for it: `[vdso]`, `[jit]`. */
+  readonly module: string;
+  /** As in the symbol table. */
+  readonly name: string;
+  /** Demangled, '' when it is the same. */
+  readonly demangled: string;
+  /** How far into the function, in bytes. */
+  readonly offset: number;
+  /** Where in the file; undefined for code without a file. */
+  readonly place: FramePlace | undefined;
+}
+
+/** A frame without a name, and why. */
+export interface NamelessFrame {
+  readonly found: false;
+  readonly reason: string;
+  /** '' where not even the file is known. */
+  readonly module: string;
+  readonly place: FramePlace | undefined;
+}
+
+/** An address, in terms that outlive the process. */
+export interface FramePlace {
+  readonly fileOffset: FileOffset;
+  readonly address: VirtualAddress;
+  readonly buildId: string;
+}
+
+export type SymbolizedFrame = NamedFrame | NamelessFrame;
+
+export interface SymbolizerLimits {
+  /** Binaries kept open. */
+  readonly binaries?: number;
+  /** Processes whose mappings are kept, gone ones included. */
+  readonly processes?: number;
+  /** Places in files whose names are kept. */
+  readonly names?: number;
+}
+
+interface Process {
+  maps: ProcessMaps;
+  /** True when a session tells of changes, so that maps need not be read again. */
+  followed: boolean;
+  perfMap: PerfMap | undefined;
+}
+
+interface Module {
+  readonly key: string;
+  readonly path: string;
+  readonly binary: ElfBinary | undefined;
+  /** Why there is no binary. */
+  readonly reason: string;
+}
+
+export class Symbolizer {
+  readonly #files: ProcessFiles;
+  readonly #options: BinaryOptions;
+  readonly #processes: Lru<number, Process>;
+  readonly #modules: Lru<string, Module>;
+  readonly #names: Lru<string, SymbolizedFrame>;
+
+  constructor(files: ProcessFiles, options: BinaryOptions, limits: SymbolizerLimits = {}) {
+    this.#files = files;
+    this.#options = options;
+    this.#processes = new Lru(limits.processes ?? 4096);
+    this.#modules = new Lru(limits.binaries ?? 256, (module) => module.binary?.close());
+    this.#names = new Lru(limits.names ?? 32_768);
+  }
+
+  /** Reads a process's mappings now and opens its executable files, so that its frames can be named when it has gone. */
+  prepare(pid: number): void {
+    const process = this.#load(pid);
+    for (const mapping of process?.maps.mappings ?? []) {
+      if (isExecutable(mapping) && hasFile(mapping)) this.#module(pid, mapping);
+    }
+  }
+
+  /** A mapping that the process has made (PERF_RECORD_MMAP2, or a bpf program's event). */
+  mapped(pid: number, mapping: Mapping): void {
+    const process = this.#processes.get(pid) ?? this.#add(pid, new ProcessMaps());
+    process.followed = true;
+    process.maps.add(mapping);
+  }
+
+  /** A range that the process has unmapped. */
+  unmapped(pid: number, start: ProcessAddress, end: ProcessAddress): void {
+    this.#processes.get(pid)?.maps.remove(start, end);
+  }
+
+  /** The process has started another program; its mappings follow by `mapped`, or are read when asked for. */
+  executed(pid: number): void {
+    this.#processes.delete(pid);
+  }
+
+  /** A child that starts with its parent's mappings. */
+  forked(parent: number, child: number): void {
+    const process = this.#processes.get(parent) ?? this.#load(parent);
+    if (process === undefined) this.#processes.delete(child);
+    else this.#processes.set(child, { ...process, maps: process.maps.copy() });
+  }
+
+  /** Names one address of a process. */
+  symbolize(pid: number, address: ProcessAddress): SymbolizedFrame {
+    return this.symbolizeMany(pid, [address])[0] as SymbolizedFrame;
+  }
+
+  /**
+   * Names many addresses of a process; one answer for each, in order. The addresses are
+   * taken as they are: a return address wants 1 subtracted by the caller, where it should
+   * count to the call instead of what follows it.
+   */
+  symbolizeMany(pid: number, addresses: readonly ProcessAddress[]): SymbolizedFrame[] {
+    const batch = { mapsRead: false, perfMapRead: false };
+    return addresses.map((address) => this.#symbolize(pid, address, batch));
+  }
+
+  /** Names a place told as build-id and file offset, as bpf_get_stack does with BPF_F_USER_BUILD_ID. `pid` says where to look for the file. */
+  symbolizeBuildId(pid: number, buildId: string, offset: FileOffset): SymbolizedFrame {
+    const module = this.#moduleOf(pid, buildId);
+    if (module !== undefined) return this.#nameInModule(module, offset);
+    return { found: false, reason: `no mapped file has the build-id ${buildId}`, module: '', place: undefined };
+  }
+
+  /** Closes all files. */
+  close(): void {
+    for (const module of this.#modules.values()) module.binary?.close();
+    this.#modules.clear();
+    this.#processes.clear();
+    this.#names.clear();
+  }
+
+  #symbolize(pid: number, address: ProcessAddress, batch: { mapsRead: boolean; perfMapRead: boolean }): SymbolizedFrame {
+    const known = this.#processes.get(pid);
+    let mapping = known?.maps.find(address);
+    if (mapping === undefined && known?.followed !== true && !batch.mapsRead) {
+      // Mapped since the maps were read; once in a batch, since garbage among return addresses is common.
+      batch.mapsRead = true;
+      mapping = this.#load(pid)?.maps.find(address);
+    }
+    const process = this.#processes.get(pid);
+    if (process === undefined) return nameless('', `process ${pid} is gone, and nothing of it was kept`);
+    if (mapping === undefined) return nameless('', 'nothing is mapped at that address');
+    if (mapping.path === '[vsyscall]') return nameless('[vsyscall]', 'the page for old system calls has no symbols');
+    if (hasFile(mapping)) return this.#nameInModule(this.#module(pid, mapping), offsetOf(mapping, address));
+
+    const made = this.#nameInPerfMap(pid, process, address, batch);
+    if (made !== undefined) {
+      return { found: true, module: '[jit]', name: made.name, demangled: '', offset: made.offset, place: undefined };
+    }
+    const what = mapping.path === '' ? 'anonymous memory' : mapping.path;
+    const hint = isExecutable(mapping) ? `; a program that compiles at run time can name it in /tmp/perf-${pid}.map` : '';
+    return nameless(mapping.path, `the address lies in ${what}, not in a file${hint}`);
+  }
+
+  #nameInModule(module: Module, offset: FileOffset): SymbolizedFrame {
+    const key = `${module.key} ${offset}`;
+    const known = this.#names.get(key);
+    if (known !== undefined) return known;
+    const frame = nameAt(module, offset);
+    this.#names.set(key, frame);
+    return frame;
+  }
+
+  #nameInPerfMap(
+    pid: number,
+    process: Process,
+    address: ProcessAddress,
+    batch: { perfMapRead: boolean },
+  ): { readonly name: string; readonly offset: number } | undefined {
+    const found = process.perfMap?.at(address);
+    if (found !== undefined || batch.perfMapRead) return found;
+    batch.perfMapRead = true;
+    const reader = this.#files.perfMap(pid);
+    if (reader === undefined) return undefined;
+    process.perfMap ??= new PerfMap();
+    process.perfMap.update(reader);
+    reader.close?.();
+    return process.perfMap.at(address);
+  }
+
+  /** Reads the process's maps; when it has gone, what is known of it stays. */
+  #load(pid: number): Process | undefined {
+    const text = this.#files.maps(pid);
+    const known = this.#processes.get(pid);
+    // The maps file of a process that has ended, and waits for its parent, is empty.
+    if (text === undefined || text === '') return known;
+    const maps = ProcessMaps.parse(text);
+    if (known === undefined) return this.#add(pid, maps);
+    known.maps = maps;
+    return known;
+  }
+
+  #add(pid: number, maps: ProcessMaps): Process {
+    const process: Process = { maps, followed: false, perfMap: undefined };
+    this.#processes.set(pid, process);
+    return process;
+  }
+
+  #module(pid: number, mapping: Mapping): Module {
+    const key = mapping.inode === '0' ? mapping.path : `${mapping.device} ${mapping.inode} ${mapping.path}`;
+    const known = this.#modules.get(key);
+    if (known !== undefined) return known;
+    const module = this.#open(pid, mapping, key);
+    // A file that can't be reached now may be reached through another process later.
+    if (module.binary !== undefined) this.#modules.set(key, module);
+    return module;
+  }
+
+  #open(pid: number, mapping: Mapping, key: string): Module {
+    const { path } = mapping;
+    const reader = this.#files.open(pid, mapping);
+    if (reader === undefined) return { key, path, binary: undefined, reason: `${path} can't be opened` };
+    const binary = openBinary(path, reader, this.#options);
+    if (!binary.ok) {
+      reader.close?.();
+      return { key, path, binary: undefined, reason: binary.error.message };
+    }
+    if (mapping.buildId !== '' && !sameBuildId(mapping.buildId, binary.value.buildId)) {
+      binary.value.close();
+      return { key, path, binary: undefined, reason: `${path} has been replaced since it was mapped` };
+    }
+    return { key, path, binary: binary.value, reason: '' };
+  }
+
+  #moduleOf(pid: number, buildId: string): Module | undefined {
+    for (const module of this.#modules.values()) {
+      if (module.binary !== undefined && sameBuildId(buildId, module.binary.buildId)) return module;
+    }
+    const process = this.#processes.get(pid) ?? this.#load(pid);
+    for (const mapping of process?.maps.mappings ?? []) {
+      if (!isExecutable(mapping) || !hasFile(mapping)) continue;
+      const module = this.#module(pid, mapping);
+      if (module.binary !== undefined && sameBuildId(buildId, module.binary.buildId)) return module;
+    }
+    return undefined;
+  }
+}
+
+function nameAt(module: Module, offset: FileOffset): SymbolizedFrame {
+  const { binary, path } = module;
+  if (binary === undefined) {
+    const reason = path === '[vdso]' ? "the kernel's vdso has no file" : module.reason;
+    return nameless(path, reason);
+  }
+  const address = binary.elf.toVirtualAddress(offset);
+  if (address === undefined) {
+    return nameless(path, `no segment of ${path} holds the file offset 0x${offset.toString(16)}`);
+  }
+  const place: FramePlace = { fileOffset: fileOffset(offset), address, buildId: binary.buildId };
+  const symbol = binary.at(address);
+  if (symbol === undefined) {
+    const reason = binary.stripped ? `${path} is stripped` : `no symbol of ${path} covers 0x${address.toString(16)}`;
+    return { found: false, reason, module: path, place };
+  }
+  const { name, demangled } = symbol;
+  return { found: true, module: path, name, demangled, offset: address - symbol.address, place };
+}
+
+function nameless(module: string, reason: string): NamelessFrame {
+  return { found: false, reason, module, place: undefined };
+}
+
+function isExecutable(mapping: Mapping): boolean {
+  return mapping.permissions[2] === 'x';
+}
+
+/** True where symbols may come from a file, or an image that stands for one. */
+function hasFile(mapping: Mapping): boolean {
+  if (mapping.path === '[vdso]') return true;
+  return mapping.path.startsWith('/') && mapping.inode !== '0' && !/^\/(\/anon|memfd:|SYSV|dev\/zero)/.test(mapping.path);
+}
+
+/** Build-ids that the kernel tells are padded with zeros to 20 bytes (workerd's has 16). */
+function sameBuildId(a: string, b: string): boolean {
+  if (a === '' || b === '') return false;
+  const [short, long] = a.length <= b.length ? [a, b] : [b, a];
+  return long.startsWith(short) && /^0*$/.test(long.slice(short.length));
+}
