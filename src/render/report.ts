@@ -1,0 +1,51 @@
+/** What goes wrong while a trace runs, in words and at its place in the script. */
+import type { Source } from '../diag/source.ts';
+import type { RuntimeErrorEvent, ScriptSpan } from '../values/event.ts';
+import { errorText } from './messages.ts';
+
+/** `name:line:column-end` (1-based, end exclusive), or `name:line-line` for a span over several lines. */
+export function placeText(source: Source, span: ScriptSpan): string {
+  const start = source.position(span[0]);
+  const end = source.position(span[1]);
+  if (start.line !== end.line) return `${source.name}:${start.line}-${end.line}`;
+  return `${source.name}:${start.line}:${start.column}-${end.column}`;
+}
+
+/** The script's line with the span underlined; the first line of a longer span. */
+export function frameText(source: Source, span: ScriptSpan): string {
+  const start = source.position(span[0]);
+  const end = source.position(span[1]);
+  const line = source.line(start.line);
+  const stop = start.line === end.line ? end.column : line.length + 1;
+  const indent = line.slice(0, start.column - 1).replace(/[^\t]/g, ' ');
+  return `${line}\n${indent}${'~'.repeat(Math.max(1, stop - start.column))}\n`;
+}
+
+const divisionByZero =
+  'Divide or modulo by 0 detected. This can lead to unexpected results. 1 is being used as the result.';
+
+const argumentListTooLong = -7;
+const noSuchEntry = -2;
+
+/** True for a division, which no helper has carried out. */
+export function isDivision(event: RuntimeErrorEvent): boolean {
+  return event.what === 'divide';
+}
+
+/** The name of the map in the script text of a span, `@` when there is none. */
+function mapName(source: Source, span: ScriptSpan): string {
+  return /@\w*/.exec(source.text.slice(span[0], span[1]))?.[0] ?? '@';
+}
+
+/** What happened, in plain words. */
+export function runtimeErrorText(event: RuntimeErrorEvent, source: Source): string {
+  if (isDivision(event)) return divisionByZero;
+  if (event.what === 'map_update_elem' && event.code === argumentListTooLong) {
+    const declaration = `let ${mapName(source, event.span)} = hash(5000)`;
+    return `Map full; can't update element. Try increasing max_map_keys config or manually setting the max entries in a map declaration e.g. \`${declaration}\``;
+  }
+  if (event.what === 'map_delete_elem' && event.code === noSuchEntry) {
+    return "Can't delete map element because it does not exist.";
+  }
+  return errorText(Math.abs(event.code));
+}

@@ -1,0 +1,174 @@
+/**
+ * A value in words, as bpftrace 0.26 prints it: the one place where values become
+ * text. printf's `%s`, print(), map keys and JSON strings all come through here.
+ */
+import { unreachable } from '../base/errors.ts';
+import type { Integer, StackValue, StringValue, Value } from '../values/value.ts';
+import { errorText, signalText } from './messages.ts';
+import type { Names, SymbolName } from './names.ts';
+import { strftime } from './strftime.ts';
+
+/** What wording depends on besides the value. */
+export interface Wording {
+  readonly names: Names;
+  /** Config str_trunc_trailer: stands after a string that was cut. */
+  readonly trailer: string;
+}
+
+/** `plain` for the screen; `compact` for keys in JSON: no blanks between parts, no indentation of frames. */
+export type Layout = 'plain' | 'compact';
+
+/** 0x… in hex; bpftrace prints the null pointer as a bare 0. */
+export function hexText(value: Integer): string {
+  if (value === 0) return '0';
+  return value < 0 ? `0x${BigInt.asUintN(64, BigInt(value)).toString(16)}` : `0x${value.toString(16)}`;
+}
+
+export function stringText(value: StringValue, wording: Wording): string {
+  return value.cut ? value.text + wording.trailer : value.text;
+}
+
+const printable = (byte: number): boolean => byte >= 0x20 && byte < 0x7f;
+const hexByte = (byte: number): string => byte.toString(16).padStart(2, '0');
+
+/** `%r`: printable characters as they are, the rest as \x.. */
+export function bufferText(bytes: Uint8Array): string {
+  let text = '';
+  for (const byte of bytes) text += printable(byte) ? String.fromCharCode(byte) : `\\x${hexByte(byte)}`;
+  return text;
+}
+
+/** `%rx`: every byte as \x.. */
+export function bufferEscapes(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => `\\x${hexByte(byte)}`).join('');
+}
+
+/** `%rh`: bytes in hex with blanks between. */
+export function bufferHex(bytes: Uint8Array): string {
+  return Array.from(bytes, hexByte).join(' ');
+}
+
+/** An IPv4 address with dots, an IPv6 address as RFC 5952 and inet_ntop(3) write it. */
+export function inetText(family: number, bytes: Uint8Array): string {
+  if (family !== 10) return Array.from(bytes.subarray(0, 4)).join('.');
+  const groups = Array.from({ length: 8 }, (_, i) => ((bytes[2 * i] as number) << 8) | (bytes[2 * i + 1] as number));
+  let best = { start: -1, length: 1 };
+  for (let start = 0; start < 8; start++) {
+    let length = 0;
+    while (start + length < 8 && groups[start + length] === 0) length++;
+    if (length > best.length) best = { start, length };
+  }
+  const mapped = best.start === 0 && (best.length === 6 || (best.length === 5 && groups[5] === 0xffff));
+  const words = groups.map((group) => group.toString(16));
+  if (mapped) words.splice(6, 2, Array.from(bytes.subarray(12, 16)).join('.'));
+  if (best.start < 0) return words.join(':');
+  const head = words.slice(0, best.start).join(':');
+  const tail = words.slice(best.start + best.length).join(':');
+  return `${head}::${tail}`;
+}
+
+/** Below this a user address is exact as a number; a bigger one is no address of x86-64 or arm64 user space. */
+const largestUserAddress = 2 ** 53;
+
+function symbolOf(space: 'user' | 'kernel', pid: number, address: Integer, names: Names): SymbolName | undefined {
+  if (space === 'kernel') return names.kernelSymbol(BigInt(address));
+  return typeof address === 'number' && address < largestUserAddress ? names.userSymbol(pid, address) : undefined;
+}
+
+function frameText(stack: StackValue, address: Integer, names: Names, indent: string): string {
+  if (stack.mode === 'raw') return address.toString(16);
+  if (stack.mode === 'build_id') {
+    const place = typeof address === 'number' ? names.buildId(stack.pid, address) : undefined;
+    return place === undefined ? hexText(address) : `${place.buildId} ${hexText(place.offset)}`;
+  }
+  const symbol = symbolOf(stack.space, stack.pid, address, names);
+  const name = symbol === undefined ? hexText(address) : `${symbol.name}+${symbol.offset}`;
+  if (stack.mode === 'bpftrace') return indent + name;
+  const file = stack.space === 'kernel' ? symbol?.file : (symbol?.file ?? '[unknown]');
+  return `\t${address.toString(16)} ${name}${file === undefined ? '' : ` (${file})`}`;
+}
+
+/** A line break, then one line a frame. */
+export function stackText(stack: StackValue, wording: Wording, layout: Layout): string {
+  const indent = layout === 'plain' ? '        ' : '';
+  const frames =
+    stack.stored === undefined ? stack.frames : wording.names.storedStack(stack.stored.map, stack.stored.id);
+  let text = '\n';
+  for (const address of frames ?? []) text += `${frameText(stack, address, wording.names, indent)}\n`;
+  return text;
+}
+
+/** Any value in words. Histograms have none (they are drawn): their rows' counts stand for them. */
+export function valueText(value: Value, wording: Wording, layout: Layout = 'plain'): string {
+  switch (value.kind) {
+    case 'int':
+    case 'float':
+      return String(value.value);
+    case 'bool':
+      return value.value ? 'true' : 'false';
+    case 'enum':
+      return value.name ?? String(value.value);
+    case 'pointer':
+      return hexText(value.value);
+    case 'string':
+      return stringText(value, wording);
+    case 'buffer':
+      return bufferText(value.bytes);
+    case 'array':
+      return `[${value.elements.map((element) => valueText(element, wording, layout)).join(',')}]`;
+    case 'tuple':
+      return `(${partsText(value.elements, wording, layout)})`;
+    case 'record': {
+      const tight = layout === 'compact';
+      const fields = value.fields.map((field) => {
+        const text = valueText(field.value, wording, layout);
+        return tight ? `.${field.name}=${text}` : `.${field.name} = ${text}`;
+      });
+      return tight ? `{${fields.join(',')}}` : `{ ${fields.join(', ')} }`;
+    }
+    case 'inet':
+      return inetText(value.family, value.bytes);
+    case 'mac_address':
+      return Array.from(value.bytes, (byte) => hexByte(byte).toUpperCase()).join(':');
+    case 'stack':
+      return stackText(value, wording, layout);
+    case 'symbol':
+      return symbolOf(value.space, value.pid, value.address, wording.names)?.name ?? hexText(value.address);
+    case 'timestamp': {
+      const { names } = wording;
+      return strftime(value.format, names.wallClock(value.clock, value.ns), (seconds) => names.timeZone(seconds));
+    }
+    case 'probe_name':
+      return wording.names.probeName(value.value) ?? String(value.value);
+    case 'username':
+      return wording.names.userName(value.value) ?? String(value.value);
+    case 'strerror':
+      return errorText(Math.abs(value.value));
+    case 'signal_name':
+      return signalText(value.value);
+    case 'syscall_name':
+      return wording.names.syscallName(value.value) ?? 'Unknown syscall';
+    case 'cgroup_path':
+      return wording.names.cgroupPath(value.id, value.pattern) ?? String(value.id);
+    case 'avg':
+      return String(value.average);
+    case 'stats':
+      return `count ${value.count}, average ${value.average}, total ${value.total}`;
+    case 'hist':
+    case 'lhist':
+      return value.counts.join(',');
+    default:
+      return unreachable(value, 'value kind');
+  }
+}
+
+/** Parts of a tuple or of a map's key, without brackets. */
+export function partsText(parts: readonly Value[], wording: Wording, layout: Layout): string {
+  return parts.map((part) => valueText(part, wording, layout)).join(layout === 'plain' ? ', ' : ',');
+}
+
+/** What stands between the brackets of `@m[…]`: a key that is one tuple shows its parts, like a key of several values. */
+export function keyText(key: readonly Value[], wording: Wording, layout: Layout): string {
+  const only = key.length === 1 ? key[0] : undefined;
+  return partsText(only?.kind === 'tuple' ? only.elements : key, wording, layout);
+}

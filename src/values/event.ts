@@ -1,0 +1,181 @@
+/**
+ * What a trace says, as typed events: the library's users get these, and the renderers
+ * write them. Records from the kernel become events through `eventDecoder`, one
+ * closure per EventSpec, made before the first record arrives; the other events
+ * (maps, lost records, output of commands) come from the session.
+ */
+import { unreachable } from '../base/errors.ts';
+import type { EventArgument, EventSpec, FormatPiece } from '../program/program.ts';
+import { decode, readText } from './decode.ts';
+import type { MapValue } from './map.ts';
+import type { Value } from './value.ts';
+
+/** Offsets into the script's text. */
+export type ScriptSpan = readonly [start: number, end: number];
+
+export interface TextEvent {
+  readonly type: 'printf';
+  readonly text: string;
+}
+/** errorf() and warnf(). */
+export interface ReportEvent {
+  readonly type: 'errorf' | 'warnf';
+  readonly text: string;
+  readonly span: ScriptSpan;
+}
+/** system() and cat(): to be done by the session, which answers with OutputEvents. */
+export interface RequestEvent {
+  readonly type: 'system' | 'cat';
+  /** The command line or the file's path. */
+  readonly text: string;
+}
+export interface OutputEvent {
+  readonly type: 'system_output' | 'cat_output';
+  readonly text: string;
+}
+/** print() of anything but a whole map. */
+export interface ValueEvent {
+  readonly type: 'value';
+  readonly value: Value;
+}
+/** print(@m, top, div): the session reads the map and answers with a MapEvent. */
+export interface PrintMapEvent {
+  readonly type: 'print_map';
+  /** Index into Program.maps. */
+  readonly map: number;
+  /** 0: all. */
+  readonly top: number;
+  /** 0: not divided. */
+  readonly div: number;
+}
+/** A map's contents; selectEntries has been applied. */
+export interface MapEvent {
+  readonly type: 'map';
+  readonly map: MapValue;
+}
+export interface ChangeMapEvent {
+  readonly type: 'clear' | 'zero';
+  readonly map: number;
+}
+/** time(): `text` is the wall-clock time when the record was read. */
+export interface TimeEvent {
+  readonly type: 'time';
+  readonly text: string;
+}
+export interface JoinEvent {
+  readonly type: 'join';
+  readonly text: string;
+}
+export interface ExitEvent {
+  readonly type: 'exit';
+  readonly code: number;
+}
+export interface RuntimeErrorEvent {
+  readonly type: 'runtime_error';
+  /** The helper that failed, e.g. `map_update_elem`; `divide` for a division by zero. */
+  readonly what: string;
+  /** As the helper returned it: a negative errno. */
+  readonly code: number;
+  readonly span: ScriptSpan;
+}
+export interface AttachedEvent {
+  readonly type: 'attached_probes';
+  readonly count: number;
+}
+/** Records that found no room in the ring buffer since the last such event. */
+export interface LostEvent {
+  readonly type: 'lost_events';
+  readonly count: number;
+}
+/** The trace has ended; maps may follow. */
+export interface EndEvent {
+  readonly type: 'end';
+}
+
+export type TraceEvent =
+  | TextEvent
+  | ReportEvent
+  | RequestEvent
+  | OutputEvent
+  | ValueEvent
+  | PrintMapEvent
+  | MapEvent
+  | ChangeMapEvent
+  | TimeEvent
+  | JoinEvent
+  | ExitEvent
+  | RuntimeErrorEvent
+  | AttachedEvent
+  | LostEvent
+  | EndEvent;
+
+/** How records become text; render/printf.ts and render/strftime.ts give it. */
+export interface Formatting {
+  /** Text of a printf format with arguments read at the record's offset. */
+  printf(format: readonly FormatPiece[], args: readonly EventArgument[]): (record: DataView, offset: number) => string;
+  /** The wall-clock time now, through strftime(3). */
+  now(format: string): string;
+}
+
+/** Reads the record that starts at `offset`. */
+export type EventDecoder = (record: DataView, offset: number) => TraceEvent;
+
+/** The decoder of one kind of record; make it once, before events arrive. */
+export function eventDecoder(spec: EventSpec, formatting: Formatting): EventDecoder {
+  switch (spec.kind) {
+    case 'printf': {
+      const text = formatting.printf(spec.format, spec.args);
+      return (record, offset) => ({ type: 'printf', text: text(record, offset) });
+    }
+    case 'errorf':
+    case 'warnf': {
+      const type = spec.kind;
+      const text = formatting.printf(spec.format, spec.args);
+      return (record, offset) => ({ type, text: text(record, offset), span: spec.span });
+    }
+    case 'system':
+    case 'cat': {
+      const type = spec.kind;
+      const text = formatting.printf(spec.format, spec.args);
+      return (record, offset) => ({ type, text: text(record, offset) });
+    }
+    case 'print_value':
+      return (record, offset) => ({
+        type: 'value',
+        value: decode(spec.value.schema, record, offset + spec.value.offset),
+      });
+    case 'print_map': {
+      const event: PrintMapEvent = { type: 'print_map', map: spec.map, top: spec.top, div: spec.div };
+      return () => event;
+    }
+    case 'clear':
+    case 'zero': {
+      const event: ChangeMapEvent = { type: spec.kind, map: spec.map };
+      return () => event;
+    }
+    case 'time':
+      return () => ({ type: 'time', text: formatting.now(spec.format) });
+    case 'join':
+      return (record, offset) => ({ type: 'join', text: joinArguments(spec, record, offset) });
+    case 'exit':
+      return (record, offset) => ({ type: 'exit', code: record.getInt32(offset + spec.offset, true) });
+    case 'runtime_error':
+      return (record, offset) => {
+        const code = record.getInt32(offset + spec.offset, true);
+        return { type: 'runtime_error', what: spec.what, code, span: spec.span };
+      };
+    default:
+      return unreachable(spec, 'event kind');
+  }
+}
+
+/** The strings of an argv: `count` slots of `argSize` bytes, the first empty one ends the list. */
+function joinArguments(spec: Extract<EventSpec, { kind: 'join' }>, record: DataView, offset: number): string {
+  const parts: string[] = [];
+  for (let i = 0; i < spec.count; i++) {
+    const part = readText(record, offset + spec.offset + i * spec.argSize, spec.argSize);
+    if (part === '') break;
+    parts.push(part);
+  }
+  return parts.join(spec.delimiter);
+}
