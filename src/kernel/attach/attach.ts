@@ -12,9 +12,9 @@ import type { Attach, Placed, Workbench } from './bench.ts';
 import { attachKprobes } from './kprobe.ts';
 import { attachPerfEvents } from './perf.ts';
 import { attachRawTracepoints } from './rawtracepoint.ts';
-import { attachTracepoints } from './tracepoint.ts';
 import { keepForTestRun, runProgram } from './testrun.ts';
 import { attachTimers } from './timer.ts';
+import { attachTracepoints } from './tracepoint.ts';
 import { attachUprobes } from './uprobe.ts';
 
 type ProbeKind = ProbeSpec['kind'];

@@ -38,7 +38,10 @@ function explained(symbol: string, cause: CallError): MachineError {
     case 'ENOENT':
       return new MachineError(`the kernel has no function ${symbol}`, { code: 'E_NO_SYMBOL', cause });
     case 'EINVAL':
-      return new MachineError(`the kernel lets nobody probe ${symbol}, or not at that offset`, { code: 'EINVAL', cause });
+      return new MachineError(`the kernel lets nobody probe ${symbol}, or not at that offset`, {
+        code: 'EINVAL',
+        cause,
+      });
     case 'EADDRNOTAVAIL':
       return new MachineError(`several functions are called ${symbol}`, { code: 'EADDRNOTAVAIL', cause });
     default:

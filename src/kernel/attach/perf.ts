@@ -66,7 +66,9 @@ function explained(kind: 'software' | 'hardware', event: string, attach: () => n
     if (!absent || kind === 'software') throw cause;
     throw new MachineError(`this machine has no hardware counter for ${event}`, {
       code: 'E_NO_HARDWARE_COUNTER',
-      hints: ['virtual machines often have none: the hypervisor must pass the PMU through; software:cpu-clock works everywhere'],
+      hints: [
+        'virtual machines often have none: the hypervisor must pass the PMU through; software:cpu-clock works everywhere',
+      ],
       cause,
     });
   }

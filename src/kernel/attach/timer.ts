@@ -2,8 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { MachineError } from '../../base/errors.ts';
 import { onlineCpus } from '../host/machine.ts';
-import { PERF_COUNT_SW_CPU_CLOCK, type PerfEvent, PerfType } from '../sys/perf.ts';
 import { CallError } from '../sys/errno.ts';
+import { PERF_COUNT_SW_CPU_CLOCK, type PerfEvent, PerfType } from '../sys/perf.ts';
 import { type Attach, attachOne } from './bench.ts';
 import { linkEvent } from './event.ts';
 
@@ -19,7 +19,8 @@ export const attachTimers: Attach = (probes, bench) => {
       flags: spec.frequencyHz === undefined ? [] : ['freq'],
     };
     for (const cpu of cpus) {
-      if (!attachOne(probe, bench, () => withRateHint(spec.frequencyHz, () => linkEvent(probe, { ...event, cpu })))) break;
+      if (!attachOne(probe, bench, () => withRateHint(spec.frequencyHz, () => linkEvent(probe, { ...event, cpu }))))
+        break;
     }
   }
 };

@@ -4,13 +4,13 @@
  */
 import { statSync } from 'node:fs';
 import { MachineError } from '../../base/errors.ts';
+import type { ProbeSpec } from '../../program/program.ts';
 import { onlineCpus } from '../host/machine.ts';
 import { linkUprobeMulti } from '../sys/bpf.ts';
 import { CallError } from '../sys/errno.ts';
 import { type Attach, attachOne, type Placed, type Workbench } from './bench.ts';
 import { linkEvent } from './event.ts';
 import { eventSourceType, RETPROBE } from './source.ts';
-import type { ProbeSpec } from '../../program/program.ts';
 
 type UprobeSpec = Extract<ProbeSpec, { kind: 'uprobe' | 'uretprobe' }>;
 type Uprobe = Placed<UprobeSpec>;
@@ -109,10 +109,13 @@ function explained(spec: UprobeSpec, cause: CallError): MachineError {
   const place = `file offset 0x${spec.offset.toString(16)} of ${spec.path}`;
   switch (cause.code) {
     case 'EINVAL':
-      return new MachineError(`${place} cannot be probed: it is beyond the file's end, or no instruction starts there`, {
-        code: 'EINVAL',
-        cause,
-      });
+      return new MachineError(
+        `${place} cannot be probed: it is beyond the file's end, or no instruction starts there`,
+        {
+          code: 'EINVAL',
+          cause,
+        },
+      );
     case 'ENOTSUPP':
     case 'EOPNOTSUPP':
       return new MachineError(`${place} cannot be probed: the kernel does not step over that instruction`, {

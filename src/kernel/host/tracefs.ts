@@ -1,8 +1,8 @@
 /** Where the kernel's trace events are described: tracefs (Documentation/trace/ftrace.rst). */
 import { existsSync, mkdirSync } from 'node:fs';
 import { MachineError } from '../../base/errors.ts';
-import { tryMount } from '../sys/process.ts';
 import { errnoMessage } from '../sys/errno.ts';
+import { tryMount } from '../sys/process.ts';
 
 const places = ['/sys/kernel/tracing', '/sys/kernel/debug/tracing'];
 let found: string | undefined;

@@ -4,8 +4,11 @@
  * All file descriptors belong to the LoadedProgram; nothing is pinned, so that the
  * kernel lets go of everything when they are closed, by whatever end of the process.
  */
-import { MachineError, invariant } from '../../base/errors.ts';
+import { invariant, MachineError } from '../../base/errors.ts';
 import type { BpfProgram, MapSpec, Program } from '../../program/program.ts';
+import { hasUprobeMulti } from '../host/features.ts';
+import { kernelAtLeast, requireKernel } from '../host/machine.ts';
+import { requirePrivileges } from '../host/privilege.ts';
 import {
   AttachType,
   BPF_F_SLEEPABLE,
@@ -19,9 +22,6 @@ import {
   progLoad,
 } from '../sys/bpf.ts';
 import { CallError } from '../sys/errno.ts';
-import { kernelAtLeast, requireKernel } from '../host/machine.ts';
-import { requirePrivileges } from '../host/privilege.ts';
-import { hasUprobeMulti } from '../host/features.ts';
 
 export interface LoadOptions {
   /** Verifier log to keep of programs that load: 1 what it does, 2 with states. 0 or absent: none. */
@@ -202,7 +202,10 @@ export function relocate(spec: BpfProgram, maps: readonly LoadedMap[]): Uint8Arr
   for (const relocation of spec.relocations) {
     const at = relocation.insn * 8;
     const map = maps[relocation.map];
-    invariant(map !== undefined && code[at] === 0x18, `bad relocation at instruction ${relocation.insn} of ${spec.name}`);
+    invariant(
+      map !== undefined && code[at] === 0x18,
+      `bad relocation at instruction ${relocation.insn} of ${spec.name}`,
+    );
     const source = relocation.kind === 'map_fd' ? BPF_PSEUDO_MAP_FD : BPF_PSEUDO_MAP_VALUE;
     code[at + 1] = ((code[at + 1] as number) & 0x0f) | (source << 4);
     view.setInt32(at + 4, map.fd, true);

@@ -6,8 +6,8 @@
  */
 import { MachineError } from '../../base/errors.ts';
 import type { BpfProgramType, MapKind } from '../../program/program.ts';
-import { CallError, errnoMessage, errnoName } from './errno.ts';
-import { addressOf, addressOfKept, systemCall, trySystemCall } from './native.ts';
+import { CallError, } from './errno.ts';
+import { addressOf, addressOfKept, trySystemCall } from './native.ts';
 
 /** enum bpf_cmd. */
 const Command = {
@@ -130,7 +130,11 @@ export function mapCreate(map: MapAttributes): number {
   attr.setUint32(12, map.maxEntries, true);
   attr.setUint32(16, map.flags ?? 0, true);
   setName(28, map.name);
-  return bpf('MAP_CREATE', 72, `${map.kind} map ${map.name}, ${map.maxEntries} × ${map.keySize}+${map.valueSize} bytes`);
+  return bpf(
+    'MAP_CREATE',
+    72,
+    `${map.kind} map ${map.name}, ${map.maxEntries} × ${map.keySize}+${map.valueSize} bytes`,
+  );
 }
 
 function setElement(fd: number, key: Uint8Array | undefined, value: Uint8Array | undefined, flags: number): void {

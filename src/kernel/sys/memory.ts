@@ -4,6 +4,7 @@ import { systemCall, trySystemCall, viewMemory } from './native.ts';
 const PROT_READ = 1;
 const PROT_WRITE = 2;
 const MAP_SHARED = 1;
+const MAP_PRIVATE = 2;
 
 /** A mapping of a file descriptor, unmapped by close(). */
 export interface Mapping {
@@ -31,4 +32,13 @@ export function mapMemory(fd: number, size: number, offset: number, writable: bo
       trySystemCall('munmap', address, size);
     },
   };
+}
+
+/**
+ * Maps a file for reading, for as long as the process lives; undefined when the kernel
+ * cannot map it. /sys/kernel/btf/vmlinux can be mapped since Linux 6.16, but not shared.
+ */
+export function mapForReading(fd: number, size: number): Uint8Array | undefined {
+  const address = trySystemCall('mmap', 0, size, PROT_READ, MAP_PRIVATE, fd, 0);
+  return address < 0 ? undefined : new Uint8Array(viewMemory(address, size));
 }

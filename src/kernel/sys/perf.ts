@@ -22,7 +22,17 @@ const flagBits = {
   useClockid: 25,
 } as const;
 
-export type PerfFlag = 'disabled' | 'mmap' | 'comm' | 'freq' | 'task' | 'watermark' | 'sampleIdAll' | 'mmap2' | 'commExec' | 'useClockid';
+export type PerfFlag =
+  | 'disabled'
+  | 'mmap'
+  | 'comm'
+  | 'freq'
+  | 'task'
+  | 'watermark'
+  | 'sampleIdAll'
+  | 'mmap2'
+  | 'commExec'
+  | 'useClockid';
 
 export interface PerfEvent {
   readonly type: number;

@@ -1,0 +1,169 @@
+/**
+ * The machine that insitu runs on, as the compiler sees it (target/target.ts). Making
+ * one reads nothing; every answer is read when it is first asked for, and kept.
+ */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { MachineError } from '../../base/errors.ts';
+import { lazy } from '../../base/lazy.ts';
+import { fail, ok, type Result } from '../../base/result.ts';
+import { Kallsyms } from '../../debuginfo/text/kallsyms.ts';
+import { parseTracepoint } from '../../debuginfo/text/tracepoint.ts';
+import { demangle } from '../../symbolize/demangle/index.ts';
+import { openBinary } from '../../symbolize/symbols/binary.ts';
+import type { Binary, Target, TracepointFormat } from '../../target/target.ts';
+import { constant, constantNames } from './constants/constants.ts';
+import { hostFeatures } from './features.ts';
+import { HostFile } from './file.ts';
+import { findHeader } from './headers.ts';
+import { openKernelTypes } from './kerneltypes.ts';
+import { machineArch, possibleCpus } from './machine.ts';
+import { resolvePath } from './paths.ts';
+import { tracefs } from './tracefs.ts';
+
+export interface HostTargetOptions {
+  /** Folders of -I, in order. */
+  readonly includeDirs?: readonly string[];
+  /** Folder of the script file, undefined for -e and stdin. */
+  readonly scriptDir?: string | undefined;
+  /** -p: names of files mean what they mean to this process, unless a probe names another. */
+  readonly pid?: number | undefined;
+  /** Folders with separate debug files; /usr/lib/debug when absent. */
+  readonly debuginfoDirs?: readonly string[] | undefined;
+  /** A file with BTF in place of /sys/kernel/btf/vmlinux (BPFTRACE_BTF). */
+  readonly btf?: string | undefined;
+}
+
+/** A Target that answers for this machine. Opened binaries stay open as long as it is in use. */
+export function createHostTarget(options: HostTargetOptions = {}): Target {
+  const kernelTypes = lazy(() => openKernelTypes(options.btf));
+  const formats = new Map<string, Result<TracepointFormat | undefined, MachineError>>();
+  const binaries = new Map<string, Result<Binary, MachineError>>();
+  const debugFiles = {
+    open: (path: string) => {
+      const file = HostFile.open(path);
+      return file.ok ? file.value : undefined;
+    },
+    ...(options.debuginfoDirs === undefined ? {} : { roots: options.debuginfoDirs }),
+  };
+  return {
+    arch: machineArch(),
+    get cpus() {
+      return possibleCpus();
+    },
+    features: hostFeatures,
+    kernelTypes,
+    tracepoint(category, event) {
+      const name = `${category}:${event}`;
+      let format = formats.get(name);
+      if (format === undefined) {
+        format = readTracepoint(category, event, kernelTypes);
+        formats.set(name, format);
+      }
+      return format;
+    },
+    tracepoints: lazy(readTracepoints),
+    kernelFunctions: lazy(readKernelFunctions),
+    kernelSymbol: (name) => kallsyms().addressOf(name),
+    constant,
+    constantNames,
+    header: (path, system, from) => findHeader(path, system, from, options.includeDirs ?? [], options.scriptDir),
+    binary(name, pid) {
+      const path = resolvePath(name, { pid: pid ?? options.pid });
+      if (!path.ok) return path;
+      let binary = binaries.get(path.value);
+      if (binary === undefined) {
+        const file = HostFile.open(path.value);
+        binary = file.ok ? openBinary(path.value, file.value, { demangle, debugFiles }) : file;
+        if (file.ok && !binary.ok) file.value.close();
+        binaries.set(path.value, binary);
+      }
+      return binary;
+    },
+    processExists: (pid) => Number.isSafeInteger(pid) && pid > 0 && existsSync(`/proc/${pid}/stat`),
+  };
+}
+
+/** The kernel's symbols as they were when they were first asked for. */
+const kallsyms: () => Kallsyms = lazy(() => {
+  try {
+    return new Kallsyms(readFileSync('/proc/kallsyms'));
+  } catch {
+    // A kernel without CONFIG_KALLSYMS has no names to give.
+    return new Kallsyms(new Uint8Array(0));
+  }
+});
+
+function machineError(error: unknown, what: string): MachineError {
+  if (error instanceof MachineError) return error;
+  const { code = 'EIO', message } = error as NodeJS.ErrnoException;
+  const hints = code === 'EACCES' || code === 'EPERM' ? ['Run insitu as root.'] : [];
+  return new MachineError(`${what}: ${message}`, { code, hints, cause: error });
+}
+
+function readTracepoint(
+  category: string,
+  event: string,
+  types: Target['kernelTypes'],
+): Result<TracepointFormat | undefined, MachineError> {
+  try {
+    const root = tracefs();
+    // Names become a part of a path.
+    if (!/^[\w.-]+$/.test(category) || !/^[\w.-]+$/.test(event)) return ok(undefined);
+    const text = readFileSync(`${root}/events/${category}/${event}/format`, 'latin1');
+    return parseTracepoint(text, category, types);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ENOTDIR') return ok(undefined);
+    return fail(machineError(error, `can't read the format of tracepoint ${category}:${event}`));
+  }
+}
+
+function readTracepoints(): Result<readonly string[], MachineError> {
+  try {
+    const root = tracefs();
+    try {
+      return ok(
+        readFileSync(`${root}/available_events`, 'latin1')
+          .split('\n')
+          .filter((name) => name !== '')
+          .sort(),
+      );
+    } catch {
+      return ok(scanTracepoints(`${root}/events`));
+    }
+  } catch (error) {
+    return fail(machineError(error, "can't list the tracepoints"));
+  }
+}
+
+function scanTracepoints(folder: string): string[] {
+  const names: string[] = [];
+  for (const category of readdirSync(folder, { withFileTypes: true })) {
+    if (!category.isDirectory()) continue;
+    for (const event of readdirSync(`${folder}/${category.name}`, { withFileTypes: true })) {
+      if (event.isDirectory()) names.push(`${category.name}:${event.name}`);
+    }
+  }
+  return names.sort();
+}
+
+/**
+ * What ftrace says it can instrument; where that list is refused (lockdown) or missing,
+ * all code symbols but the compiler's fragments and BPF programs.
+ */
+function readKernelFunctions(): readonly string[] {
+  try {
+    const text = readFileSync(`${tracefs()}/available_filter_functions`, 'latin1');
+    const names = new Set<string>();
+    for (const line of text.split('\n')) {
+      const [name = ''] = line.split(' ');
+      if (name !== '' && !name.startsWith('__ftrace_invalid_address__')) names.add(name);
+    }
+    if (names.size > 0) return [...names];
+  } catch {
+    // kallsyms has them too.
+  }
+  return kallsyms()
+    .functionNames()
+    .filter((name) => !/^(?:__pfx_|__cfi_|__probestub_|bpf_prog_[0-9a-f]{16})|\.cold(?:\.|$)/.test(name));
+}
