@@ -24,7 +24,7 @@ import { Lower } from './lower/lower.ts';
 import type { ProbeContext } from './probes/context.ts';
 import { expandBlock } from './probes/expand.ts';
 import { createNames, type CNames } from './sema/names.ts';
-import { isUnknown, type MapInfo } from './sema/scope.ts';
+import { isUnknown, type MapInfo, unknownType } from './sema/scope.ts';
 import { type BlockFacts, Sema, type SemaOptions } from './sema/sema.ts';
 import type { ProbeBlock, Script } from './syntax/ast.ts';
 import { mentions, usesLoops } from './sema/mentions.ts';
@@ -132,7 +132,7 @@ export function compile(source: Source, target: Target, options: CompileOptions 
         case 'types':
           return printTypes(analysed.maps.values(), variants.map((variant, i) => ({ context: variant.context, facts: analysed.facts[i] as BlockFacts })));
         case 'ir':
-          return units.map(printUnit).join('\n');
+          return units.map((unit) => printUnit(unit)).join('\n');
         case 'bpf':
           return program.programs.map((p) => disassembleProgram(p, program, source)).join('\n');
       }
@@ -216,7 +216,7 @@ function declareMap(
   maps.set(node.name, {
     name: node.name,
     keys: undefined,
-    value: { kind: 'none' },
+    value: unknownType,
     span: node.span,
     declared: { kind: node.kind, maxEntries: Number(node.maxEntries) },
   });

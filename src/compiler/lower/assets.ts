@@ -5,8 +5,6 @@
 import { invariant } from '../../base/errors.ts';
 import { bpf_flag as mapFlags } from '../../bpf/constants.ts';
 import type { Config, EventSpec, GlobalsLayout, MapKind, MapSpec, UserMap } from '../../program/program.ts';
-import type { Schema } from '../../program/schema.ts';
-import type { Type } from '../../types/model.ts';
 import type { MapInfo } from '../sema/scope.ts';
 import { align8, roomOf, type SchemaOptions, schemaOf } from './layout.ts';
 
@@ -41,7 +39,7 @@ export class Assets {
   readonly events: EventSpec[] = [];
   readonly probeNames: string[] = [];
   readonly globals: GlobalsLayout;
-  readonly userMaps = new Map<string, UserMapAsset>();
+  readonly userMaps: Map<string, UserMapAsset> = new Map();
   needsUserSymbols: boolean = false;
   unsafe: boolean = false;
   /** Largest scratch memory that a program asked for. */
@@ -222,8 +220,3 @@ export class Assets {
 
 /** Literals start here in the constants map; zeros lie before. */
 const literalBase = 32768;
-
-/** Whether values of the type are told apart by content when compared or used as a key. */
-export const isPlain = (type: Type): boolean => type.kind !== 'ustack' && type.kind !== 'kstack';
-
-export type { Schema };

@@ -13,7 +13,7 @@ import type { ProbeContext } from '../probes/context.ts';
 import type { VariableInfo } from '../sema/scope.ts';
 import type { BlockFacts, SemaOptions } from '../sema/sema.ts';
 import type * as Ast from '../syntax/ast.ts';
-import { type Assets, isPlain, scratchLevels } from './assets.ts';
+import { type Assets, scratchLevels } from './assets.ts';
 import { bpfHelper } from './bpfhelper.ts';
 import { lowerCondition, lowerInto, lowerScalar } from './expressions.ts';
 import { align8, roomOf } from './layout.ts';
@@ -367,13 +367,11 @@ export class Lower {
       this.readMemory(to, from, { imm: size });
       return;
     }
-    let at = 0;
-    for (const step of [8, 4, 2, 1] as const) {
-      while (size - at >= step) {
-        const value = this.b.load(from.base, from.offset + at, step);
-        this.b.store(to.base, to.offset + at, step, value);
-        at += step;
-      }
+    for (let at = 0; at < size; ) {
+      const step = stepAt(size - at, (to.offset + at) | (from.offset + at));
+      const value = this.b.load(from.base, from.offset + at, step);
+      this.b.store(to.base, to.offset + at, step, value);
+      at += step;
     }
   }
 
@@ -453,9 +451,10 @@ export class Lower {
   /** Fills with zeros. */
   clear(to: DirectPlace, size: number): void {
     if (size <= inlineBytes) {
-      let at = 0;
-      for (const step of [8, 4, 2, 1] as const) {
-        for (; size - at >= step; at += step) this.b.store(to.base, to.offset + at, step, { imm: 0 });
+      for (let at = 0; at < size; ) {
+        const step = stepAt(size - at, to.offset + at);
+        this.b.store(to.base, to.offset + at, step, { imm: 0 });
+        at += step;
       }
       return;
     }
@@ -516,6 +515,12 @@ export class Lower {
   }
 }
 
+/** The largest access that fits and is aligned: the verifier insists on it on the stack. */
+function stepAt(size: number, offset: number): 1 | 2 | 4 | 8 {
+  for (const step of [8, 4, 2] as const) if (size >= step && offset % step === 0) return step;
+  return 1;
+}
+
 /** Values that fit a register. */
 export function isScalarType(type: Type): boolean {
   switch (type.kind) {
@@ -537,5 +542,3 @@ export function isScalarType(type: Type): boolean {
       return false;
   }
 }
-
-export { isPlain };

@@ -1,6 +1,6 @@
 /** BEGIN, END, self:signal:NAME: run by the tracer itself. */
 import type { AttachPointSyntax } from '../syntax/ast.ts';
-import type { ProbeContext } from './context.ts';
+import type { Attachment, ProbeContext } from './context.ts';
 import type { ExpandOptions, Provider } from './expand.ts';
 
 const special = (kind: 'begin' | 'end'): Provider => (point, rest, options) => {
@@ -8,19 +8,18 @@ const special = (kind: 'begin' | 'end'): Provider => (point, rest, options) => {
     options.diagnostics.error('probe-form', `${point.provider} takes nothing behind it`, point.span, `${point.provider} { … }`);
     return [];
   }
-  return [context(kind, point, { kind }, point.provider)];
+  return [context(kind, point, { spec: { kind }, name: point.provider })];
 };
 
 function context(
   provider: 'begin' | 'end' | 'self',
   point: AttachPointSyntax,
-  spec: { kind: 'begin' | 'end' } | { kind: 'self'; signal: string },
-  name: string,
+  attachment: Attachment,
 ): ProbeContext {
   return {
     provider,
     programType: 'RAW_TRACEPOINT',
-    attachments: [{ spec, name }],
+    attachments: [attachment],
     span: point.span,
     shortName: provider,
     registers: false,
@@ -39,5 +38,5 @@ export const self: Provider = (point: AttachPointSyntax, rest: string, options: 
     return [];
   }
   const signal = `SIG${match[1]}`;
-  return [context('self', point, { kind: 'self', signal }, `self:signal:${signal}`)];
+  return [context('self', point, { spec: { kind: 'self', signal }, name: `self:signal:${signal}` })];
 };
