@@ -97,6 +97,11 @@ export class BtfTypes implements TypeSource {
 
   *names(keyword: TypeKeyword): Generator<string, void, void> {
     if (this.#base !== undefined) yield* this.#base.names(keyword);
+    yield* this.ownNames(keyword);
+  }
+
+  /** As names, without those of the base. */
+  *ownNames(keyword: TypeKeyword): Generator<string, void, void> {
     const seen = new Set<number>();
     for (const id of this.records.ofKinds(KINDS_OF[keyword])) {
       const offset = this.#record(id).nameOffset;

@@ -9,8 +9,10 @@ import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
 import { MachineError } from '../../base/errors.ts';
 import { nearest } from '../../base/near.ts';
 import { fail, ok, type Result } from '../../base/result.ts';
+import { type Mapping, parseMaps } from '../../debuginfo/text/maps.ts';
 import { type CachedLibrary, parseLdCache } from './ldcache.ts';
 import { machineArch } from './machine.ts';
+import { processMaps } from './processes.ts';
 
 /** Folders that the dynamic loader searches by default, besides those in its cache. */
 const LIBRARY_FOLDERS: Readonly<Record<'x86_64' | 'arm64', readonly string[]>> = {
@@ -47,8 +49,8 @@ export interface PathOptions {
 
 interface MappedFile {
   readonly path: string;
-  /** The file is gone from its folder; it can still be had through /proc. */
-  readonly reached: string;
+  /** A path to open it under, also when it is gone from its folder. */
+  readonly reached: () => string;
 }
 
 const isFile = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isFile() === true;
@@ -90,21 +92,26 @@ function bestLibrary(name: string, libraries: readonly CachedLibrary[]): CachedL
 
 /** Files that a process has mapped with the right to execute, in the order of their addresses. */
 function mappedFiles(pid: number): MappedFile[] {
-  let text: string;
-  try {
-    text = readFileSync(`/proc/${pid}/maps`, 'utf8');
-  } catch {
-    return [];
-  }
   const files = new Map<string, MappedFile>();
-  for (const [, range = '', path = ''] of text.matchAll(/^(\S+) ..x. \S+ \S+ [1-9]\d* +(\/.*)$/gm)) {
-    const plain = path.replace(/ \(deleted\)$/, '').replace(/\\012/g, '\n');
-    if (!files.has(plain)) {
-      const gone = path.endsWith(' (deleted)');
-      files.set(plain, { path: plain, reached: gone ? `/proc/${pid}/map_files/${range}` : `${rootOf(pid)}${plain}` });
-    }
+  for (const mapping of parseMaps(processMaps(pid) ?? '')) {
+    const { path } = mapping;
+    if (!path.startsWith('/') || !mapping.permissions.includes('x') || files.has(path)) continue;
+    files.set(path, { path, reached: () => reachMapped(pid, mapping) });
   }
   return [...files.values()];
+}
+
+/**
+ * A path under which a mapped file can be opened. The kernel writes paths as seen from
+ * this process's root where it can (chroot), otherwise from the other mount namespace's.
+ */
+function reachMapped(pid: number, mapping: Mapping): string {
+  const byRange = `/proc/${pid}/map_files/${mapping.start.toString(16)}-${mapping.end.toString(16)}`;
+  if (mapping.deleted) return byRange;
+  const places = [...new Set([`${rootOf(pid)}${mapping.path}`, mapping.path])].filter(isFile);
+  const same = places.find((place) => String(statSync(place, { bigint: true }).ino) === mapping.inode);
+  // Overlay file systems may show another inode number in maps than in stat(2).
+  return same ?? places[0] ?? byRange;
 }
 
 /** What stands before a path of that process: '' when it sees the same files as this one. */
@@ -191,7 +198,7 @@ export function resolvePath(name: string, options: PathOptions): Result<string, 
     if (existsSync(path)) return ok(path);
     // A program that was replaced or removed while it runs.
     const mapped = pid === undefined ? undefined : mappedFiles(pid).find((file) => file.path === name);
-    if (mapped !== undefined && existsSync(mapped.reached)) return ok(mapped.reached);
+    if (mapped !== undefined) return ok(mapped.reached());
     if (isAbsolute(name) && root !== '' && existsSync(name)) return ok(name);
     return fail(missingPath(name, path));
   }
@@ -200,7 +207,7 @@ export function resolvePath(name: string, options: PathOptions): Result<string, 
     const found =
       mapped.find((file) => basename(file.path) === name) ??
       mapped.find((file) => libraryMatch(name, basename(file.path)) > 0);
-    if (found !== undefined) return ok(found.reached);
+    if (found !== undefined) return ok(found.reached());
   }
   const local = resolve(cwd, name);
   const found = looksLikeLibrary(name)
