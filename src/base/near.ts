@@ -4,7 +4,7 @@
  */
 
 /** Edits from `left` to `right`, or `bound + 1` as soon as it is certain that there are more than `bound`. */
-function distance(left: string, right: string, bound: number): number {
+export function distance(left: string, right: string, bound: number): number {
   if (Math.abs(left.length - right.length) > bound) return bound + 1;
   let beforeLast: number[] = [];
   let last: number[] = Array.from({ length: right.length + 1 }, (_, column) => column);

@@ -2,13 +2,13 @@
  * The machine that insitu runs on, as the compiler sees it (target/target.ts). Making
  * one reads nothing; every answer is read when it is first asked for, and kept.
  */
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { MachineError } from '../../base/errors.ts';
 import { lazy } from '../../base/lazy.ts';
 import { fail, ok, type Result } from '../../base/result.ts';
 import { Kallsyms } from '../../debuginfo/text/kallsyms.ts';
 import { parseTracepoint } from '../../debuginfo/text/tracepoint.ts';
-import { demangle } from '../../symbolize/demangle/index.ts';
+import { demangleBoth } from '../../symbolize/demangle/index.ts';
 import { openBinary } from '../../symbolize/symbols/binary.ts';
 import type { Binary, Target, TracepointFormat } from '../../target/target.ts';
 import { constant, constantNames } from './constants/constants.ts';
@@ -18,6 +18,7 @@ import { findHeader } from './headers.ts';
 import { openKernelTypes } from './kerneltypes.ts';
 import { machineArch, possibleCpus } from './machine.ts';
 import { resolvePath } from './paths.ts';
+import { processExists } from './processes.ts';
 import { tracefs } from './tracefs.ts';
 
 export interface HostTargetOptions {
@@ -73,13 +74,13 @@ export function createHostTarget(options: HostTargetOptions = {}): Target {
       let binary = binaries.get(path.value);
       if (binary === undefined) {
         const file = HostFile.open(path.value);
-        binary = file.ok ? openBinary(path.value, file.value, { demangle, debugFiles }) : file;
+        binary = file.ok ? openBinary(path.value, file.value, { demangle: demangleBoth, debugFiles }) : file;
         if (file.ok && !binary.ok) file.value.close();
         binaries.set(path.value, binary);
       }
       return binary;
     },
-    processExists: (pid) => Number.isSafeInteger(pid) && pid > 0 && existsSync(`/proc/${pid}/stat`),
+    processExists,
   };
 }
 

@@ -17,7 +17,7 @@ import { ElfFile } from '../../debuginfo/elf/elf.ts';
 import type { Binary, FunctionSymbol } from '../../target/target.ts';
 import { type DebugFiles, findDebugFile } from './debugfile.ts';
 import { Glob } from './glob.ts';
-import { type Demangle, looksMangled, mangledPieces, shortForms } from './names.ts';
+import { anyForm, type Demangle, looksMangled, mangledPieces } from './names.ts';
 import { nearNames } from './near.ts';
 import { preferredAlias, type SymbolEntry, type SymbolKind, SymbolTable } from './table.ts';
 import { findVersion } from './version.ts';
@@ -50,8 +50,8 @@ class NamedFunction implements FunctionSymbol {
 
   get demangled(): string {
     if (this.#demangled === undefined) {
-      const text = looksMangled(this.name) ? this.#demangle(this.name) : undefined;
-      this.#demangled = text === undefined || text === this.name ? '' : text;
+      const names = looksMangled(this.name) ? this.#demangle(this.name, { verbose: false }) : undefined;
+      this.#demangled = names?.full ?? '';
     }
     return this.#demangled;
   }
@@ -121,7 +121,7 @@ export class ElfBinary implements Binary {
     for (const table of this.#functions()) for (const entry of table.named(exact)) found.add(entry);
     if (looksMangled(name)) return found.inOrder();
 
-    const isWanted = (demangled: string): boolean => demangled === name || shortForms(demangled).includes(name);
+    const isWanted = (form: string): boolean => form === name;
     if (/^[A-Za-z_]\w*$/.test(name)) {
       // A function outside every namespace is mangled as _Z<length><name>, or _ZL for a static one.
       const source = `${name.length}${name}`;
@@ -140,33 +140,28 @@ export class ElfBinary implements Binary {
     const found = new Found(this.#demangle);
     const pattern = new Glob(glob);
     const all = pattern.matchesAll;
-    const isWanted = (demangled: string): boolean =>
-      pattern.matches(demangled) || shortForms(demangled).some((form) => pattern.matches(form));
-    this.#collect(found, all ? [] : mangledPieces(pattern.literals), looksMangled, isWanted, (name) =>
-      pattern.matches(name),
-    );
+    const isWanted = (text: string): boolean => pattern.matches(text);
+    this.#collect(found, all ? [] : mangledPieces(pattern.literals), looksMangled, isWanted, isWanted);
     return found.inOrder();
   }
 
   /**
    * Adds every function that contains all `pieces` and whose name satisfies `byName`, or
-   * whose demangled name satisfies `byDemangled` (asked only where `worthDemangling`).
+   * one of whose demangled forms satisfies `byForm` (asked only where `worthDemangling`).
    */
   #collect(
     found: Found,
     pieces: readonly string[],
     worthDemangling: (name: string) => boolean,
-    byDemangled: (demangled: string) => boolean,
+    byForm: (form: string) => boolean,
     byName: (name: string) => boolean = () => false,
   ): void {
     const [longest, ...others] = pieces;
     for (const table of this.#functions()) {
       const visit = (index: number, name: string): void => {
         if (!others.every((piece) => name.includes(piece))) return;
-        if (byName(name)) found.add(table.entry(index, name));
-        else if (worthDemangling(name)) {
-          const demangled = this.#demangle(name);
-          if (demangled !== undefined && byDemangled(demangled)) found.add(table.entry(index, name));
+        if (byName(name) || (worthDemangling(name) && anyForm(name, this.#demangle, byForm))) {
+          found.add(table.entry(index, name));
         }
       };
       if (longest === undefined) table.forEach(visit);

@@ -8,7 +8,19 @@
  * every identifier of the source literally at least once. What a demangler adds from
  * abbreviations (`i` to `int`, `St` to `std`, `C1` to a constructor …) are the words below.
  */
-export type Demangle = (name: string) => string | undefined;
+
+/** A demangled name in full, and without parameters, return type and qualifiers. */
+export interface DemangledNames {
+  readonly full: string;
+  readonly base: string;
+}
+
+/**
+ * symbolize/demangle's demangleBoth, passed in, so that a run without mangled names need
+ * not load it. Verbose is c++filt's way (`std::basic_string<char, …>`), the other that of
+ * `__cxa_demangle` and bpftrace (`std::string`), in which names are shown.
+ */
+export type Demangle = (name: string, options: { readonly verbose: boolean }) => DemangledNames | undefined;
 
 /** Words that may stand in a demangled name without standing in the mangled one. */
 const addedWords: readonly string[] = [
@@ -58,48 +70,13 @@ export function looksMangled(name: string): boolean {
   return /^_{0,3}(Z|R)/.test(name);
 }
 
-/**
- * The shorter forms of a demangled function name by which people know it: without
- * parameter list and what follows it (`const`, `[clone …]`), and, for an instance of a
- * template, also without the return type that stands before it.
- */
-export function shortForms(demangled: string): string[] {
-  const end = parametersStart(demangled);
-  if (end === undefined) return [];
-  const bare = demangled.slice(0, end);
-  const type = returnTypeEnd(bare);
-  return type === undefined ? [bare] : [bare, bare.slice(type)];
-}
-
-/** Where the parameter list of a demangled function starts; undefined when it has none. */
-function parametersStart(name: string): number | undefined {
-  let end = name.length;
-  for (;;) {
-    const tail = /( \[clone [^\]]*\]| \(\.[^)]*\)| const| volatile| noexcept| &&?)$/.exec(name.slice(0, end));
-    if (tail === null) break;
-    end = tail.index;
-  }
-  if (name[end - 1] !== ')') return undefined;
-  let depth = 0;
-  for (let at = end - 1; at >= 0; at--) {
-    if (name[at] === ')') depth++;
-    else if (name[at] === '(' && --depth === 0) {
-      // In `A::operator()` without a parameter list the brackets are the name's own.
-      return at === 0 || name.slice(0, at).endsWith('operator') ? undefined : at;
-    }
-  }
-  return undefined;
-}
-
-/** Where the name of a template's instance starts, behind its return type; undefined when there is no return type. */
-function returnTypeEnd(bare: string): number | undefined {
-  if (!bare.endsWith('>') || /\boperator\b/.test(bare)) return undefined;
-  let depth = 0;
-  for (let at = bare.length - 1; at >= 0; at--) {
-    const character = bare[at];
-    if (character === '>' || character === ')' || character === '}' || character === ']') depth++;
-    else if (character === '<' || character === '(' || character === '{' || character === '[') depth--;
-    else if (character === ' ' && depth === 0) return at + 1;
-  }
-  return undefined;
+/** True when one of the forms in which people write the function's name, see Demangle, satisfies `test`. */
+export function anyForm(mangled: string, demangle: Demangle, test: (form: string) => boolean): boolean {
+  const verbose = demangle(mangled, { verbose: true });
+  if (verbose === undefined) return false;
+  if (test(verbose.full) || test(verbose.base)) return true;
+  // The short way differs in the standard library's abbreviations, in constants and in Rust's hashes.
+  if (!/S[absiod]|L[a-z]|17h|^_R/.test(mangled)) return false;
+  const short = demangle(mangled, { verbose: false });
+  return short !== undefined && (test(short.full) || test(short.base));
 }

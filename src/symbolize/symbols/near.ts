@@ -4,37 +4,11 @@
  * under another scope, or is a few edits away from it. Work is bounded: edit distances
  * only between identifiers of nearly the same length, and only so many candidates.
  */
+import { distance as editDistance } from '../../base/near.ts';
+import { type Demangle, looksMangled } from './names.ts';
 import type { SymbolTable } from './table.ts';
-import { type Demangle, looksMangled, shortForms } from './names.ts';
 
 const mostCandidates = 4000;
-
-/**
- * Edit distance (insert, delete, replace, swap of neighbours; Damerau's, restricted) of two
- * texts, or `limit + 1` as soon as it is known to be more than `limit`.
- */
-export function editDistance(a: string, b: string, limit: number): number {
-  if (Math.abs(a.length - b.length) > limit) return limit + 1;
-  let before: number[] = [];
-  let previous = Array.from({ length: b.length + 1 }, (_, index) => index);
-  for (let i = 1; i <= a.length; i++) {
-    const row = [i];
-    let best = i;
-    for (let j = 1; j <= b.length; j++) {
-      const same = a.charCodeAt(i - 1) === b.charCodeAt(j - 1);
-      let cost = Math.min((previous[j] as number) + 1, (row[j - 1] as number) + 1, (previous[j - 1] as number) + (same ? 0 : 1));
-      if (i > 1 && j > 1 && a.charCodeAt(i - 1) === b.charCodeAt(j - 2) && a.charCodeAt(i - 2) === b.charCodeAt(j - 1)) {
-        cost = Math.min(cost, (before[j - 2] as number) + 1);
-      }
-      row.push(cost);
-      if (cost < best) best = cost;
-    }
-    if (best > limit) return limit + 1;
-    before = previous;
-    previous = row;
-  }
-  return previous[b.length] as number;
-}
 
 /** How many edits are still "near" for a name of that length. */
 const tolerance = (length: number): number => (length <= 3 ? 1 : length <= 8 ? 2 : 3);
@@ -50,7 +24,7 @@ export function nearNames(
   limit: number = 5,
 ): string[] {
   const mangled = looksMangled(wanted);
-  const bare = mangled ? wanted : (shortForms(wanted).at(-1) ?? wanted);
+  const bare = mangled ? wanted : wanted.replace(/\(.*$/s, '');
   const components = bare.split('::').filter((part) => part !== '');
   const last = (components.at(-1) ?? bare).replace(/<.*$/, '');
   if (last === '') return [];
@@ -78,8 +52,7 @@ export function nearNames(
       }
       if (!hasNearIdentifier(name, last, edits)) return;
       candidates++;
-      const full = demangle(name);
-      const short = full === undefined ? undefined : (shortForms(full).at(-1) ?? full);
+      const short = demangle(name, { verbose: false })?.base;
       if (short === undefined) return;
       const parts = short.split('::');
       const own = (parts.at(-1) ?? '').replace(/<.*$/, '');

@@ -73,7 +73,9 @@ export interface SymbolizerLimits {
 
 interface Process {
   maps: ProcessMaps;
-  /** True when a session tells of changes, so that maps need not be read again. */
+  /** True when `maps` held everything at some time. */
+  complete: boolean;
+  /** True when a session tells of changes; then complete maps need not be read again. */
   followed: boolean;
   perfMap: PerfMap | undefined;
 }
@@ -92,6 +94,8 @@ export class Symbolizer {
   readonly #processes: Lru<number, Process>;
   readonly #modules: Lru<string, Module>;
   readonly #names: Lru<string, SymbolizedFrame>;
+  /** Process and build-id of files that could not be found, so that each is looked for once. */
+  readonly #missing: Lru<string, boolean> = new Lru(4096);
 
   constructor(files: ProcessFiles, options: BinaryOptions, limits: SymbolizerLimits = {}) {
     this.#files = files;
@@ -111,7 +115,7 @@ export class Symbolizer {
 
   /** A mapping that the process has made (PERF_RECORD_MMAP2, or a bpf program's event). */
   mapped(pid: number, mapping: Mapping): void {
-    const process = this.#processes.get(pid) ?? this.#add(pid, new ProcessMaps());
+    const process = this.#processes.get(pid) ?? this.#add(pid, new ProcessMaps(), false);
     process.followed = true;
     process.maps.add(mapping);
   }
@@ -121,9 +125,14 @@ export class Symbolizer {
     this.#processes.get(pid)?.maps.remove(start, end);
   }
 
-  /** The process has started another program; its mappings follow by `mapped`, or are read when asked for. */
+  /** The process has started another program; all its mappings follow by `mapped`. */
   executed(pid: number): void {
-    this.#processes.delete(pid);
+    this.#add(pid, new ProcessMaps(), true).followed = true;
+  }
+
+  /** Events have been lost: what is known of any process may be out of date. */
+  lost(): void {
+    for (const process of this.#processes.values()) process.complete = false;
   }
 
   /** A child that starts with its parent's mappings. */
@@ -150,9 +159,11 @@ export class Symbolizer {
 
   /** Names a place told as build-id and file offset, as bpf_get_stack does with BPF_F_USER_BUILD_ID. `pid` says where to look for the file. */
   symbolizeBuildId(pid: number, buildId: string, offset: FileOffset): SymbolizedFrame {
-    const module = this.#moduleOf(pid, buildId);
+    const key = `${pid} ${buildId}`;
+    const module = this.#moduleOf(buildId) ?? (this.#missing.get(key) ? undefined : this.#moduleIn(pid, buildId));
     if (module !== undefined) return this.#nameInModule(module, offset);
-    return { found: false, reason: `no mapped file has the build-id ${buildId}`, module: '', place: undefined };
+    this.#missing.set(key, true);
+    return nameless('', `no mapped file has the build-id ${buildId}`);
   }
 
   /** Closes all files. */
@@ -166,7 +177,7 @@ export class Symbolizer {
   #symbolize(pid: number, address: ProcessAddress, batch: { mapsRead: boolean; perfMapRead: boolean }): SymbolizedFrame {
     const known = this.#processes.get(pid);
     let mapping = known?.maps.find(address);
-    if (mapping === undefined && known?.followed !== true && !batch.mapsRead) {
+    if (mapping === undefined && !(known?.followed && known.complete) && !batch.mapsRead) {
       // Mapped since the maps were read; once in a batch, since garbage among return addresses is common.
       batch.mapsRead = true;
       mapping = this.#load(pid)?.maps.find(address);
@@ -191,7 +202,7 @@ export class Symbolizer {
     const known = this.#names.get(key);
     if (known !== undefined) return known;
     const frame = nameAt(module, offset);
-    this.#names.set(key, frame);
+    if (module.binary !== undefined) this.#names.set(key, frame);
     return frame;
   }
 
@@ -219,13 +230,14 @@ export class Symbolizer {
     // The maps file of a process that has ended, and waits for its parent, is empty.
     if (text === undefined || text === '') return known;
     const maps = ProcessMaps.parse(text);
-    if (known === undefined) return this.#add(pid, maps);
+    if (known === undefined) return this.#add(pid, maps, true);
     known.maps = maps;
+    known.complete = true;
     return known;
   }
 
-  #add(pid: number, maps: ProcessMaps): Process {
-    const process: Process = { maps, followed: false, perfMap: undefined };
+  #add(pid: number, maps: ProcessMaps, complete: boolean): Process {
+    const process: Process = { maps, complete, followed: false, perfMap: undefined };
     this.#processes.set(pid, process);
     return process;
   }
@@ -256,15 +268,22 @@ export class Symbolizer {
     return { key, path, binary: binary.value, reason: '' };
   }
 
-  #moduleOf(pid: number, buildId: string): Module | undefined {
+  /** The open file of a build-id. */
+  #moduleOf(buildId: string): Module | undefined {
     for (const module of this.#modules.values()) {
       if (module.binary !== undefined && sameBuildId(buildId, module.binary.buildId)) return module;
     }
-    const process = this.#processes.get(pid) ?? this.#load(pid);
-    for (const mapping of process?.maps.mappings ?? []) {
-      if (!isExecutable(mapping) || !hasFile(mapping)) continue;
-      const module = this.#module(pid, mapping);
-      if (module.binary !== undefined && sameBuildId(buildId, module.binary.buildId)) return module;
+    return undefined;
+  }
+
+  /** The file of a build-id among those that a process has mapped, as known or as they are now. */
+  #moduleIn(pid: number, buildId: string): Module | undefined {
+    for (const maps of [this.#processes.get(pid)?.maps, this.#load(pid)?.maps]) {
+      for (const mapping of maps?.mappings ?? []) {
+        if (!isExecutable(mapping) || !hasFile(mapping)) continue;
+        const module = this.#module(pid, mapping);
+        if (module.binary !== undefined && sameBuildId(buildId, module.binary.buildId)) return module;
+      }
     }
     return undefined;
   }
