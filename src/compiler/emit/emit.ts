@@ -22,9 +22,9 @@ import type { Relocation } from '../../program/program.ts';
 import type { IrFunction, Unit } from '../ir/ir.ts';
 import { allocate } from './allocate.ts';
 import { buildBtf, type FunctionPlace, type ProgramBtf } from './btf.ts';
-import { buildFlow, liveness } from './flow.ts';
+import { buildFlow, type Flow, liveness } from './flow.ts';
 import { type LoadNote, select } from './select.ts';
-import { simplify } from './simplify.ts';
+import { type SimpleFunction, simplify } from './simplify.ts';
 import { layOutFrame } from './stack.ts';
 
 export interface EmitOptions {
@@ -68,22 +68,23 @@ export function emit(unit: Unit, options: EmitOptions): Result<Emitted, EmitFail
   const since = (wantMajor: number, wantMinor: number): boolean => major > wantMajor || (major === wantMajor && minor >= wantMinor);
   const assembler = new Assembler<LoadNote>();
   const labels = unit.functions.map(() => assembler.label());
-  const results: FunctionResult[] = [];
-  for (const [index, fn] of unit.functions.entries()) {
+  const prepared = prepareReachable(unit, { signedMoves: since(6, 6), signedDivision: since(6, 12) });
+  const results = new Map<number, FunctionResult>();
+  for (const [index, fn] of prepared) {
     assembler.place(labels[index] as number);
-    results.push(emitFunction(fn, assembler, labels, { signedMoves: since(6, 6), signedDivision: since(6, 12) }));
+    results.set(index, emitFunction(fn, assembler, labels, since(6, 6)));
   }
 
-  const stackBytes = deepest(unit, results, 0, 0);
-  if (stackBytes > STACK_BYTES) return fail(overflow(unit, results, stackBytes));
+  const stackBytes = deepest(prepared, results, 0, 0);
+  if (stackBytes > STACK_BYTES) return fail(overflow(results, stackBytes));
 
   const assembled = assembler.finish({ farJumps: since(6, 6) });
   const relocations = assembled.notes.map(({ slot, note }): Relocation => ({ insn: slot, ...note }));
-  const functions = unit.functions.map(
-    (fn, index): FunctionPlace => ({
-      name: fn.name,
+  const functions = [...prepared].map(
+    ([index, { ir }]): FunctionPlace => ({
+      name: ir.name,
       slot: assembled.slotOf(labels[index] as number),
-      parameters: fn.parameters.map((reg) => fn.registers[reg] ?? 'scalar'),
+      parameters: ir.parameters.map((reg) => ir.registers[reg] ?? 'scalar'),
     }),
   );
   const { code, spans } = assembled;
@@ -97,13 +98,36 @@ interface Features {
   readonly signedDivision: boolean;
 }
 
-function emitFunction(ir: IrFunction, assembler: Assembler<LoadNote>, functions: readonly number[], features: Features): FunctionResult {
-  const fn = simplify(ir, features);
-  const flow = buildFlow(fn);
+interface Prepared {
+  readonly ir: IrFunction;
+  readonly fn: SimpleFunction;
+  readonly flow: Flow;
+}
+
+/**
+ * The main function and the callbacks that reachable code names, by index, in the order
+ * in which they are found. A callback that only dead code names must not be emitted: the
+ * verifier refuses instructions that nothing reaches.
+ */
+function prepareReachable(unit: Unit, features: Features): Map<number, Prepared> {
+  const prepared = new Map<number, Prepared>();
+  const wanted = [0];
+  for (const index of wanted) {
+    const ir = unit.functions[index];
+    if (ir === undefined || prepared.has(index)) continue;
+    const fn = simplify(ir, features);
+    const flow = buildFlow(fn);
+    prepared.set(index, { ir, fn, flow });
+    for (const instruction of flow.code) if (instruction.op === 'function') wanted.push(instruction.function);
+  }
+  return prepared;
+}
+
+function emitFunction({ ir, fn, flow }: Prepared, assembler: Assembler<LoadNote>, functions: readonly number[], signedMoves: boolean): FunctionResult {
   const live = liveness(flow, fn);
   const allocation = allocate(fn, flow, live);
   const frame = layOutFrame(flow, fn, ir.slots, live, allocation.stored);
-  select({ assembler, fn, flow, live, allocation, frame, functions, signedMoves: features.signedMoves });
+  select({ assembler, fn, flow, live, allocation, frame, functions, signedMoves });
   let at = Math.min(frame.fullest, flow.code.length - 1);
   while (at > 0 && flow.code[at]?.span === undefined) at--;
   return { frameBytes: frame.size, fullest: flow.code[at]?.span };
@@ -112,26 +136,26 @@ function emitFunction(ir: IrFunction, assembler: Assembler<LoadNote>, functions:
 const rounded = (bytes: number): number => Math.ceil(Math.max(bytes, 1) / FRAME_STEP) * FRAME_STEP;
 
 /** Stack bytes of a function and the deepest chain of callbacks below it. */
-function deepest(unit: Unit, results: readonly FunctionResult[], index: number, level: number): number {
-  const own = rounded(results[index]?.frameBytes ?? 0);
+function deepest(prepared: ReadonlyMap<number, Prepared>, results: ReadonlyMap<number, FunctionResult>, index: number, level: number): number {
+  const own = rounded(results.get(index)?.frameBytes ?? 0);
   // The kernel allows eight frames; a callback that passes itself on would not end otherwise.
   if (level >= 8) return own;
   let below = 0;
-  for (const instruction of unit.functions[index]?.code ?? []) {
-    if (instruction.op === 'function') below = Math.max(below, deepest(unit, results, instruction.function, level + 1));
+  for (const instruction of prepared.get(index)?.flow.code ?? []) {
+    if (instruction.op === 'function') below = Math.max(below, deepest(prepared, results, instruction.function, level + 1));
   }
   return own + below;
 }
 
-function overflow(unit: Unit, results: readonly FunctionResult[], bytes: number): EmitFailure {
-  let worst = 0;
-  for (const [index, result] of results.entries()) if (result.frameBytes > (results[worst]?.frameBytes ?? 0)) worst = index;
-  const callbacks = unit.functions.length > 1 ? ' (loops and map walks share it with the probe)' : '';
+function overflow(results: ReadonlyMap<number, FunctionResult>, bytes: number): EmitFailure {
+  let worst = results.get(0);
+  for (const result of results.values()) if (result.frameBytes > (worst?.frameBytes ?? 0)) worst = result;
+  const callbacks = results.size > 1 ? ' (loops and map walks share it with the probe)' : '';
   return {
     code: 'stack-overflow',
     message: `too many values are in use at once: they need ${bytes} bytes of stack, and a BPF program has ${STACK_BYTES}${callbacks}`,
     hints: ['Use fewer $variables at the same time, put large ones into @maps, or split the probe into several.'],
-    span: results[worst]?.fullest,
+    span: worst?.fullest,
     bytes,
   };
 }

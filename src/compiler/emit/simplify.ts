@@ -220,6 +220,14 @@ class Simplifier {
   }
 
   #push(instruction: Instruction): void {
+    if (instruction.op === 'alu' && instruction.right === instruction.dst && instruction.left !== instruction.dst) {
+      // BPF's left side is the destination: `a = b - a` would lose a before it is read.
+      if (!commutative[instruction.operator]) {
+        const result = this.#fresh();
+        this.out.push({ ...instruction, dst: result });
+        return this.#push({ span: instruction.span, op: 'mov', dst: instruction.dst, src: result });
+      }
+    }
     this.out.push(instruction);
     const dst = destination(instruction);
     if (dst !== undefined) this.#version[dst] = (this.#version[dst] as number) + 1;
