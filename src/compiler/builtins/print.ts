@@ -43,7 +43,6 @@ export const printFunction: BuiltinFunction = {
   },
   statement: (low, call) => {
     const argument = call.args[0] as Expr;
-    const type = low.typeOf(argument);
     if (argument.node === 'map') {
       const asset = assetOf(low, argument);
       if (argument.keys.length === 0) {
@@ -52,6 +51,7 @@ export const printFunction: BuiltinFunction = {
         emitEvent(low, [], (_args, size) => ({ kind: 'print_map', map: asset.index, top, div, size, span: spanOf(call) }));
         return;
       }
+      const type = asset.info.value;
       if (type.kind === 'aggregate' && type.aggregate === 'stats') {
         const value = { type, into: (to: DirectPlace) => readStatsInto(low, argument, type, to) };
         emitEvent(low, [value], (args, size) => ({ kind: 'print_value', value: args[0] as EventArgument, size, span: spanOf(call) }));

@@ -3,7 +3,7 @@ import type { EventArgument, FormatPiece } from '../../program/program.ts';
 import { describe } from '../../types/layout.ts';
 import { noneType, type Type } from '../../types/model.ts';
 import { emitEvent, eventValue, spanOf } from '../lower/events.ts';
-import { aggregateValue, type Sema } from '../sema/sema.ts';
+import type { Sema } from '../sema/sema.ts';
 import { isIntegral, isUnknown } from '../sema/scope.ts';
 import type { Call, Expr } from '../syntax/ast.ts';
 import type { BuiltinFunction } from './builtin.ts';
@@ -69,8 +69,7 @@ function typeFormat(sema: Sema, call: Call): Type {
   const [first, ...rest] = call.args;
   const types = rest.map((argument) => {
     if (argument.node === 'type') return noneType;
-    const type = sema.expr(argument);
-    return type.kind === 'aggregate' && argument.node === 'map' ? aggregateValue(type) : type;
+    return sema.expr(argument);
   });
   if (first && first.node !== 'type') sema.expr(first);
   if (first?.node !== 'string') {

@@ -3,7 +3,6 @@ import type { EventArgument, EventSpec } from '../../program/program.ts';
 import { schemaSize } from '../../program/schema.ts';
 import type { Type } from '../../types/model.ts';
 import type { Reg } from '../ir/ir.ts';
-import { aggregateValue } from '../sema/sema.ts';
 import type * as Ast from '../syntax/ast.ts';
 import { bpfHelper } from './bpfhelper.ts';
 import { align8, roomOf, schemaOf } from './layout.ts';
@@ -22,8 +21,7 @@ export interface EventValue {
 
 /** The value of an expression, for an event. */
 export function eventValue(low: Lower, expr: Ast.Expr): EventValue {
-  const own = low.typeOf(expr);
-  const type = own.kind === 'aggregate' ? aggregateValue(own) : own;
+  const type = low.typeOf(expr);
   if (isScalarType(type)) return { type, scalar: () => low.scalar(expr) };
   return { type, into: (to) => low.into(expr, to, type) };
 }

@@ -4,13 +4,13 @@ import { describe, type FoundField, sizeOf } from '../../types/layout.ts';
 import type { Field, Type } from '../../types/model.ts';
 import { functions, variables } from '../builtins/table.ts';
 import type { AluOperator, Condition, Label, Operand, Reg } from '../ir/ir.ts';
-import { aggregateValue, arithmeticType, comparison } from '../sema/sema.ts';
+import { arithmeticType, comparison } from '../sema/sema.ts';
 import { promoted } from '../sema/scope.ts';
 import type * as Ast from '../syntax/ast.ts';
 import { compareMemory, compareWithLiteral } from './compare.ts';
 import { align8, roomOf } from './layout.ts';
 import { isScalarType, type Lower } from './lower.ts';
-import { readAggregate, readMapInto, readMapScalar, stepMap } from './maps.ts';
+import { assetOf, readAggregate, readMapInto, readMapScalar, stepMap } from './maps.ts';
 import { type DirectPlace, type Place, shifted } from './place.ts';
 
 // ------------------------------------------------------------------ scalars
@@ -39,7 +39,7 @@ function scalar(low: Lower, expr: Ast.Expr): Reg {
     case 'variable':
       return low.readVariable(expr);
     case 'map': {
-      const type = low.typeOf(expr);
+      const type = assetOf(low, expr).info.value;
       return type.kind === 'aggregate' ? readAggregate(low, expr, type) : readMapScalar(low, expr);
     }
     case 'unary':
@@ -153,13 +153,7 @@ function binary(low: Lower, expr: Ast.Binary): Reg {
   if (comparison(expr.operator)) return truth(low, expr);
   const left = lowerScalar(low, expr.left);
   const right = operand(low, expr.right);
-  return arithmetic(low, expr.operator, left, readType(low, expr.left), right, readType(low, expr.right));
-}
-
-/** The type that an operand has as a number. */
-function readType(low: Lower, expr: Ast.Expr): Type {
-  const type = low.typeOf(expr);
-  return type.kind === 'aggregate' ? aggregateValue(type) : type;
+  return arithmetic(low, expr.operator, left, low.typeOf(expr.left), right, low.typeOf(expr.right));
 }
 
 /** 0 or 1. */
@@ -256,8 +250,8 @@ function condition(low: Lower, expr: Ast.Expr, to: Label, when: boolean): void {
 }
 
 function compare(low: Lower, expr: Ast.Binary, to: Label, when: boolean): void {
-  const left = readType(low, expr.left);
-  const right = readType(low, expr.right);
+  const left = low.typeOf(expr.left);
+  const right = low.typeOf(expr.right);
   const operator = when ? expr.operator : (opposite[expr.operator] as string);
   const literal = left.kind === 'probe_name' ? expr.right : right.kind === 'probe_name' ? expr.left : undefined;
   if (literal?.node === 'string') {

@@ -70,8 +70,12 @@ function lowerStatement(low: Lower, statement: Ast.Statement): void {
       b.branch('sle', end, first, empty);
       b.push({ op: 'alu', operator: 'sub', dst: count, left: end, right: first });
       b.place(empty);
+      // Through memory, so that the verifier never knows the count: where it knows it to be
+      // 0 it removes the callback but not its address, and then fails to load the program.
+      const counted = low.temporary(8);
+      b.store(counted.base, counted.offset, 8, count);
       const from = start.offset;
-      loop(low, count, (index) => {
+      loop(low, b.load(counted.base, counted.offset, 8), (index) => {
         const base = low.scratchBase();
         low.writeVariable(statement.variable, low.b.alu('add', low.b.load(base, from, 8), index));
         lowerStatements(low, statement.body);

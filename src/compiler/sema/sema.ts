@@ -375,10 +375,11 @@ export class Sema {
       this.error('no-value', `this has no value that could be assigned to @${info.name}`, value.span);
       return;
     }
-    if (type.kind === 'aggregate' && value.node === 'map') {
+    const copied = value.node === 'map' ? this.maps.get(value.name)?.value : undefined;
+    if (copied?.kind === 'aggregate') {
       this.error(
         'aggregate-copy',
-        `Map value '${type.aggregate}_t' cannot be assigned from one map to another. The function that returns this type must be called directly e.g. \`@${info.name} = ${type.aggregate}(…)\`.`,
+        `Map value '${copied.aggregate}_t' cannot be assigned from one map to another. The function that returns this type must be called directly e.g. \`@${info.name} = ${copied.aggregate}(…)\`.`,
         statement.span,
       );
       return;
@@ -486,8 +487,7 @@ export class Sema {
   condition(expr: Ast.Expr): void {
     const type = this.expr(expr);
     if (isUnknown(type)) return;
-    const countable = type.kind === 'aggregate' && aggregateValue(type).kind === 'int';
-    if (!isScalar(type) && !countable) {
+    if (!isScalar(type)) {
       this.error('bad-condition', `a value of type '${describe(type)}' is neither true nor false`, expr.span, 'compare it with something');
     }
   }
@@ -522,7 +522,7 @@ export class Sema {
         if (isUnknown(info.value)) {
           this.error('undefined-map', `Undefined map: @${info.name}`, expr.span, 'a map gets its type where it is assigned to');
         }
-        return info.value;
+        return info.value.kind === 'aggregate' ? aggregateValue(info.value) : info.value;
       }
       case 'call':
         return this.#call(expr);
@@ -539,7 +539,7 @@ export class Sema {
       case 'cast':
         return this.#cast(expr);
       case 'tuple': {
-        const elements = expr.elements.map((element) => this.#readable(element));
+        const elements = expr.elements.map((element) => this.expr(element));
         if (elements.some(isUnknown)) return unknownType;
         for (const [index, type] of elements.entries()) {
           if (type.kind === 'none' || type.kind === 'aggregate' || type.kind === 'struct' || type.kind === 'union') {
@@ -777,8 +777,8 @@ export class Sema {
 
   #binary(expr: Ast.Binary): Type {
     const { operator } = expr;
-    const left = this.#readable(expr.left);
-    const right = this.#readable(expr.right);
+    const left = this.expr(expr.left);
+    const right = this.expr(expr.right);
     if (isUnknown(left) || isUnknown(right)) return comparison(operator) ? boolType : unknownType;
     if (operator === '&&' || operator === '||') {
       if (!isScalar(left)) this.#badOperand(operator, left, expr.left);
@@ -809,12 +809,6 @@ export class Sema {
       ...(left.kind === 'string' && operator === '+' ? ['printf("%s%s", a, b) joins strings when printing'] : []),
     );
     return unknownType;
-  }
-
-  /** As expr(), but a count() or sum() map reads as its number. */
-  #readable(expr: Ast.Expr): Type {
-    const type = this.expr(expr);
-    return type.kind === 'aggregate' ? aggregateValue(type) : type;
   }
 
   #compare(expr: Ast.Binary, left: Type, right: Type): void {
@@ -982,7 +976,7 @@ export class Sema {
   }
 
   #cast(expr: Ast.Cast): Type {
-    const operand = this.#readable(expr.operand);
+    const operand = this.expr(expr.operand);
     const type = this.resolveType(expr.type);
     if (type === undefined || isUnknown(operand)) return type ?? unknownType;
     const space = operand.kind === 'pointer' ? operand.space : this.probe.userMemory ? 'user' : 'either';
