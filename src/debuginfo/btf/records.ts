@@ -35,7 +35,7 @@ const HEADER_SIZE = 24;
 /** BTF_MAX_TYPE, BTF_MAX_NAME_OFFSET are below this too. */
 const MAX_SECTION = 0x1000_0000;
 /** Records walked over at a time. */
-const STEP = 4096;
+const STEP = 1024;
 
 /** Length of a record in words (4 bytes) by kind: fixed (0: no such kind), and per vlen. */
 const FIXED_WORDS = new Uint8Array(32);
