@@ -11,7 +11,6 @@ import { parseTracepoint } from '../../debuginfo/text/tracepoint.ts';
 import { demangleBoth } from '../../symbolize/demangle/index.ts';
 import { openBinary } from '../../symbolize/symbols/binary.ts';
 import type { Binary, Target, TracepointFormat } from '../../target/target.ts';
-import { constant, constantNames } from './constants/constants.ts';
 import { hostFeatures } from './features.ts';
 import { HostFile } from './file.ts';
 import { findHeader } from './headers.ts';
@@ -20,6 +19,12 @@ import { machineArch, possibleCpus } from './machine.ts';
 import { resolvePath } from './paths.ts';
 import { processExists } from './processes.ts';
 import { tracefs } from './tracefs.ts';
+
+/** Macros by name. */
+export interface ConstantTable {
+  constant(name: string): bigint | undefined;
+  constantNames(): Iterable<string>;
+}
 
 export interface HostTargetOptions {
   /** Folders of -I, in order. */
@@ -30,6 +35,8 @@ export interface HostTargetOptions {
   readonly pid?: number | undefined;
   /** Folders with separate debug files; /usr/lib/debug when absent. */
   readonly debuginfoDirs?: readonly string[] | undefined;
+  /** Macro constants of the uapi headers (host/constants); none when absent. */
+  readonly constants?: ConstantTable | undefined;
   /** A file with BTF in place of /sys/kernel/btf/vmlinux (BPFTRACE_BTF). */
   readonly btf?: string | undefined;
 }
@@ -65,8 +72,8 @@ export function createHostTarget(options: HostTargetOptions = {}): Target {
     tracepoints: lazy(readTracepoints),
     kernelFunctions: lazy(readKernelFunctions),
     kernelSymbol: (name) => kallsyms().addressOf(name),
-    constant,
-    constantNames,
+    constant: (name) => options.constants?.constant(name),
+    constantNames: () => options.constants?.constantNames() ?? [],
     header: (path, system, from) => findHeader(path, system, from, options.includeDirs ?? [], options.scriptDir),
     binary(name, pid) {
       const path = resolvePath(name, { pid: pid ?? options.pid });
