@@ -1,6 +1,16 @@
 /** Itanium C++ ABI names: from the symbol's text to the text of its declaration. */
 import { NameReader } from './names.ts';
-import { isFunctionQualifier, LOCAL, type Node, PREFIXED, TYPED, texted } from './node.ts';
+import {
+  CLONE,
+  CONSTRAINED,
+  isFunctionQualifier,
+  LOCAL,
+  type Node,
+  PREFIXED,
+  SUFFIXED,
+  TYPED,
+  texted,
+} from './node.ts';
 import { Printer } from './print-expressions.ts';
 import { MALFORMED } from './reader.ts';
 
@@ -39,9 +49,12 @@ function read(name: string, verbose: boolean): Node | undefined {
   return texted(PREFIXED, readSymbol(rest, 2, verbose), `global ${what} keyed to `);
 }
 
-/** A function's name without parameters, return type and qualifiers; other nodes as they are. */
+/** A function's name without parameters, return type, qualifiers, constraint; other nodes as they are. */
 function baseOf(node: Node): Node {
-  let name = node;
+  // A clone is not the function; a symbol's version makes no other one of it.
+  if (node.kind === CLONE) return texted(CLONE, baseOf(node.left as Node), node.text);
+  if (node.kind === SUFFIXED) return baseOf(node.left as Node);
+  let name = node.kind === CONSTRAINED ? (node.left as Node) : node;
   if (name.kind === TYPED) name = name.left as Node;
   while (isFunctionQualifier(name)) name = name.left as Node;
   if (name.kind !== LOCAL) return name;

@@ -9,8 +9,8 @@ import {
   LITERAL,
   listed,
   NEW,
-  NULLARY,
   Node,
+  NULLARY,
   numbered,
   OPERATOR,
   PACK_EXPANSION,
@@ -19,6 +19,7 @@ import {
   QUALIFIED,
   REQUIREMENT,
   REQUIRES,
+  SUBOBJECT,
   TEMPLATE,
   TRINARY,
   texted,
@@ -63,6 +64,7 @@ export abstract class ExpressionReader extends TypeReader {
           this.pos += 2;
           return wrap(PACK_EXPANSION, this.expression());
         }
+        if (next === 0x6f) return this.subobject();
         break;
       case 0x66: // f
         if (next === 0x70) {
@@ -179,9 +181,7 @@ export abstract class ExpressionReader extends TypeReader {
   private operation(): Node {
     const operator = this.operatorName();
     if (operator.kind === CAST) {
-      const operand = this.take(0x5f)
-        ? listed(EXPRESSION_LIST, null, this.expressions(0x45))
-        : this.expression();
+      const operand = this.take(0x5f) ? listed(EXPRESSION_LIST, null, this.expressions(0x45)) : this.expression();
       return pair(UNARY, operator, operand);
     }
     if (operator.kind === CONVERSION) return this.fail();
@@ -274,6 +274,19 @@ export abstract class ExpressionReader extends TypeReader {
     const first = code === 'fL' || code === 'fR' ? this.operatorName() : this.expression();
     const second = this.expression();
     return listed(TRINARY, operator, [first, second, this.expression()]);
+  }
+
+  /** so <type> <expression> [<offset>] <union selector>* [p] E. */
+  private subobject(): Node {
+    this.pos += 2;
+    const type = this.type();
+    const whole = this.expression();
+    const offset = this.signedNumber();
+    // Which member of a union it is, counted.
+    while (this.take(0x5f)) this.number();
+    this.take(0x70);
+    this.expect(0x45);
+    return new Node(SUBOBJECT, whole, type, '', offset, null);
   }
 
   /** rq <requirement>+ E, rQ <parameters> _ <requirement>+ E. */

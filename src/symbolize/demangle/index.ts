@@ -11,6 +11,8 @@ import { type CxxName, cxxBaseName, cxxName, cxxNames } from './cxx.ts';
 import { looksLegacy, rustLegacyName } from './rust-legacy.ts';
 import { rustV0Name } from './rust-v0.ts';
 
+export { mayMatch, requiredWords } from './search.ts';
+
 export interface DemangleOptions {
   /**
    * true (as c++filt): standard abbreviations in full (`std::basic_string<char, …>`),
@@ -24,16 +26,14 @@ export interface DemangleOptions {
 export function demangle(name: string, options?: DemangleOptions): string | undefined {
   if (name.charCodeAt(0) !== 0x5f) return undefined;
   const verbose = options?.verbose ?? true;
-  const rust = rustName(name, verbose);
-  if (rust !== undefined) return rust;
-  return cxxName(name, verbose);
+  return rustName(name, verbose) ?? cxxName(name, verbose) ?? ofBytes(name, (bytes) => cxxName(bytes, verbose));
 }
 
 /** The same without parameters, return type and qualifiers: `node::Start` for `_ZN4node5StartEiPPc`. */
 export function demangledBaseName(name: string, options?: DemangleOptions): string | undefined {
   if (name.charCodeAt(0) !== 0x5f) return undefined;
   const verbose = options?.verbose ?? true;
-  return rustName(name, verbose) ?? cxxBaseName(name, verbose);
+  return rustName(name, verbose) ?? cxxBaseName(name, verbose) ?? ofBytes(name, (bytes) => cxxBaseName(bytes, verbose));
 }
 
 export interface DemangledNames {
@@ -50,7 +50,21 @@ export function demangleBoth(name: string, options?: DemangleOptions): Demangled
   const rust = rustName(name, verbose);
   if (rust !== undefined) return { full: rust, base: rust };
   const names: CxxName | undefined = cxxNames(name, verbose);
-  return names;
+  if (names !== undefined || isAscii(name)) return names;
+  const full = demangle(name, options);
+  const base = demangledBaseName(name, options);
+  return full === undefined || base === undefined ? undefined : { full, base };
+}
+
+const isAscii = (name: string): boolean => !/[^\u0000-\u007f]/.test(name);
+
+/** Lengths of identifiers count bytes: a name decoded as UTF-8 is read again as its bytes. */
+function ofBytes(name: string, read: (bytes: string) => string | undefined): string | undefined {
+  if (isAscii(name)) return undefined;
+  const bytes = Array.from(new TextEncoder().encode(name), (byte) => String.fromCharCode(byte)).join('');
+  const text = read(bytes);
+  if (text === undefined) return undefined;
+  return new TextDecoder().decode(Uint8Array.from(text, (char) => char.charCodeAt(0)));
 }
 
 function rustName(name: string, verbose: boolean): string | undefined {

@@ -57,7 +57,9 @@ function tellsReturnType(name: Node): boolean {
 
 function isConstructorOrConversion(name: Node): boolean {
   let node: Node = name;
-  while (node.kind === QUALIFIED || node.kind === LOCAL) node = node.right as Node;
+  while (node.kind === QUALIFIED || node.kind === LOCAL || node.kind === TAGGED) {
+    node = (node.kind === TAGGED ? node.left : node.right) as Node;
+  }
   return node.kind === CONSTRUCTOR || node.kind === DESTRUCTOR || node.kind === CONVERSION;
 }
 
@@ -239,8 +241,10 @@ export class NameReader extends ExpressionReader {
   /** Z <encoding> E s, Z <encoding> E [d <number>] <name>. */
   private local(): Node {
     this.expect(0x5a);
-    const around = this.encoding();
+    let around = this.encoding();
     this.expect(0x45);
+    // What the function around requires says nothing of what it holds.
+    if (around.kind === CONSTRAINED) around = around.left as Node;
     if (around.kind === TYPED && (around.right as Node).kind === FUNCTION) (around.right as Node).left = null;
     if (this.take(0x73)) {
       this.discriminator();
@@ -274,7 +278,8 @@ export class NameReader extends ExpressionReader {
       this.pos++;
       const partition = this.take(0x50);
       const own = this.identifier();
-      const text: string = module === null ? (partition ? `:${own}` : own) : module.text + (partition ? ':' : '.') + own;
+      const text: string =
+        module === null ? (partition ? `:${own}` : own) : module.text + (partition ? ':' : '.') + own;
       module = this.remember(texted(MODULE, null, text));
     }
     return module === null ? this.unqualified() : this.unqualified(module);
@@ -488,4 +493,3 @@ export class NameReader extends ExpressionReader {
     }
   }
 }
-

@@ -13,7 +13,7 @@ export const LOCAL = 2;
 export const TYPED = 3;
 /** left: a name, list: its arguments. */
 export const TEMPLATE = 4;
-/** num: index; left: the argument, as far as reading could tell. */
+/** num: index; text: level of templates, '' for the outermost; left: the argument, as far as reading could tell. */
 export const TEMPLATE_PARAM = 5;
 /** text: the class's own name. */
 export const CONSTRUCTOR = 6;
@@ -129,6 +129,8 @@ export const NEW = 89;
 export const REQUIRES = 90;
 /** text: keyword; left: what is required; num 1: noexcept; right: concept of its type or null. */
 export const REQUIREMENT = 91;
+/** left: the object, right: type of the part, num: its offset in bytes. */
+export const SUBOBJECT = 92;
 
 export class Node {
   readonly kind: number;

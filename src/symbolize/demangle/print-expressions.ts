@@ -17,6 +17,7 @@ import {
   QUALIFIED,
   REQUIREMENT,
   REQUIRES,
+  SUBOBJECT,
   TRINARY,
   TYPED,
   UNARY,
@@ -33,7 +34,8 @@ import {
   type Operator,
 } from './tables.ts';
 
-const codeOf = (operator: Node): string => (operator.kind === OPERATOR ? (OPERATORS[operator.num] as Operator).code : '');
+const codeOf = (operator: Node): string =>
+  operator.kind === OPERATOR ? (OPERATORS[operator.num] as Operator).code : '';
 
 export class Printer extends TypePrinter {
   protected expression(node: Node): void {
@@ -107,6 +109,12 @@ export class Printer extends TypePrinter {
         }
         break;
       }
+      case SUBOBJECT:
+        this.print(node.left as Node);
+        this.append('.<');
+        this.print(node.right as Node);
+        this.append(` at offset ${node.num}>`);
+        break;
       default:
         throw MALFORMED;
     }
@@ -114,10 +122,7 @@ export class Printer extends TypePrinter {
 
   protected subexpression(node: Node): void {
     const simple =
-      node.kind === NAME ||
-      node.kind === QUALIFIED ||
-      node.kind === INITIALIZER_LIST ||
-      node.kind === FUNCTION_PARAM;
+      node.kind === NAME || node.kind === QUALIFIED || node.kind === INITIALIZER_LIST || node.kind === FUNCTION_PARAM;
     if (!simple) this.append('(');
     this.print(node);
     if (!simple) this.append(')');

@@ -1,11 +1,6 @@
-/**
- * Turns the tree of a C++ name into text, spelled as GNU c++filt spells it.
- *
- * C's declarators wrap around the name they declare, so that what stands outside is
- * handed inward as a list of modifiers and printed by whichever type finds its place
- * for it. Template parameters are looked up while printing, in the templates that
- * enclose the place being printed.
- */
+/** Names and types as text, spelled as GNU c++filt spells them. */
+
+import { DeclaratorPrinter } from './declarators.ts';
 import {
   ARGUMENT_PACK,
   ARRAY,
@@ -23,7 +18,6 @@ import {
   DESTRUCTOR,
   EXPLICIT_OBJECT,
   FUNCTION,
-  FUNCTION_PARAM,
   HEAD_PACK,
   HEAD_TEMPLATE,
   HEAD_TYPE,
@@ -67,153 +61,17 @@ import {
   VOLATILE,
   VOLATILE_THIS,
 } from './node.ts';
+import { EMPTY, MAX_PRINT_DEPTH, MAX_STEPS, type Modifier } from './output.ts';
 import { MALFORMED } from './reader.ts';
 
-/** Most characters of a demangled name; the longest in workerd has 19,134. */
-export const MAX_OUTPUT: number = 1 << 18;
-/** Most nodes visited for one name. */
-export const MAX_STEPS: number = 1 << 19;
-const MAX_PRINT_DEPTH = 1200;
-
-/** The templates around the place being printed, innermost first. */
-interface Scope {
-  readonly next: Scope | null;
-  readonly template: Node;
-}
-
-/** A type constructor handed inward; `printed` once a type has found its place. */
-interface Modifier {
-  next: Modifier | null;
-  node: Node;
-  printed: boolean;
-  scope: Scope | null;
-}
-
-const EMPTY: readonly Node[] = [];
 const LESS = 0x3c;
 const GREATER = 0x3e;
 const SPACE = 0x20;
 
-export abstract class TypePrinter {
-  protected out = '';
-  /** Character code of what was last printed, 0 at the start. */
-  protected last = 0;
-  protected packIndex = 0;
-  private steps = 0;
-  private depth = 0;
-  private modifiers: Modifier | null = null;
-  private scopes: Scope | null = null;
-  private currentTemplate: Node | null = null;
-  /** Within the parameters of a lambda, where T_ is one of its own. */
-  private lambdaDepth = 0;
-  /** Declared parameters of that lambda, as far as they are printed. */
-  private lambdaHead: readonly Node[] = EMPTY;
-  private lambdaHeadCount = 0;
-  /** Scopes in which a reference to a template parameter was first printed. */
-  private savedScopes: Map<Node, Scope | null> | null = null;
-
-  /** The text of a tree. Throws MALFORMED when it breaks a limit or refers to nothing. */
-  text(node: Node): string {
-    this.out = '';
-    this.last = 0;
-    this.packIndex = 0;
-    this.steps = 0;
-    this.depth = 0;
-    this.modifiers = null;
-    this.scopes = null;
-    this.currentTemplate = null;
-    this.lambdaDepth = 0;
-    this.lambdaHead = EMPTY;
-    this.lambdaHeadCount = 0;
-    this.savedScopes = null;
-    this.print(node);
-    return this.out;
-  }
-
+export abstract class TypePrinter extends DeclaratorPrinter {
   protected abstract expression(node: Node): void;
+
   protected abstract subexpression(node: Node): void;
-
-  protected append(text: string): void {
-    const length = text.length;
-    if (length === 0) return;
-    this.out += text;
-    this.last = text.charCodeAt(length - 1);
-    if (this.out.length > MAX_OUTPUT) throw MALFORMED;
-  }
-
-  protected step(): void {
-    if (++this.steps > MAX_STEPS) throw MALFORMED;
-  }
-
-  /** Items with commas between; those at the end that print nothing get none. */
-  protected list(list: readonly Node[]): void {
-    const { length } = list;
-    if (length === 0) return;
-    this.print(list[0] as Node);
-    if (length === 1) return;
-    let kept = this.out;
-    for (let i = 1; i < length; i++) {
-      this.append(', ');
-      const before = this.out.length;
-      this.print(list[i] as Node);
-      if (this.out.length !== before) kept = this.out;
-    }
-    // As c++filt does, `last` stays the space of a comma taken back.
-    if (kept.length !== this.out.length) this.out = kept;
-  }
-
-  /** The argument a template parameter stands for where it is printed. */
-  protected argument(parameter: Node): Node {
-    const { scopes } = this;
-    const found = scopes === null ? undefined : (scopes.template.list as readonly Node[])[parameter.num];
-    const argument = found ?? parameter.left;
-    if (argument === null) throw MALFORMED;
-    return argument;
-  }
-
-  /** The same, one of them where it is a pack. */
-  private element(parameter: Node): Node {
-    const argument = this.argument(parameter);
-    if (argument.kind !== ARGUMENT_PACK || this.packIndex < 0) return argument;
-    const element = (argument.list as readonly Node[])[this.packIndex];
-    if (element === undefined) throw MALFORMED;
-    return element;
-  }
-
-  /** The first argument pack that a pattern refers to. */
-  protected findPack(node: Node | null): Node | null {
-    if (node === null) return null;
-    this.step();
-    switch (node.kind) {
-      case TEMPLATE_PARAM: {
-        const argument = this.argument(node);
-        return argument.kind === ARGUMENT_PACK ? argument : null;
-      }
-      case PACK_EXPANSION:
-      case LAMBDA:
-      case NAME:
-      case OPERATOR:
-      case BUILTIN:
-      case FUNCTION_PARAM:
-      case UNNAMED_TYPE:
-      case DEFAULT_ARGUMENT:
-      case CONSTRUCTOR:
-      case DESTRUCTOR:
-        return null;
-      default: {
-        if (++this.depth > MAX_PRINT_DEPTH) throw MALFORMED;
-        let found = this.findPack(node.left) ?? this.findPack(node.right);
-        if (found === null && node.list !== null) {
-          for (const item of node.list) {
-            found = this.findPack(item);
-            if (found !== null) break;
-          }
-        }
-        this.depth--;
-        return found;
-      }
-    }
-  }
 
   protected print(node: Node): void {
     if (++this.steps > MAX_STEPS || ++this.depth > MAX_PRINT_DEPTH) throw MALFORMED;
@@ -381,38 +239,6 @@ export abstract class TypePrinter {
     this.depth--;
   }
 
-  private enterDefaultArgument(node: Node): Node {
-    if (node.kind !== DEFAULT_ARGUMENT) return node;
-    this.append('{default arg#');
-    this.append(String(node.num + 1));
-    this.append('}::');
-    return node.left as Node;
-  }
-
-  private push(node: Node): Modifier {
-    const modifier: Modifier = { next: this.modifiers, node, printed: false, scope: this.scopes };
-    this.modifiers = modifier;
-    return modifier;
-  }
-
-  private modified(node: Node, inner: Node): void {
-    const modifier = this.push(node);
-    this.print(inner);
-    if (!modifier.printed) this.modifier(node);
-    this.modifiers = modifier.next;
-  }
-
-  /** An array hands its element's qualifiers on, so that the same one can be there twice. */
-  private isRepeated(node: Node): boolean {
-    for (let at = this.modifiers; at !== null; at = at.next) {
-      if (at.printed) continue;
-      const { kind } = at.node;
-      if (kind !== CONST && kind !== VOLATILE && kind !== RESTRICT) return false;
-      if (kind === node.kind) return true;
-    }
-    return false;
-  }
-
   private typed(node: Node): void {
     const held = this.modifiers;
     const heldScopes = this.scopes;
@@ -451,13 +277,27 @@ export abstract class TypePrinter {
   private constrained(node: Node): void {
     const inner = node.left as Node;
     this.print(inner);
-    this.append(' requires ');
-    const held = this.scopes;
-    let name = inner.kind === TYPED ? (inner.left as Node) : inner;
-    while (isFunctionQualifier(name)) name = name.left as Node;
-    if (name.kind === TEMPLATE) this.scopes = { next: held, template: name };
-    this.print(node.right as Node);
-    this.scopes = held;
+    const { out, last, depth, scopes, modifiers } = this;
+    const levels: Node[] = [];
+    let name: Node | null = inner.kind === TYPED ? inner.left : inner;
+    while (name !== null) {
+      if (name.kind === TEMPLATE) levels.unshift(name);
+      name = name.kind === LOCAL ? name.right : name.left;
+    }
+    try {
+      this.levels = levels;
+      this.append(' requires ');
+      this.print(node.right as Node);
+    } catch (error) {
+      // A constraint whose parameters cannot be told: the name is whole without it.
+      if (error !== MALFORMED || this.steps > MAX_STEPS) throw error;
+      this.out = out;
+      this.last = last;
+      this.depth = depth;
+      this.scopes = scopes;
+      this.modifiers = modifiers;
+    }
+    this.levels = null;
   }
 
   private template(node: Node): void {
@@ -488,12 +328,14 @@ export abstract class TypePrinter {
     }
     const element = this.element(node);
     // The argument may itself be a parameter, of an outer template.
-    const held = this.scopes;
-    if (held !== null) this.scopes = held.next;
+    const { scopes, levels } = this;
+    if (scopes !== null) this.scopes = scopes.next;
+    this.levels = null;
     node.active++;
     this.print(element);
     node.active--;
-    this.scopes = held;
+    this.levels = levels;
+    this.scopes = scopes;
   }
 
   private conversion(node: Node): void {
@@ -599,212 +441,6 @@ export abstract class TypePrinter {
     this.modified(shown, inner ?? (shown.left as Node));
     node.active--;
     this.scopes = heldScopes;
-  }
-
-  private functionType(node: Node): void {
-    if (node.left !== null) {
-      const modifier = this.push(node);
-      this.print(node.left);
-      this.modifiers = modifier.next;
-      if (modifier.printed) return;
-      this.append(' ');
-    }
-    this.declarator(node, this.modifiers);
-  }
-
-  /** The part of a function type behind its return type: (modifiers)(parameters) qualifiers. */
-  private declarator(node: Node, modifiers: Modifier | null): void {
-    let paren = false;
-    let space = false;
-    let explicit = false;
-    for (let at = modifiers; at !== null && !at.printed; at = at.next) {
-      const { kind } = at.node;
-      if (kind === POINTER || kind === REFERENCE || kind === RVALUE_REFERENCE) paren = true;
-      else if (
-        kind === RESTRICT ||
-        kind === VOLATILE ||
-        kind === CONST ||
-        kind === VENDOR_QUALIFIER ||
-        kind === COMPLEX ||
-        kind === IMAGINARY ||
-        kind === MEMBER_POINTER
-      ) {
-        paren = true;
-        space = true;
-      } else if (kind === EXPLICIT_OBJECT) explicit = true;
-      if (paren) break;
-    }
-    if (paren) {
-      if (!space && this.last !== 0x28 && this.last !== 0x2a) space = true;
-      if (space && this.last !== SPACE) this.append(' ');
-      this.append('(');
-    }
-    const held = this.modifiers;
-    this.modifiers = null;
-    this.modifierList(modifiers, false);
-    this.append(paren ? ')(' : '(');
-    if (explicit) this.append('this ');
-    this.list(node.list as readonly Node[]);
-    this.append(')');
-    this.modifierList(modifiers, true);
-    this.modifiers = held;
-  }
-
-  private array(node: Node): void {
-    const held = this.modifiers;
-    const own: Modifier = { next: held, node, printed: false, scope: this.scopes };
-    this.modifiers = own;
-    // Qualifiers of an array are its element's.
-    let moved: Modifier[] | null = null;
-    for (let at = held; at !== null; at = at.next) {
-      const { kind } = at.node;
-      if (kind !== CONST && kind !== VOLATILE && kind !== RESTRICT) break;
-      if (at.printed) continue;
-      const copy: Modifier = { next: this.modifiers, node: at.node, printed: false, scope: at.scope };
-      this.modifiers = copy;
-      at.printed = true;
-      moved ??= [];
-      moved.push(copy);
-    }
-    this.print(node.right as Node);
-    this.modifiers = held;
-    if (own.printed) return;
-    if (moved !== null) {
-      for (let i = moved.length - 1; i >= 0; i--) this.modifier((moved[i] as Modifier).node);
-    }
-    this.bounds(node, this.modifiers);
-  }
-
-  /** The part of an array type behind its element's: (modifiers) [bound]. */
-  private bounds(node: Node, modifiers: Modifier | null): void {
-    let space = true;
-    if (modifiers !== null) {
-      let paren = false;
-      for (let at: Modifier | null = modifiers; at !== null; at = at.next) {
-        if (at.printed) continue;
-        if (at.node.kind === ARRAY) space = false;
-        else paren = true;
-        break;
-      }
-      if (paren) this.append(' (');
-      this.modifierList(modifiers, false);
-      if (paren) this.append(')');
-    }
-    this.append(space ? ' [' : '[');
-    if (node.left !== null) this.print(node.left);
-    this.append(']');
-  }
-
-  /** Prints what no inner type has printed yet; function qualifiers only as a suffix. */
-  private modifierList(modifiers: Modifier | null, suffix: boolean): void {
-    for (let at = modifiers; at !== null; at = at.next) {
-      if (at.printed || (!suffix && isFunctionQualifier(at.node))) continue;
-      at.printed = true;
-      this.step();
-      const held = this.scopes;
-      this.scopes = at.scope;
-      const { node } = at;
-      if (node.kind === FUNCTION) {
-        this.declarator(node, at.next);
-        this.scopes = held;
-        return;
-      }
-      if (node.kind === ARRAY) {
-        this.bounds(node, at.next);
-        this.scopes = held;
-        return;
-      }
-      if (node.kind === LOCAL) {
-        const heldModifiers = this.modifiers;
-        this.modifiers = null;
-        this.print(node.left as Node);
-        this.modifiers = heldModifiers;
-        this.append('::');
-        // Qualifiers on the right part are in the list themselves.
-        let name = this.enterDefaultArgument(node.right as Node);
-        while (isFunctionQualifier(name)) name = name.left as Node;
-        this.print(name);
-        this.scopes = held;
-        return;
-      }
-      this.modifier(node);
-      this.scopes = held;
-    }
-  }
-
-  private modifier(node: Node): void {
-    switch (node.kind) {
-      case CONST:
-      case CONST_THIS:
-        this.append(' const');
-        break;
-      case VOLATILE:
-      case VOLATILE_THIS:
-        this.append(' volatile');
-        break;
-      case RESTRICT:
-      case RESTRICT_THIS:
-        this.append(' restrict');
-        break;
-      case TRANSACTION_SAFE:
-        this.append(' transaction_safe');
-        break;
-      case NOEXCEPT:
-        this.append(' noexcept');
-        if (node.right !== null) {
-          this.append('(');
-          this.print(node.right);
-          this.append(')');
-        }
-        break;
-      case THROW:
-        this.append(' throw(');
-        this.list(node.list as readonly Node[]);
-        this.append(')');
-        break;
-      case EXPLICIT_OBJECT:
-        break;
-      case VENDOR_QUALIFIER:
-        this.append(' ');
-        this.print(node.right as Node);
-        break;
-      case POINTER:
-        this.append('*');
-        break;
-      case REFERENCE_THIS:
-        this.append(' &');
-        break;
-      case REFERENCE:
-        this.append('&');
-        break;
-      case RVALUE_REFERENCE_THIS:
-        this.append(' &&');
-        break;
-      case RVALUE_REFERENCE:
-        this.append('&&');
-        break;
-      case COMPLEX:
-        this.append(' _Complex');
-        break;
-      case IMAGINARY:
-        this.append(' _Imaginary');
-        break;
-      case MEMBER_POINTER:
-        if (this.last !== 0x28) this.append(' ');
-        this.print(node.left as Node);
-        this.append('::*');
-        break;
-      case TYPED:
-        this.print(node.left as Node);
-        break;
-      case VECTOR:
-        this.append(' __vector(');
-        this.print(node.left as Node);
-        this.append(')');
-        break;
-      default:
-        this.print(node);
-    }
   }
 }
 

@@ -153,10 +153,7 @@ export class Reader {
     // _GLOBAL__N_1 and its relatives: what GCC and clang call the unnamed namespace.
     if (length >= 10 && bytes[start] === 0x5f && bytes[start + 1] === 0x47 && bytes[start + 9] === 0x4e) {
       const separator = bytes[start + 8];
-      if (
-        (separator === 0x5f || separator === 0x2e || separator === 0x24) &&
-        this.text.startsWith('_GLOBAL_', start)
-      ) {
+      if ((separator === 0x5f || separator === 0x2e || separator === 0x24) && this.text.startsWith('_GLOBAL_', start)) {
         return '(anonymous namespace)';
       }
     }

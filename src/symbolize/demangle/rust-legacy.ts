@@ -23,7 +23,7 @@ function isHash(segment: string): boolean {
 }
 
 /** $LT$, $u20$, `..` and the underscore that guards a leading escape. */
-function unescape(segment: string): string {
+function plainSegment(segment: string): string {
   const text = segment.startsWith('_$') ? segment.slice(1) : segment;
   if (!text.includes('$') && !text.includes('.')) return text;
   let out = '';
@@ -85,6 +85,6 @@ export function rustLegacyName(name: string, verbose: boolean): string | undefin
   }
   const hash = segments.pop();
   if (hash === undefined || segments.length === 0 || !isHash(hash)) return undefined;
-  const path = segments.map(unescape).join('::');
+  const path = segments.map(plainSegment).join('::');
   return verbose ? `${path}::${hash}` : path;
 }

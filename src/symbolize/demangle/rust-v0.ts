@@ -467,7 +467,7 @@ class V0 {
       case 'c': {
         const code = Number.parseInt(`0${this.hex()}`, 16);
         if (code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff)) throw MALFORMED;
-        this.print(quoteChar(code, "'"));
+        this.print(`'${escaped(code)}'`);
         this.constantType(tag);
         break;
       }
@@ -520,11 +520,11 @@ class V0 {
     if (digits.length % 2 !== 0) throw MALFORMED;
     const bytes = new Uint8Array(digits.length / 2);
     for (let i = 0; i < bytes.length; i++) bytes[i] = Number.parseInt(digits.slice(2 * i, 2 * i + 2), 16);
-    let text = '"';
+    let text = '';
     for (const char of new TextDecoder().decode(bytes)) {
-      text += quoteChar(char.codePointAt(0) as number, '"').slice(1, -1);
+      text += char === '"' || char === '\\' ? `\\${char}` : escaped(char.codePointAt(0) as number);
     }
-    this.print(`${text}"`);
+    this.print(`"${text}"`);
   }
 
   /** A value of a struct or an enum. */
@@ -548,16 +548,12 @@ class V0 {
   }
 }
 
-/** A character as Rust's Debug prints it. */
-function quoteChar(code: number, quote: string): string {
-  let inner: string;
-  if (code === 0x5c || code === quote.charCodeAt(0)) inner = `\\${String.fromCharCode(code)}`;
-  else if (code === 0x0a) inner = '\\n';
-  else if (code === 0x0d) inner = '\\r';
-  else if (code === 0x09) inner = '\\t';
-  else if (code >= 0x20 && code < 0x7f) inner = String.fromCharCode(code);
-  else inner = `\\u{${code.toString(16)}}`;
-  return quote + inner + quote;
+/** A character within quotes; c++filt escapes neither quote nor backslash. */
+function escaped(code: number): string {
+  if (code === 0x0a) return '\\n';
+  if (code === 0x0d) return '\\r';
+  if (code === 0x09) return '\\t';
+  return code >= 0x20 && code < 0x7f ? String.fromCharCode(code) : `\\u{${code.toString(16)}}`;
 }
 
 /** The path a v0 Rust symbol names; undefined when it is none. A vendor's suffix (`.llvm.1`) is dropped. */

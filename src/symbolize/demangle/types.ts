@@ -15,8 +15,8 @@ import {
   listed,
   MEMBER_POINTER,
   NOEXCEPT,
-  named,
   Node,
+  named,
   numbered,
   PACK_EXPANSION,
   POINTER,
@@ -183,9 +183,9 @@ export abstract class TypeReader extends Reader {
   templateParameter(): Node {
     this.expect(0x54);
     if (this.take(0x4c)) {
-      this.number();
+      const level = this.number() + 1;
       this.expect(0x5f);
-      return numbered(TEMPLATE_PARAM, null, this.compactNumber());
+      return new Node(TEMPLATE_PARAM, null, null, String(level), this.compactNumber(), null);
     }
     const index = this.compactNumber();
     const node = numbered(TEMPLATE_PARAM, null, index);
