@@ -7,7 +7,7 @@ import { unreachable } from '../base/errors.ts';
 import type { Schema } from '../program/schema.ts';
 import { schemaSize } from '../program/schema.ts';
 import { filledRange } from './histogram.ts';
-import { compareIntegers, divide, exact, readInteger, readSigned, readUnsigned } from './integer.ts';
+import { compareIntegers, divide, exact, readInteger, readUnsigned } from './integer.ts';
 import type { EnumValue, Integer, StackValue, StringValue, Value } from './value.ts';
 
 /** A DataView over the same bytes. */

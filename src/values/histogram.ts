@@ -17,13 +17,9 @@
  * last whole step, one more for everything from there on. When step does not divide
  * max - min, the values after the last whole step count as above it (bpftrace does so too).
  */
+import { lhistBuckets } from '../program/histogram.ts';
 import { exact } from './integer.ts';
 import type { HistogramValue, Integer } from './value.ts';
-
-/** Number of buckets of hist(value, bits). */
-export function histogramBuckets(bits: number): number {
-  return 1 + (64 - bits) * 2 ** bits;
-}
 
 /** Bucket of a value (any 64-bit pattern; it is taken as signed). */
 export function histogramIndex(value: bigint, bits: number): number {
@@ -41,11 +37,6 @@ export function histogramLow(index: number, bits: number): bigint {
   if (octave === 0) return BigInt(rank);
   const sub = rank & ((1 << bits) - 1);
   return BigInt((1 << bits) | sub) << BigInt(octave - 1);
-}
-
-/** Number of buckets of lhist, the two outer ones included. */
-export function lhistBuckets(min: bigint, max: bigint, step: bigint): number {
-  return Number((max - min) / step) + 2;
 }
 
 /** Bucket of a signed 64-bit value. */
