@@ -11,6 +11,7 @@ import { checkUnit } from '../ir/check.ts';
 import { type AluOperator, type Condition, FunctionBuilder, type MemorySize, type Reg, type Unit } from '../ir/ir.ts';
 import { printUnit } from '../ir/print.ts';
 import { emit } from './emit.ts';
+import { simulate } from './machine.testing.ts';
 import { interpret, type Run, runInKernel } from './run.testing.ts';
 
 const skip = hasCapability('CAP_BPF') ? false : 'loading BPF programs needs CAP_BPF (run as root)';
@@ -122,14 +123,15 @@ type Statement =
   | { readonly kind: 'load'; readonly to: number; readonly slot: number; readonly word: number; readonly size: MemorySize; readonly map: boolean }
   | { readonly kind: 'store'; readonly value: Source; readonly slot: number; readonly word: number; readonly size: MemorySize; readonly map: boolean }
   | { readonly kind: 'atomic'; readonly operator: 'add' | 'and' | 'or' | 'xor' | 'xchg'; readonly value: number; readonly to: number | null; readonly word: number; readonly size: 4 | 8 }
-  | { readonly kind: 'call'; readonly to: number | null }
+  | { readonly kind: 'call'; readonly to: number | null; readonly args: readonly Source[] }
   | { readonly kind: 'clock' }
   | { readonly kind: 'if'; readonly condition: Condition; readonly bits: 32 | 64; readonly left: number; readonly right: Source; readonly then: readonly Statement[]; readonly otherwise: readonly Statement[] }
   | { readonly kind: 'loop'; readonly times: number; readonly body: readonly Statement[] };
 
 const SLOTS = [8, 16, 24];
 
-function statements(variables: number, inLoop = false, depth = 0): fc.Arbitrary<Statement[]> {
+/** `mostArguments`: 0 for the kernel, whose helpers would have an opinion on them. */
+function statements(variables: number, mostArguments: number, inLoop = false, depth = 0): fc.Arbitrary<Statement[]> {
   const variable = fc.nat({ max: variables - 1 });
   const constant = fc.oneof(fc.constantFrom(...EDGES), fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }));
   const source: fc.Arbitrary<Source> = fc.oneof(variable.map((index) => ({ variable: index })), constant.map((value) => ({ constant: value })));
@@ -145,13 +147,13 @@ function statements(variables: number, inLoop = false, depth = 0): fc.Arbitrary<
     { weight: 2, arbitrary: record({ kind: fc.constant('load' as const), to: variable, slot: fc.nat({ max: 2 }), word: fc.nat({ max: 2 }), size, map: fc.boolean() }) },
     { weight: 3, arbitrary: record({ kind: fc.constant('store' as const), value: source, slot: fc.nat({ max: 2 }), word: fc.nat({ max: 2 }), size, map: fc.boolean() }) },
     { weight: 1, arbitrary: record({ kind: fc.constant('atomic' as const), operator: fc.constantFrom('add', 'and', 'or', 'xor', 'xchg') as fc.Arbitrary<'add'>, value: variable, to: fc.option(variable) as fc.Arbitrary<number | null>, word: fc.nat({ max: 2 }), size: fc.constantFrom(4, 8) as fc.Arbitrary<4 | 8> }) },
-    { weight: 2, arbitrary: record({ kind: fc.constant('call' as const), to: fc.option(variable) as fc.Arbitrary<number | null> }) },
+    { weight: 2, arbitrary: record({ kind: fc.constant('call' as const), to: fc.option(variable) as fc.Arbitrary<number | null>, args: fc.array(source, { maxLength: mostArguments }) }) },
     { weight: 1, arbitrary: record({ kind: fc.constant('clock' as const) }) },
   ];
   if (depth < 2) {
-    const inner = statements(variables, inLoop, depth + 1);
+    const inner = statements(variables, mostArguments, inLoop, depth + 1);
     simple.push({ weight: 2, arbitrary: record({ kind: fc.constant('if' as const), condition: fc.constantFrom(...CONDITIONS), bits, left: variable, right: source, then: inner, otherwise: inner }) });
-    if (!inLoop) simple.push({ weight: 1, arbitrary: record({ kind: fc.constant('loop' as const), times: fc.integer({ min: 1, max: 3 }), body: statements(variables, true, depth + 1) }) });
+    if (!inLoop) simple.push({ weight: 1, arbitrary: record({ kind: fc.constant('loop' as const), times: fc.integer({ min: 1, max: 3 }), body: statements(variables, mostArguments, true, depth + 1) }) });
   }
   return fc.array(fc.oneof(...simple), { maxLength: depth === 0 ? 40 : 5, size: 'max' });
 }
@@ -215,7 +217,7 @@ function buildUnit(variables: number, program: readonly Statement[], keepPointer
           });
           break;
         case 'call':
-          builder.push({ op: 'call', helper: GET_CURRENT_PID_TGID, args: [], ...(s.to === null ? {} : { dst: v(s.to) }) });
+          builder.push({ op: 'call', helper: GET_CURRENT_PID_TGID, args: s.args.map(source), ...(s.to === null ? {} : { dst: v(s.to) }) });
           break;
         case 'clock':
           builder.push({ op: 'call', helper: KTIME_GET_NS, args: [] });
@@ -261,18 +263,53 @@ function buildUnit(variables: number, program: readonly Statement[], keepPointer
   return { unit: { name: 'random', functions: [builder.finish()] }, size: offset };
 }
 
+const words = fc.array(fc.oneof(fc.constantFrom(...EDGES), fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n })), {
+  minLength: CONTEXT_WORDS,
+  maxLength: CONTEXT_WORDS,
+});
+
 for (const [variables, runs] of [[3, 150], [9, 150], [36, 120]] as const) {
   test(`random programs of ${variables} variables do in the kernel what the IR says`, { skip }, () => {
-    const context = fc.array(fc.oneof(fc.constantFrom(...EDGES), fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n })), {
-      minLength: CONTEXT_WORDS,
-      maxLength: CONTEXT_WORDS,
-    });
     fc.assert(
-      fc.property(statements(variables), context, fc.boolean(), fc.constantFrom(OLD, NEW), (program, words, keep, kernel) => {
+      fc.property(statements(variables, 0), words, fc.boolean(), fc.constantFrom(OLD, NEW), (program, context, keep, kernel) => {
         const { unit, size } = buildUnit(variables, program, keep);
-        compare(unit, [words], size, kernel);
+        compare(unit, [context], size, kernel);
       }),
       { seed: 20_260 + variables, numRuns: runs, interruptAfterTimeLimit: 60_000 },
+    );
+  });
+}
+
+for (const [variables, runs] of [[4, 200], [8, 300], [36, 200]] as const) {
+  test(`random programs of ${variables} variables give helpers the arguments that the IR says`, () => {
+    // Depends on every argument and its place.
+    const mix = (number: number, args: readonly (bigint | undefined)[]): bigint =>
+      args.reduce<bigint>((sum, value) => BigInt.asUintN(64, (sum ^ (value ?? 0n)) * 0x9e37_79b9_7f4a_7c15n + 1n), BigInt(number));
+    fc.assert(
+      fc.property(statements(variables, 5), words, fc.boolean(), fc.constantFrom(OLD, NEW), (program, context, keep, kernel) => {
+        const { unit, size } = buildUnit(variables, program, keep);
+        const emitted = emit(unit, { kernel });
+        assert.ok(emitted.ok);
+        const expected = new Uint8Array(size);
+        const calls: string[] = [];
+        const result = interpret(unit, context, expected, (number, args) => {
+          calls.push(args.join());
+          return mix(number, args);
+        });
+        const actual = new Uint8Array(size);
+        const offsets = new Map(emitted.value.relocations.map((relocation) => [relocation.insn, 0]));
+        let call = 0;
+        const returned = simulate(emitted.value.code, context, actual, offsets, (number, args) => {
+          const wanted = calls[call++] ?? '';
+          const count = wanted === '' ? 0 : wanted.split(',').length;
+          assert.equal(args.slice(0, count).join(), wanted, printUnit(unit));
+          return mix(number, args.slice(0, count));
+        });
+        assert.equal(call, calls.length);
+        assert.equal(returned, result, printUnit(unit));
+        assert.deepEqual(actual, expected, printUnit(unit));
+      }),
+      { seed: 31_000 + variables, numRuns: runs, interruptAfterTimeLimit: 60_000 },
     );
   });
 }

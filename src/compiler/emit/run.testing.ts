@@ -120,12 +120,12 @@ function writeMemory(at: Pointer, size: number, value: bigint): void {
 
 const view = (size: number): DataView => new DataView(new ArrayBuffer(size));
 
-/** Runs the main function; `helper(number)` gives a helper's result. Throws on what the verifier would refuse. */
+/** Runs the main function; `helper(number, args)` gives a helper's result. Throws on what the verifier would refuse. */
 export function interpret(
   unit: Unit,
   context: readonly bigint[],
   memory: Uint8Array,
-  helper: (number: number) => bigint,
+  helper: (number: number, args: readonly bigint[]) => bigint,
 ): bigint {
   const mapValue = new DataView(memory.buffer, memory.byteOffset, memory.byteLength);
   const contextBytes = view(context.length * 8);
@@ -201,7 +201,7 @@ export function interpret(
           registers[i.dst] = { bytes: mapValue, offset: i.offset };
           break;
         case 'call': {
-          const result = helper(i.helper);
+          const result = helper(i.helper, i.args.map(scalar));
           if (i.dst !== undefined) registers[i.dst] = u64(result);
           break;
         }
