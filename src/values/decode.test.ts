@@ -25,7 +25,8 @@ test('integers: a number where exact, a bigint beyond 2^53', () => {
     [int(8, true), '0000000000000080', -9223372036854775808n],
     [int(8, true), 'ffffffffffffff7f', 9223372036854775807n],
   ];
-  for (const [schema, bytes, value] of cases) assert.deepEqual(decode(schema, hex(bytes), 0), { kind: 'int', value }, bytes);
+  for (const [schema, bytes, value] of cases)
+    assert.deepEqual(decode(schema, hex(bytes), 0), { kind: 'int', value }, bytes);
 });
 
 test('numbers with another face', () => {
@@ -33,8 +34,21 @@ test('numbers with another face', () => {
   // 1.5f and 2.25 in IEEE 754.
   assert.deepEqual(decode({ kind: 'float', size: 4 }, hex('0000c03f'), 0), { kind: 'float', value: 1.5 });
   assert.deepEqual(decode({ kind: 'float', size: 8 }, hex('0000000000000240'), 0), { kind: 'float', value: 2.25 });
-  assert.deepEqual(decode({ kind: 'pointer' }, hex('00000081ffffffff'), 0), { kind: 'pointer', value: 0xffffffff81000000n });
-  const color: Schema = { kind: 'enum', size: 4, signed: true, name: 'color', members: [['-1', 'NONE'], ['1', 'RED'], ['1', 'ROT']] };
+  assert.deepEqual(decode({ kind: 'pointer' }, hex('00000081ffffffff'), 0), {
+    kind: 'pointer',
+    value: 0xffffffff81000000n,
+  });
+  const color: Schema = {
+    kind: 'enum',
+    size: 4,
+    signed: true,
+    name: 'color',
+    members: [
+      ['-1', 'NONE'],
+      ['1', 'RED'],
+      ['1', 'ROT'],
+    ],
+  };
   assert.deepEqual(decode(color, hex('01000000'), 0), { kind: 'enum', value: 1, name: 'RED' });
   assert.deepEqual(decode(color, hex('ffffffff'), 0), { kind: 'enum', value: -1, name: 'NONE' });
   assert.deepEqual(decode(color, hex('05000000'), 0), { kind: 'enum', value: 5, name: undefined });
@@ -58,14 +72,30 @@ test('composites', () => {
   const buffer: Schema = { kind: 'buffer', size: 8 };
   assert.deepEqual(decode(buffer, hex('03000000 616263 0000000000'), 0), { kind: 'buffer', bytes: hex('616263') });
   // A length beyond the room is the room.
-  assert.deepEqual(decode(buffer, hex('ff000000 6162636465666768'), 0), { kind: 'buffer', bytes: hex('6162636465666768') });
+  assert.deepEqual(decode(buffer, hex('ff000000 6162636465666768'), 0), {
+    kind: 'buffer',
+    bytes: hex('6162636465666768'),
+  });
   const array: Schema = { kind: 'array', of: int(2, false), length: 2 };
-  const tuple: Schema = { kind: 'tuple', size: 8, elements: [{ offset: 0, schema: int(1, false) }, { offset: 4, schema: array }] };
+  const tuple: Schema = {
+    kind: 'tuple',
+    size: 8,
+    elements: [
+      { offset: 0, schema: int(1, false) },
+      { offset: 4, schema: array },
+    ],
+  };
   assert.deepEqual(decode(tuple, hex('ff 07000000 01000200'), 1), {
     kind: 'tuple',
     elements: [
       { kind: 'int', value: 7 },
-      { kind: 'array', elements: [{ kind: 'int', value: 1 }, { kind: 'int', value: 2 }] },
+      {
+        kind: 'array',
+        elements: [
+          { kind: 'int', value: 1 },
+          { kind: 'int', value: 2 },
+        ],
+      },
     ],
   });
 });
@@ -93,24 +123,43 @@ test('bit-fields: unsigned bf:3 and int sb:2 of one 32-bit unit', () => {
 
 test('addresses, stacks and symbols', () => {
   assert.deepEqual(decode({ kind: 'inet' }, hex('02000000 7f000001 000000000000000000000000'), 0), {
-    kind: 'inet', family: 2, bytes: hex('7f000001'),
+    kind: 'inet',
+    family: 2,
+    bytes: hex('7f000001'),
   });
   assert.deepEqual(decode({ kind: 'usym' }, hex('f0 ff ff ff ff 7f 00 00  2a 00 00 00 00 00 00 00'), 0), {
-    kind: 'symbol', space: 'user', address: 0x7ffffffffff0, pid: 42,
+    kind: 'symbol',
+    space: 'user',
+    address: 0x7ffffffffff0,
+    pid: 42,
   });
   const inline: Schema = { kind: 'ustack', form: 'inline', mode: 'bpftrace', limit: 3 };
   assert.equal(schemaSize(inline), 32);
   const frames = '0010000000000000 0020000000000000 0030000000000000';
   assert.deepEqual(decode(inline, hex(`07000000 10000000 ${frames}`), 0), {
-    kind: 'stack', space: 'user', mode: 'bpftrace', pid: 7, frames: [0x1000, 0x2000],
+    kind: 'stack',
+    space: 'user',
+    mode: 'bpftrace',
+    pid: 7,
+    frames: [0x1000, 0x2000],
   });
   // -EFAULT from bpf_get_stack.
   assert.deepEqual(decode(inline, hex(`07000000 f2ffffff ${frames}`), 0), {
-    kind: 'stack', space: 'user', mode: 'bpftrace', pid: 7, frames: [], errno: 14,
+    kind: 'stack',
+    space: 'user',
+    mode: 'bpftrace',
+    pid: 7,
+    frames: [],
+    errno: 14,
   });
   const stored: Schema = { kind: 'kstack', form: 'id', mode: 'raw', limit: 3, stacks: 2 };
   assert.deepEqual(decode(stored, hex('00000000 05000000'), 0), {
-    kind: 'stack', space: 'kernel', mode: 'raw', pid: 0, frames: [], stored: { map: 2, id: 5 },
+    kind: 'stack',
+    space: 'kernel',
+    mode: 'raw',
+    pid: 0,
+    frames: [],
+    stored: { map: 2, id: 5 },
   });
 });
 

@@ -68,7 +68,7 @@ export const aggregateFunctions: readonly BuiltinFunction[] = [
     else if (max - min < step) complain(`step must not be larger than max - min (step ${step}, max - min ${max - min})`);
     else if (lhistBuckets(min, max, step) - 2 > maxLinearBuckets) {
       complain(`too many buckets, must be <= ${maxLinearBuckets} (would need ${lhistBuckets(min, max, step) - 2})`);
-    } else if (min < 0n && !signed) complain('min must be non-negative for unsigned values');
+    }
     return { kind: 'aggregate', aggregate: 'lhist', signed, lhist: bounds };
   }),
 ];

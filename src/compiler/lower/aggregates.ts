@@ -81,7 +81,7 @@ function addValue(low: Lower, part: Reg, value: Reg | undefined, type: Aggregate
       return;
     }
     case 'hist':
-      bump(low, part, logarithmicBucket(low, value as Reg, type.hist?.bits ?? 0, type.signed));
+      bump(low, part, logarithmicBucket(low, value as Reg, type.hist?.bits ?? 0));
       return;
     case 'lhist':
       bump(low, part, linearBucket(low, value as Reg, type));
@@ -95,15 +95,15 @@ function bump(low: Lower, part: Reg, index: Reg): void {
   add(low, b.alu('add', part, offset), 0, b.const(1));
 }
 
-/** Index as program/histogram.ts defines it; the result is bounded by construction and once more by a mask-like check. */
-function logarithmicBucket(low: Lower, value: Reg, bits: number, signed: boolean): Reg {
+/** Index as values/histogram.ts defines it. The value is taken as signed, as bpftrace does. */
+function logarithmicBucket(low: Lower, value: Reg, bits: number): Reg {
   const { b } = low;
   const index = b.const(0);
   const done = b.label();
-  if (signed) b.branch('slt', value, { imm: 0 }, done);
   const small = b.label();
+  b.branch('slt', value, { imm: 0 }, done);
   b.branch('ult', value, { imm: 1 << bits }, small);
-  // l = position of the highest set bit, by halving.
+  // log = position of the highest set bit, by halving.
   const rest = b.reg();
   const log = b.const(0);
   b.mov(rest, value);
@@ -114,63 +114,45 @@ function logarithmicBucket(low: Lower, value: Reg, bits: number, signed: boolean
     b.push({ op: 'alu', operator: 'add', dst: log, left: log, right: { imm: shift } });
     b.place(skip);
   }
-  // Bound for the verifier, which does not follow the halving when states are merged.
-  const bounded = b.alu('and', log, { imm: 63 });
-  if (bits === 0) {
-    b.push({ op: 'alu', operator: 'add', dst: index, left: bounded, right: { imm: 2 } });
-  } else {
-    const shift = b.alu('sub', bounded, { imm: bits });
-    const positive = b.alu('and', shift, { imm: 63 });
-    const sub = b.alu('and', b.alu('lshr', value, positive), { imm: (1 << bits) - 1 });
-    const clamped = clampedShift(low, positive, bits);
-    const major = b.alu('shl', b.alu('add', clamped, { imm: 1 }), { imm: bits });
-    const sum = b.alu('add', major, sub);
-    b.push({ op: 'alu', operator: 'add', dst: index, left: sum, right: { imm: 1 } });
-  }
+  // The bounds below hold already; they are said again so that the verifier knows them.
+  const shift = bounded(low, bits === 0 ? log : b.alu('sub', log, { imm: bits }), 62 - bits);
+  const top = b.alu('and', b.alu('lshr', value, shift), { imm: (2 << bits) - 1 });
+  const sum = b.alu('add', top, bits === 0 ? shift : b.alu('shl', shift, { imm: bits }));
+  b.push({ op: 'alu', operator: 'add', dst: index, left: sum, right: { imm: 1 } });
   b.jump(done);
   b.place(small);
-  const low6 = b.alu('and', value, { imm: (1 << bits) - 1 });
-  b.push({ op: 'alu', operator: 'add', dst: index, left: low6, right: { imm: 1 } });
+  b.push({ op: 'alu', operator: 'add', dst: index, left: b.alu('and', value, { imm: (1 << bits) - 1 }), right: { imm: 1 } });
   b.place(done);
   return index;
 }
 
-/** l - k is at most 63 - k: said so that the verifier sees the index inside the value. */
-function clampedShift(low: Lower, shift: Reg, bits: number): Reg {
+/** A copy that is at most `max` (as unsigned numbers). */
+function bounded(low: Lower, value: Reg, max: number): Reg {
   const { b } = low;
-  const clamped = b.reg();
-  b.mov(clamped, shift);
+  const copy = b.reg();
+  b.mov(copy, value);
   const fine = b.label();
-  b.branch('ule', clamped, { imm: 63 - bits }, fine);
-  b.push({ op: 'const', dst: clamped, value: BigInt(63 - bits) });
+  b.branch('ule', copy, { imm: max }, fine);
+  b.push({ op: 'const', dst: copy, value: BigInt(max) });
   b.place(fine);
-  return clamped;
+  return copy;
 }
 
 function linearBucket(low: Lower, value: Reg, type: AggregateType): Reg {
   const { b } = low;
   const bounds = type.lhist;
   invariant(bounds, 'lhist without bounds');
-  const buckets = lhistBuckets(bounds.min, bounds.max, bounds.step);
+  const last = lhistBuckets(bounds.min, bounds.max, bounds.step) - 1;
   const index = b.const(0);
   const done = b.label();
   const high = b.label();
-  const less = type.signed ? 'slt' : 'ult';
-  const notLess = type.signed ? 'sge' : 'uge';
-  b.branch(less, value, b.const(bounds.min), done);
-  b.branch(notLess, value, b.const(bounds.max), high);
-  const distance = b.alu('sub', value, b.const(bounds.min));
-  const step = b.alu('udiv', distance, b.const(bounds.step));
-  const bounded = b.reg();
-  b.mov(bounded, step);
-  const fine = b.label();
-  b.branch('ule', bounded, { imm: buckets - 2 }, fine);
-  b.push({ op: 'const', dst: bounded, value: BigInt(buckets - 2) });
-  b.place(fine);
-  b.push({ op: 'alu', operator: 'add', dst: index, left: bounded, right: { imm: 1 } });
+  b.branch('slt', value, b.const(bounds.min), done);
+  b.branch('sge', value, b.const(bounds.max), high);
+  const step = b.alu('udiv', b.alu('sub', value, b.const(bounds.min)), b.const(bounds.step));
+  b.push({ op: 'alu', operator: 'add', dst: index, left: bounded(low, step, last - 1), right: { imm: 1 } });
   b.jump(done);
   b.place(high);
-  b.push({ op: 'const', dst: index, value: BigInt(buckets - 1) });
+  b.push({ op: 'const', dst: index, value: BigInt(last) });
   b.place(done);
   return index;
 }
