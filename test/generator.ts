@@ -59,7 +59,22 @@ export class ProgramGenerator {
 
   /** A whole script. */
   script(): string {
-    const values: readonly MapShape['value'][] = ['int', 'int', 'bool', 'string', 'tuple', 'count', 'sum', 'avg', 'min', 'max', 'stats', 'hist', 'lhist', 'pointer'];
+    const values: readonly MapShape['value'][] = [
+      'int',
+      'int',
+      'bool',
+      'string',
+      'tuple',
+      'count',
+      'sum',
+      'avg',
+      'min',
+      'max',
+      'stats',
+      'hist',
+      'lhist',
+      'pointer',
+    ];
     this.#maps = Array.from({ length: 2 + this.#int(5) }, (_, i) => ({
       name: `@m${i}`,
       keys: Array.from({ length: this.#int(4) }, () => this.#pick(['int', 'int', 'string'] as const)),
@@ -149,7 +164,10 @@ export class ProgramGenerator {
   }
 
   #variables(kind: Kind, shape: string = kind): string[] {
-    return this.#scopes.flat().filter((v) => v.kind === kind && v.shape === shape).map((v) => v.name);
+    return this.#scopes
+      .flat()
+      .filter((v) => v.kind === kind && v.shape === shape)
+      .map((v) => v.name);
   }
 
   #assignVariable(): string {
@@ -159,7 +177,8 @@ export class ProgramGenerator {
     if (known.length > 0 && this.#chance(0.5)) {
       const name = this.#pick(known);
       if (name.startsWith('$i') || name.startsWith('$w')) return `@scratch = ${this.#integer(2)};`;
-      if (kind === 'int' && this.#chance(0.3)) return `${name} ${this.#pick(['+=', '-=', '*=', '/=', '%=', '&=', '|=', '^=', '<<=', '>>='])} ${this.#nonZero()};`;
+      if (kind === 'int' && this.#chance(0.3))
+        return `${name} ${this.#pick(['+=', '-=', '*=', '/=', '%=', '&=', '|=', '^=', '<<=', '>>='])} ${this.#nonZero()};`;
       return `${name} = ${value};`;
     }
     const name = `$v${this.#names++}`;
@@ -188,7 +207,8 @@ export class ProgramGenerator {
       case 'lhist':
         return `${target} = lhist((int64)(${this.#integer(2)}), -10, 1000, 37);`;
       case 'int':
-        if (operator === undefined && this.#chance(0.3)) return `${target} ${this.#pick(['+=', '-=', '*=', '&=', '|=', '^='])} ${this.#integer(2)};`;
+        if (operator === undefined && this.#chance(0.3))
+          return `${target} ${this.#pick(['+=', '-=', '*=', '&=', '|=', '^='])} ${this.#integer(2)};`;
         return `${target} = ${this.#integer(3)};`;
       default:
         return `${target} = ${this.#value(map.value, 2)};`;
@@ -229,7 +249,17 @@ export class ProgramGenerator {
           break;
         case 1:
           pieces.push('%s');
-          args.push(this.#pick(['ustack', 'kstack', 'ustack(5)', 'usym(0x1000)', 'ntop(0x100007f)', 'strftime("%H", nsecs)', 'kstack(perf, 3)']));
+          args.push(
+            this.#pick([
+              'ustack',
+              'kstack',
+              'ustack(5)',
+              'usym(0x1000)',
+              'ntop(0x100007f)',
+              'strftime("%H", nsecs)',
+              'kstack(perf, 3)',
+            ]),
+          );
           break;
         case 2:
           pieces.push('%r');
@@ -268,7 +298,8 @@ export class ProgramGenerator {
   }
 
   #condition(depth: number): string {
-    if (depth > 0 && this.#chance(0.3)) return `(${this.#condition(depth - 1)}) ${this.#pick(['&&', '||'])} (${this.#condition(depth - 1)})`;
+    if (depth > 0 && this.#chance(0.3))
+      return `(${this.#condition(depth - 1)}) ${this.#pick(['&&', '||'])} (${this.#condition(depth - 1)})`;
     if (this.#chance(0.15)) return `!(${this.#condition(depth - 1)})`;
     if (this.#chance(0.15)) return this.#integer(1);
     return this.#comparison(depth);
@@ -277,7 +308,22 @@ export class ProgramGenerator {
   #integer(depth: number): string {
     const known = this.#variables('int');
     if (depth <= 0 || this.#chance(0.25)) {
-      const options = ['0', '1', '42', '-7', '0xffffffff', '9223372036854775807', '1000000', 'pid', 'tid', 'uid', 'cpu', 'nsecs', 'elapsed', 'rand'];
+      const options = [
+        '0',
+        '1',
+        '42',
+        '-7',
+        '0xffffffff',
+        '9223372036854775807',
+        '1000000',
+        'pid',
+        'tid',
+        'uid',
+        'cpu',
+        'nsecs',
+        'elapsed',
+        'rand',
+      ];
       if (this.#context === 'setsockopt') options.push('args.fd', 'args->optname', 'args.level', 'args.optlen');
       if (this.#context === 'exit') options.push('args.ret');
       return known.length > 0 && this.#chance(0.5) ? this.#pick(known) : this.#pick(options);
@@ -298,11 +344,21 @@ export class ProgramGenerator {
       case 7:
         return `${this.#pick(['-', '~', '!'])}(${this.#integer(depth - 1)})`;
       case 8: {
-        const maps = this.#maps.filter((m) => m.value === 'int' || m.value === 'count' || m.value === 'sum' || m.value === 'avg' || m.value === 'max');
+        const maps = this.#maps.filter(
+          (m) =>
+            m.value === 'int' || m.value === 'count' || m.value === 'sum' || m.value === 'avg' || m.value === 'max',
+        );
         return maps.length > 0 ? this.#key(this.#pick(maps)) : 'cpu';
       }
       case 9:
-        return this.#pick(['curtask->pid', 'curtask->real_parent->pid', 'curtask->flags', 'curtask->mm->start_code', 'curtask->sched_reset_on_fork', '((struct task_struct *)curtask)->tgid']);
+        return this.#pick([
+          'curtask->pid',
+          'curtask->real_parent->pid',
+          'curtask->flags',
+          'curtask->mm->start_code',
+          'curtask->sched_reset_on_fork',
+          '((struct task_struct *)curtask)->tgid',
+        ]);
       case 10:
         return `*(${this.#pick(['int32', 'uint8', 'uint64', 'int16'])} *)${this.#pointer(0)}`;
       case 11: {
@@ -319,7 +375,12 @@ export class ProgramGenerator {
   #pointer(_depth: number): string {
     const known = this.#variables('pointer');
     if (known.length > 0 && this.#chance(0.4)) return this.#pick(known);
-    return this.#pick(['(uint8 *)curtask', '(uint8 *)0', '((uint8 *)curtask + 8)', this.#context === 'setsockopt' ? '(uint8 *)args.optval' : '(uint8 *)0x7fff00000000']);
+    return this.#pick([
+      '(uint8 *)curtask',
+      '(uint8 *)0',
+      '((uint8 *)curtask + 8)',
+      this.#context === 'setsockopt' ? '(uint8 *)args.optval' : '(uint8 *)0x7fff00000000',
+    ]);
   }
 
   #string(depth: number): string {
@@ -328,7 +389,13 @@ export class ProgramGenerator {
     const choice = this.#int(depth > 0 ? 7 : 3);
     switch (choice) {
       case 0:
-        return this.#pick(['""', '"a"', '"hello"', '"exactly 16 chars"', '"a somewhat longer text, which takes more than one register"']);
+        return this.#pick([
+          '""',
+          '"a"',
+          '"hello"',
+          '"exactly 16 chars"',
+          '"a somewhat longer text, which takes more than one register"',
+        ]);
       case 1:
         return 'comm';
       case 2:

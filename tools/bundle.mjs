@@ -20,6 +20,8 @@ await build({
   keepNames: false,
   legalComments: 'none',
   logLevel: 'warning',
+  // kernel/sys asks for import.meta.url only where there is no __filename.
+  logOverride: { 'empty-import-meta': 'silent' },
   banner: { js: '#!/usr/bin/env node' },
   define: { INSITU_VERSION: JSON.stringify(version) },
 });

@@ -42,6 +42,10 @@ export class Lru<Key, Value> {
     this.#entries.clear();
   }
 
+  keys(): IterableIterator<Key> {
+    return this.#entries.keys();
+  }
+
   values(): IterableIterator<Value> {
     return this.#entries.values();
   }

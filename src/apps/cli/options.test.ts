@@ -4,8 +4,8 @@ import { parseCommand, type RunOptions, UsageError } from './options.ts';
 
 const options = (...words: string[]): RunOptions => {
   const command = parseCommand(words);
-  if (command.kind === 'help' || command.kind === 'version') throw new Error(`unexpected ${command.kind}`);
-  return command.options;
+  if (command.kind === 'run' || command.kind === 'list') return command.options;
+  throw new Error(`unexpected ${command.kind}`);
 };
 
 test('scripts come from a text, a file or standard input', () => {

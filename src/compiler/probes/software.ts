@@ -2,7 +2,7 @@
 import { nearest } from '../../base/near.ts';
 import type { Provider } from './expand.ts';
 
-const events: Readonly<Record<'software' | 'hardware', Readonly<Record<string, string>>>> = {
+export const events: Readonly<Record<'software' | 'hardware', Readonly<Record<string, string>>>> = {
   software: {
     'cpu-clock': 'cpu-clock', cpu: 'cpu-clock', 'task-clock': 'task-clock', 'page-faults': 'page-faults', faults: 'page-faults',
     'context-switches': 'context-switches', cs: 'context-switches', 'cpu-migrations': 'cpu-migrations', 'minor-faults': 'minor-faults',

@@ -63,7 +63,8 @@ export type CallName =
   | 'prctl'
   | 'kill'
   | 'mount'
-  | 'clock_gettime';
+  | 'clock_gettime'
+  | 'pidfd_open';
 
 /** Numbers of the system calls in use; x86-64 from asm/unistd_64.h, arm64 from asm-generic/unistd.h. */
 const numbers: Record<CallName, readonly [x64: number, arm64: number]> = {
@@ -77,6 +78,7 @@ const numbers: Record<CallName, readonly [x64: number, arm64: number]> = {
   kill: [62, 129],
   mount: [165, 40],
   clock_gettime: [228, 113],
+  pidfd_open: [434, 434],
 };
 
 const column = process.arch === 'arm64' ? 1 : 0;

@@ -23,3 +23,8 @@ export function clockNanoseconds(clock: number): bigint {
   systemCall('clock_gettime', 'clock_gettime', clock, addressOf(time));
   return (time[0] as bigint) * 1_000_000_000n + (time[1] as bigint);
 }
+
+/** pidfd_open(2): a descriptor that has input once the process has ended. Throws ESRCH, or EINVAL for a thread's id. */
+export function pidfdOpen(pid: number): number {
+  return systemCall(`pidfd_open(${pid})`, 'pidfd_open', pid, 0);
+}

@@ -1,0 +1,147 @@
+/** Runs a script: its events to the output, its end by a signal, exit() or a process's end. */
+import { isatty } from 'node:tty';
+import { MachineError } from '../../base/errors.ts';
+import { renderAll } from '../../diag/render.ts';
+import { AttachError } from '../../kernel/attach/attach.ts';
+import { VerifierError } from '../../kernel/load/load.ts';
+import { type Compiled, createRenderer, type Diagnostic, ScriptError, type Trace, trace } from '../../session/index.ts';
+import { complain } from './failure.ts';
+import type { RunOptions, ScriptPlace } from './options.ts';
+import { Output } from './output.ts';
+import { readScript } from './script.ts';
+
+/** Others' test suites wait for this word on a line of its own. */
+const notifyVariable = '__BPFTRACE_NOTIFY_PROBES_ATTACHED';
+
+/** Runs until the script's end; gives the exit status. */
+export async function run(place: ScriptPlace, options: RunOptions): Promise<number> {
+  const text = readScript(place);
+  const color = useColor();
+  let compiled: Compiled | undefined;
+  let running: Trace;
+  try {
+    running = await trace({
+      ...text,
+      parameters: options.parameters,
+      pid: options.pid,
+      command: options.command,
+      unsafe: options.unsafe,
+      includeFolders: options.includeFolders,
+      includes: options.includes,
+      verifierLog: options.debug.includes('verifier'),
+      onWarning: (message) => options.warnings && complain(`WARNING: ${message}\n`),
+      onCompiled(outcome) {
+        compiled = outcome;
+        inform(outcome, options, color);
+      },
+    });
+  } catch (error) {
+    if (error instanceof ScriptError) {
+      complain(renderAll(error.diagnostics, error.source, { color }));
+      return 1;
+    }
+    const diagnostic = compiled && placed(error, compiled);
+    if (compiled === undefined || diagnostic === undefined) throw error;
+    complain(renderAll([diagnostic], compiled.source, { color }));
+    if (options.verbose && error instanceof VerifierError) complain(`${error.log}\n`);
+    return 1;
+  }
+  return await follow(running, compiled as Compiled, options);
+}
+
+/** Prints what -d asks for and the warnings. */
+function inform({ result, source }: Compiled, options: RunOptions, color: boolean): void {
+  const stages = options.debug.filter((stage) => stage !== 'verifier');
+  if (stages.length > 0) {
+    const output = new Output(undefined, 'line');
+    for (const stage of result.ok ? stages : stages.filter((name) => name === 'ast')) {
+      if (stages.length > 1) output.write(`--- ${stage}\n`);
+      output.write(`${result.dump(stage).trimEnd()}\n`);
+    }
+    output.close();
+  }
+  if (!result.ok) return;
+  if (options.warnings && result.warnings.length > 0) complain(renderAll(result.warnings, source, { color }));
+}
+
+/** The place in the script of what the kernel refused; undefined when it has none. */
+function placed(error: unknown, { result, source }: Compiled): Diagnostic | undefined {
+  if (!result.ok || !(error instanceof MachineError)) return undefined;
+  const base = { severity: 'error', code: error.code, message: error.message, hints: error.hints } as const;
+  if (error instanceof VerifierError) {
+    const spans = result.program.programs[error.program]?.spans;
+    const at = (error.insn ?? -1) * 2;
+    const start = spans?.[at] ?? -1;
+    const hints = [
+      "the script passed insitu's own checks, so this is a bug in insitu or a limit of this kernel",
+      '-d verifier shows all that the kernel says of programs that load, -v of this one',
+    ];
+    return {
+      ...base,
+      hints: [...error.hints, ...hints],
+      span: start < 0 ? undefined : { start, end: spans?.[at + 1] ?? start },
+    };
+  }
+  if (error instanceof AttachError) {
+    const start = source.text.indexOf(error.title);
+    return { ...base, span: start < 0 ? undefined : { start, end: start + error.title.length } };
+  }
+  return undefined;
+}
+
+/** Writes the events of a trace until it ends. */
+async function follow(running: Trace, { source }: Compiled, options: RunOptions): Promise<number> {
+  const output = new Output(options.output, options.buffering);
+  const render = createRenderer(options.format, {
+    write: (text) => output.write(text),
+    error: complain,
+    wording: running.wording,
+    source,
+  });
+  const stopSignals = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const;
+  let asked = 0;
+  for (const signal of stopSignals) {
+    process.on(signal, () => {
+      running.signalChild(signal);
+      running.stop();
+      // Someone who asks again does not want to wait for maps to be printed.
+      if (++asked > 1) process.exit(1);
+    });
+  }
+  for (const signal of running.signals) process.on(signal, () => running.runSignal(signal));
+
+  if (options.debug.includes('verifier')) {
+    for (const { name, log } of running.verifierLogs) output.write(`--- verifier: ${name}\n${log}\n`);
+  }
+  if (options.dryRun) {
+    running.close();
+    output.close();
+    return 0;
+  }
+  try {
+    for await (const batch of running.batches()) {
+      for (const event of batch) {
+        if (event.type === 'attached_probes') {
+          if (!options.quiet) render(event);
+          if (process.env[notifyVariable] !== undefined) output.write(`${notifyVariable}\n`);
+        } else render(event);
+      }
+      output.rest();
+    }
+    output.close();
+  } finally {
+    running.close();
+  }
+  if (options.verbose && running.childEnd !== undefined) {
+    const { code, signal } = running.childEnd;
+    complain(signal === null ? `Child exited with code: ${code}\n` : `Child was ended by signal: ${signal}\n`);
+  }
+  return running.exitCode & 0xff;
+}
+
+/** BPFTRACE_COLOR: always, never, or auto, which is a terminal's errors in colour. */
+function useColor(): boolean {
+  const wish = process.env['BPFTRACE_COLOR'];
+  if (wish === 'always') return true;
+  return wish !== 'never' && isatty(2) && process.env['NO_COLOR'] === undefined;
+}

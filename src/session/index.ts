@@ -1,0 +1,75 @@
+/**
+ * The library: a script in, typed events out.
+ *
+ *     import { trace } from 'insitu';
+ *     for await (const event of await trace({ script: 'BEGIN { printf("hello\n"); exit(); }' })) {
+ *       console.log(event);
+ *     }
+ *
+ * Ending the iteration early (break, throw) ends the trace. The process needs the
+ * rights to trace; nothing of a trace outlives it.
+ */
+import { MachineError } from '../base/errors.ts';
+import { type HeldChild, holdCommand } from '../kernel/host/child.ts';
+import { ProcessWatch } from './end.ts';
+import { ProcessNames } from './processes.ts';
+import { type Compiled, compileScript, ScriptError, type ScriptOptions } from './script.ts';
+import { Trace } from './trace.ts';
+
+export { MachineError } from '../base/errors.ts';
+export type { CompileResult, DebugStage } from '../compiler/compile.ts';
+export type { Diagnostic } from '../diag/diagnostic.ts';
+export type { Source } from '../diag/source.ts';
+export type { ChildExit } from '../kernel/host/child.ts';
+export type { Program } from '../program/program.ts';
+export { createRenderer, type OutputFormat, type Renderer, valueText } from '../render/index.ts';
+export type * from '../values/index.ts';
+export { type Compiled, compileScript, ScriptError, type ScriptOptions } from './script.ts';
+export { Trace } from './trace.ts';
+
+export interface TraceOptions extends ScriptOptions {
+  /** Starts this command, held before its first instruction until everything is attached; its end ends the trace. */
+  readonly command?: string | undefined;
+  /** Sees the compiled script, right or wrong, before anything is loaded. What it throws, `trace` rejects with. */
+  readonly onCompiled?: ((compiled: Compiled) => void) | undefined;
+  /** Something that does not stop the trace: a probe that is missing, a lack of the machine. */
+  readonly onWarning?: ((message: string) => void) | undefined;
+  /** Keep what the kernel's verifier says (Trace.verifierLogs). */
+  readonly verifierLog?: boolean | undefined;
+}
+
+/**
+ * Compiles, loads and attaches a script on this machine. When the promise resolves, all
+ * probes are attached and BEGIN has run. Rejects with a ScriptError (the script) or a
+ * MachineError (the machine), with nothing left behind.
+ */
+export async function trace(options: TraceOptions): Promise<Trace> {
+  const { pid, command } = options;
+  const onWarning = options.onWarning ?? (() => {});
+  const watched = pid === undefined ? undefined : new ProcessWatch(pid);
+  let child: HeldChild | undefined;
+  let names: ProcessNames | undefined;
+  try {
+    if (command !== undefined) child = await holdCommand(command, { onWarning });
+    const compiled = compileScript(options, child?.pid);
+    options.onCompiled?.(compiled);
+    const { result, source } = compiled;
+    if (!result.ok) throw new ScriptError(result.diagnostics, source);
+    const { program } = result;
+    if (program.needsUserSymbols) {
+      names = new ProcessNames({ demangle: program.config.cppDemangle, pid: pid ?? child?.pid });
+    }
+    return new Trace(program, {
+      child,
+      watched,
+      userNames: names,
+      onMissing: (title, error) => onWarning(`${title}: ${error.message}`),
+      verifierLog: options.verifierLog === true ? 1 : undefined,
+    });
+  } catch (error) {
+    names?.close();
+    watched?.close();
+    child?.kill('SIGKILL');
+    throw error;
+  }
+}

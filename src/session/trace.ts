@@ -1,0 +1,322 @@
+/**
+ * One run of a Program: load → BEGIN → attach → events → END → maps, as an AsyncIterable.
+ *
+ * Everything happens when the next batch is asked for: records wait in the kernel's
+ * ring buffer, and a consumer that is slow loses events (which are counted), never
+ * memory. What a record asks for (a map to print, to clear; a command to run) is done
+ * in the order of the records, so that output has the script's order.
+ */
+import { spawnSync } from 'node:child_process';
+import { closeSync, openSync, readSync } from 'node:fs';
+import { invariant, type MachineError } from '../base/errors.ts';
+import { Attachment, attachProbes } from '../kernel/attach/attach.ts';
+import type { ChildExit, HeldChild } from '../kernel/host/child.ts';
+import { type LoadedProgram, loadProgram } from '../kernel/load/load.ts';
+import { mapArray } from '../kernel/ring/map.ts';
+import { RingReader } from '../kernel/ring/ring.ts';
+import type { Mapping } from '../kernel/sys/memory.ts';
+import { type Watch, watchFd } from '../kernel/sys/poll.ts';
+import { Clock, clockNanoseconds } from '../kernel/sys/process.ts';
+import type { Program } from '../program/program.ts';
+import { formattingOf, type Wording } from '../render/index.ts';
+import { type EventDecoder, eventDecoder, holdsSomething, selectEntries, type TraceEvent } from '../values/index.ts';
+import type { ProcessWatch } from './end.ts';
+import { ScriptMaps } from './maps.ts';
+import { MachineNames, type UserNames } from './names.ts';
+
+/** Bytes of records that one batch takes at most. */
+const batchBytes = 1 << 20;
+
+export interface TraceParts {
+  /** Started for -c; ends the run when it ends, and is ended with it. */
+  readonly child?: HeldChild | undefined;
+  /** The process of -p, whose end ends the run. The trace closes it. */
+  readonly watched?: ProcessWatch | undefined;
+  /** Names for user addresses, when the program needs them. The trace closes it. */
+  readonly userNames?: UserNames | undefined;
+  /** Probes that could not be attached and are not required. */
+  readonly onMissing?: ((title: string, error: MachineError) => void) | undefined;
+  /** 1 or 2: keep what the verifier says of programs that load. */
+  readonly verifierLog?: number | undefined;
+}
+
+export class Trace implements AsyncIterable<TraceEvent> {
+  readonly program: Program;
+  /** What renderers need for names and clocks. */
+  readonly wording: Wording;
+  /** n after exit(n), else 0. */
+  exitCode = 0;
+  /** How the child ended, once it has. */
+  childEnd: ChildExit | undefined;
+  readonly #parts: TraceParts;
+  readonly #loaded: LoadedProgram;
+  readonly #attachment: Attachment;
+  readonly #maps: ScriptMaps;
+  readonly #ring: RingReader;
+  readonly #globals: Mapping;
+  readonly #ringFd: number;
+  readonly #decoders: readonly EventDecoder[];
+  #watch: Watch | undefined;
+  /** Ends the wait for records. */
+  #wake: (() => void) | undefined;
+  #pending: TraceEvent[] = [];
+  #lost = 0;
+  #stopping = false;
+  #started = false;
+  #open = true;
+  /** What the record handler threw; told when the ring buffer has been left in order. */
+  #failure: { readonly error: unknown } | undefined;
+
+  /** Loads and attaches; throws with nothing left behind. BEGIN has run when this returns. */
+  constructor(program: Program, parts: TraceParts) {
+    this.program = program;
+    this.#parts = parts;
+    const cleanup: (() => void)[] = [() => parts.child?.kill('SIGKILL'), () => parts.userNames?.close()];
+    try {
+      const verifierLog = parts.verifierLog === undefined ? {} : { verifierLog: parts.verifierLog };
+      this.#loaded = loadProgram(program, verifierLog);
+      cleanup.push(() => this.#loaded.close());
+      this.#maps = new ScriptMaps(this.#loaded);
+      const names = new MachineNames(program, parts.userNames, (map, id) => this.#maps.stack(map, id));
+      this.wording = { names, trailer: program.config.strTruncTrailer };
+      const formatting = formattingOf(this.wording);
+      this.#decoders = program.events.map((spec) => eventDecoder(spec, formatting));
+      const events = this.#loaded.map('events');
+      const globals = this.#loaded.map('globals');
+      invariant(events !== undefined && globals !== undefined, 'the program has no events or globals map');
+      this.#globals = mapArray(globals);
+      cleanup.push(() => this.#globals.close());
+      this.#setGlobals();
+      this.#ring = new RingReader(events.fd, events.spec.maxEntries, (view, offset) => this.#take(view, offset));
+      cleanup.push(() => this.#ring.close());
+      this.#ringFd = events.fd;
+      // BEGIN comes before any other event, as scripts set up in it what their probes use.
+      new Attachment(this.#loaded, [], 0).run('begin');
+      const onMissing = parts.onMissing === undefined ? {} : { onMissing: parts.onMissing };
+      this.#attachment = attachProbes(this.#loaded, onMissing);
+    } catch (error) {
+      for (const undo of cleanup.reverse()) undo();
+      throw error;
+    }
+  }
+
+  /** Number of probes that are attached. */
+  get attached(): number {
+    return this.#attachment.attached;
+  }
+
+  /** Signals that the script has `self:signal:` probes for. */
+  get signals(): readonly string[] {
+    return this.#attachment.signals;
+  }
+
+  /** What the verifier said of each program, by name, when it was asked to. */
+  get verifierLogs(): readonly { readonly name: string; readonly log: string }[] {
+    return this.#loaded.programs.map(({ spec, log }) => ({ name: spec.name, log }));
+  }
+
+  /** Runs the probes of a signal that this process got. */
+  runSignal(signal: string): void {
+    if (this.#open) this.#attachment.runSignal(signal);
+  }
+
+  /** Ends the run: END is run, what is left is handed out, and the iteration ends. May be called at any time. */
+  stop(): void {
+    if (this.#stopping) return;
+    this.#stopping = true;
+    this.#wake?.();
+  }
+
+  /** Sends a signal to the child, if it runs. */
+  signalChild(signal: NodeJS.Signals): void {
+    if (this.childEnd === undefined) this.#parts.child?.kill(signal);
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<TraceEvent, void, void> {
+    for await (const batch of this.batches()) yield* batch;
+  }
+
+  /** The events in the groups in which they came from the kernel; to be iterated once. */
+  async *batches(): AsyncGenerator<readonly TraceEvent[], void, void> {
+    invariant(!this.#started, 'a trace is iterated once');
+    this.#started = true;
+    try {
+      yield [{ type: 'attached_probes', count: this.attached }];
+      this.#release();
+      while (!this.#stopping) {
+        const more = this.#drain(batchBytes);
+        if (this.#pending.length > 0) yield this.#takePending();
+        else if (!more && !this.#stopping) await this.#wait();
+      }
+      this.#attachment.close();
+      this.#drain();
+      this.#attachment.run('end');
+      this.#drain();
+      if (this.#pending.length > 0) yield this.#takePending();
+      yield this.#last();
+    } finally {
+      this.close();
+    }
+  }
+
+  /** Lets go of everything; the iteration does it when it ends, also early. */
+  close(): void {
+    if (!this.#open) return;
+    this.#open = false;
+    this.#watch?.close();
+    this.#attachment.close();
+    this.#ring.close();
+    this.#globals.close();
+    this.#loaded.close();
+    this.signalChild('SIGTERM');
+    this.#parts.watched?.close();
+    this.#parts.userNames?.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #setGlobals(): void {
+    const { globals } = this.program;
+    const view = new DataView(this.#globals.buffer);
+    view.setBigUint64(globals.startNs, clockNanoseconds(Clock.MONOTONIC), true);
+    view.setUint32(globals.selfPid, process.pid, true);
+    view.setUint32(globals.childPid, this.#parts.child?.pid ?? 0, true);
+  }
+
+  /** Lets the child run; from here on the end of a process ends the run. */
+  #release(): void {
+    const { child, watched } = this.#parts;
+    child?.exited.then((end) => {
+      this.childEnd = end;
+      this.stop();
+    });
+    child?.start();
+    watched?.onEnd(() => this.stop());
+  }
+
+  /** Resolves when there are records, or the run is to end. */
+  #wait(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wake = () => {
+        this.#wake = undefined;
+        resolve();
+      };
+      this.#watch ??= watchFd(this.#ringFd, () => {
+        if (this.#wake !== undefined) this.#wake();
+        else {
+          // The consumer is busy: the descriptor stays readable, and would call for ever.
+          this.#watch?.close();
+          this.#watch = undefined;
+        }
+      });
+    });
+  }
+
+  /** Takes records out of the ring buffer; true when there may be more. */
+  #drain(limit?: number): boolean {
+    const more = this.#ring.drain(limit);
+    if (this.#failure !== undefined) throw this.#failure.error;
+    const lost = this.#readLost();
+    if (lost > this.#lost) {
+      this.#pending.push({ type: 'lost_events', count: lost - this.#lost });
+      this.#lost = lost;
+    }
+    return more;
+  }
+
+  /** Records that found no room since the start, on all CPUs. */
+  #readLost(): number {
+    const { lost, lostSlots } = this.program.globals;
+    const view = new DataView(this.#globals.buffer);
+    let sum = 0;
+    for (let slot = 0; slot < lostSlots; slot++) sum += Number(view.getBigUint64(lost + slot * 64, true));
+    return sum;
+  }
+
+  #takePending(): readonly TraceEvent[] {
+    const batch = this.#pending;
+    this.#pending = [];
+    return batch;
+  }
+
+  #take(view: DataView, offset: number): void {
+    if (this.#failure !== undefined) return;
+    try {
+      const decoder = this.#decoders[view.getUint32(offset, true)];
+      invariant(decoder !== undefined, 'a record names an event that the program does not have');
+      this.#parts.userNames?.expire();
+      this.#act(decoder(view, offset));
+    } catch (error) {
+      this.#failure = { error };
+    }
+  }
+
+  /** Hands an event on, or does what it asks for. */
+  #act(event: TraceEvent): void {
+    switch (event.type) {
+      case 'exit':
+        // The first one counts: probes on other CPUs may call exit() before they are stopped.
+        if (!this.#stopping) this.exitCode = event.code;
+        this.stop();
+        return;
+      case 'print_map': {
+        const map = this.#maps.read(event.map);
+        this.#pending.push({ type: 'map', map: selectEntries(map, event.top, event.div) });
+        return;
+      }
+      case 'clear':
+        this.#maps.clear(event.map);
+        return;
+      case 'zero':
+        this.#maps.zero(event.map);
+        return;
+      case 'system':
+        this.#pending.push({ type: 'system_output', text: runCommand(event.text) });
+        return;
+      case 'cat':
+        this.#pending.push({ type: 'cat_output', text: readStart(event.text, this.program.config.maxCatBytes) });
+        return;
+      default:
+        this.#pending.push(event);
+    }
+  }
+
+  /** The end, and the maps that hold something. */
+  #last(): readonly TraceEvent[] {
+    const events: TraceEvent[] = [{ type: 'end' }];
+    if (this.program.config.printMapsOnExit) {
+      for (const map of this.#maps.all()) if (holdsSomething(map)) events.push({ type: 'map', map });
+    }
+    return events;
+  }
+}
+
+/** Output of a shell command; its errors go where ours go. */
+function runCommand(command: string): string {
+  const { stdout } = spawnSync('/bin/sh', ['-c', command], { stdio: ['inherit', 'pipe', 'inherit'] });
+  return stdout?.toString() ?? '';
+}
+
+/** The first bytes of a file; a file in /proc may not know its size. */
+function readStart(path: string, limit: number): string {
+  const bytes = Buffer.alloc(limit);
+  let fd: number;
+  try {
+    fd = openSync(path, 'r');
+  } catch (error) {
+    process.emitWarning(`cat: ${(error as Error).message}`);
+    return '';
+  }
+  try {
+    let length = 0;
+    for (let count = 1; count > 0 && length < limit; length += count)
+      count = readSync(fd, bytes, length, limit - length, null);
+    return bytes.toString('utf8', 0, length);
+  } catch {
+    return '';
+  } finally {
+    closeSync(fd);
+  }
+}

@@ -1,0 +1,156 @@
+/** Runs the executable as its users do: a process with arguments, streams and signals. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** The project's folder; this file runs as dist/test/insitu.js or as test/insitu.ts. */
+export const root: string = ((): string => {
+  const here = dirname(dirname(fileURLToPath(import.meta.url)));
+  return here.endsWith('/dist') ? dirname(here) : here;
+})();
+
+/** INSITU_TEST_EXECUTABLE puts another tracer of the same language in insitu's place, to check the expectations. */
+export const executable: string = process.env['INSITU_TEST_EXECUTABLE'] ?? join(root, 'dist', 'insitu.cjs');
+
+const cache = process.env['INSITU_TEST_CACHE'] ?? join(homedir(), '.cache', 'insitu-test');
+export const envoy: string = join(cache, 'envoy', 'envoy', '_bin', 'envoy');
+export const workerd: string = join(cache, 'workerd', 'package', 'bin', 'workerd');
+/** The cases that stand beside the project's repository, where they do. */
+export const sharedCases: string = join(root, '..', 'shared', 'cases');
+
+/** What a test may need of the machine. */
+export type Need = 'root' | 'envoy' | 'workerd' | 'gcc' | 'gdb' | 'shared' | 'tracefs' | 'peer';
+
+const onPath = (name: string): boolean =>
+  (process.env['PATH'] ?? '').split(':').some((folder) => existsSync(join(folder, name)));
+
+const needs: Readonly<Record<Need, readonly [present: () => boolean, reason: string]>> = {
+  root: [() => process.getuid?.() === 0, 'needs root'],
+  envoy: [() => existsSync(envoy), `needs Envoy at ${envoy} (node tools/fixtures.mjs fetches it)`],
+  workerd: [() => existsSync(workerd), `needs workerd at ${workerd} (node tools/fixtures.mjs fetches it)`],
+  gcc: [() => onPath('gcc'), 'needs gcc'],
+  gdb: [() => onPath('gdb'), 'needs gdb'],
+  peer: [() => onPath('bpftrace'), 'needs bpftrace'],
+  shared: [() => existsSync(sharedCases), `needs the cases in ${sharedCases}`],
+  tracefs: [
+    () => ['/sys/kernel/tracing', '/sys/kernel/debug/tracing'].some((path) => existsSync(path)),
+    'needs a kernel with tracefs',
+  ],
+};
+
+/** For node:test's `skip`: false when everything is there, else the reason. Root is always needed. */
+export function lacking(...wanted: readonly Need[]): string | false {
+  for (const need of ['root', ...wanted] as const) {
+    const [present, reason] = needs[need];
+    if (!present()) return reason;
+  }
+  return false;
+}
+
+export interface Outcome {
+  readonly status: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface RunOptions {
+  readonly input?: string;
+  readonly env?: Readonly<Record<string, string>>;
+  readonly cwd?: string;
+  /** Milliseconds after which the run counts as hanging. */
+  readonly timeout?: number;
+  /** In place of the executable. */
+  readonly command?: string;
+}
+
+export const attachedWord = '__BPFTRACE_NOTIFY_PROBES_ATTACHED';
+
+/** A tracer that runs. */
+export class Running {
+  readonly child: ChildProcess;
+  stdout = '';
+  stderr = '';
+  readonly #ended: Promise<Outcome>;
+  readonly #listeners = new Set<() => void>();
+
+  constructor(args: readonly string[], options: RunOptions = {}) {
+    const child = spawn(options.command ?? executable, args, {
+      cwd: options.cwd ?? root,
+      env: { ...process.env, [attachedWord]: '1', ...options.env },
+      stdio: ['pipe', 'pipe', 'pipe'],
+    });
+    this.child = child;
+    child.stdin.on('error', () => {}); // it may have ended without reading
+    child.stdin.end(options.input ?? '');
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      this.stdout += text;
+      for (const listener of this.#listeners) listener();
+    });
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      this.stderr += text;
+      for (const listener of this.#listeners) listener();
+    });
+    const late = setTimeout(() => {
+      this.stderr += `\n[the test ended it after ${options.timeout ?? 20_000} ms]\n`;
+      child.kill('SIGKILL');
+    }, options.timeout ?? 20_000);
+    this.#ended = new Promise((resolve, reject) => {
+      child.once('error', reject);
+      child.once('close', (status, signal) => {
+        clearTimeout(late);
+        resolve({ status, signal, stdout: this.output, stderr: this.stderr });
+        for (const listener of this.#listeners) listener();
+      });
+    });
+  }
+
+  get pid(): number {
+    return this.child.pid as number;
+  }
+
+  /** Standard output without the line that tells that the probes are attached. */
+  get output(): string {
+    return this.stdout.replace(`${attachedWord}\n`, '');
+  }
+
+  /** Resolves when all probes are attached; rejects when it ends before. */
+  attached(): Promise<void> {
+    return this.until(() => this.stdout.includes(`${attachedWord}\n`), 'its probes are attached');
+  }
+
+  /** Resolves when `condition` holds, looked at whenever output arrives; rejects when it ends before. */
+  until(condition: () => boolean, what: string): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const look = (): void => {
+        if (condition()) resolve();
+        else if (this.child.exitCode !== null || this.child.signalCode !== null) {
+          reject(new Error(`it ended before ${what}:\n${this.stdout}${this.stderr}`));
+        } else return;
+        this.#listeners.delete(look);
+      };
+      this.#listeners.add(look);
+      look();
+    });
+  }
+
+  ended(): Promise<Outcome> {
+    return this.#ended;
+  }
+
+  /** Sends SIGINT and waits for the end. */
+  interrupt(): Promise<Outcome> {
+    this.child.kill('SIGINT');
+    return this.#ended;
+  }
+}
+
+/** Runs it to its end. */
+export function insitu(args: readonly string[], options: RunOptions = {}): Promise<Outcome> {
+  return new Running(args, options).ended();
+}
+
+export const sleep = (milliseconds: number): Promise<void> =>
+  new Promise((resolve) => setTimeout(resolve, milliseconds));
