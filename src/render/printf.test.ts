@@ -55,7 +55,22 @@ interface Case {
   readonly c: string;
 }
 
-const values = [0n, 1n, -1n, 7n, 65n, 255n, -128n, 32767n, -70000n, 4294967295n, 4294967297n, -(2n ** 63n), 2n ** 63n - 1n, 2n ** 53n + 1n];
+const values = [
+  0n,
+  1n,
+  -1n,
+  7n,
+  65n,
+  255n,
+  -128n,
+  32767n,
+  -70000n,
+  4294967295n,
+  4294967297n,
+  -(2n ** 63n),
+  2n ** 63n - 1n,
+  2n ** 53n + 1n,
+];
 
 /** C's type after the default promotions for a length modifier. */
 function cType(length: string, signed: boolean): string {
@@ -69,7 +84,29 @@ function integerCases(): Case[] {
   let turn = 0;
   for (const conversion of 'diuxXo') {
     for (const length of ['', 'hh', 'h', 'l', 'll', 'j', 'z']) {
-      for (const shape of ['', '5', '-5', '05', '+', ' ', '#', '.3', '5.3', '-5.3', '+05', '-05', '#010', '+ 6', '020', '.0', '#.0', '-#12.4', '+-8', '025.20', '.1']) {
+      for (const shape of [
+        '',
+        '5',
+        '-5',
+        '05',
+        '+',
+        ' ',
+        '#',
+        '.3',
+        '5.3',
+        '-5.3',
+        '+05',
+        '-05',
+        '#010',
+        '+ 6',
+        '020',
+        '.0',
+        '#.0',
+        '-#12.4',
+        '+-8',
+        '025.20',
+        '.1',
+      ]) {
         const signed = conversion === 'd' || conversion === 'i';
         // '#' with d, i, u and '+' or ' ' with unsigned conversions are undefined or ignored in C.
         if (shape.includes('#') && !'xXo'.includes(conversion)) continue;
@@ -78,7 +115,12 @@ function integerCases(): Case[] {
         const own = turn % 2 === 0;
         const narrowed = own ? BigInt.asIntN(8 * size, value) : BigInt.asUintN(8 * size, value);
         const c = `(${cType(length, signed)})(unsigned long long)${BigInt.asUintN(64, narrowed)}ULL`;
-        cases.push({ format: `%${shape}${length}${conversion}`, schema: int(size, own), bytes: little(narrowed, size), c });
+        cases.push({
+          format: `%${shape}${length}${conversion}`,
+          schema: int(size, own),
+          bytes: little(narrowed, size),
+          c,
+        });
       }
     }
   }
@@ -89,7 +131,12 @@ function otherCases(): Case[] {
   const cases: Case[] = [];
   for (const shape of ['', '5', '-5', '12', '-12', '.2', '.0', '8.3', '-8.3', '.20']) {
     for (const word of ['', 'a', 'hello', 'hello, world']) {
-      cases.push({ format: `%${shape}s`, schema: { kind: 'string', size: 32 }, bytes: text(word, 32), c: JSON.stringify(word) });
+      cases.push({
+        format: `%${shape}s`,
+        schema: { kind: 'string', size: 32 },
+        bytes: text(word, 32),
+        c: JSON.stringify(word),
+      });
     }
   }
   for (const shape of ['', '3', '-3']) {
@@ -99,7 +146,12 @@ function otherCases(): Case[] {
   }
   for (const shape of ['', '20', '-20']) {
     for (const address of [1n, 0x1234n, 0x7fff12345678n, 0xffffffff81000000n]) {
-      cases.push({ format: `%${shape}p`, schema: { kind: 'pointer' }, bytes: little(address, 8), c: `(void *)${address}ULL` });
+      cases.push({
+        format: `%${shape}p`,
+        schema: { kind: 'pointer' },
+        bytes: little(address, 8),
+        c: `(void *)${address}ULL`,
+      });
     }
   }
   return cases;
@@ -164,7 +216,16 @@ test('allocation flags by name', () => {
 
 // Printed by bpftrace 0.27.1 (`%s` of an enum, a bool, a tuple, a stack; widths count characters).
 test('%s prints every type', () => {
-  const color: Schema = { kind: 'enum', size: 4, signed: false, name: 'color', members: [['1', 'RED'], ['2', 'GREEN']] };
+  const color: Schema = {
+    kind: 'enum',
+    size: 4,
+    signed: false,
+    name: 'color',
+    members: [
+      ['1', 'RED'],
+      ['2', 'GREEN'],
+    ],
+  };
   assert.equal(show('%s', color, little(1n, 4)), 'RED');
   assert.equal(show('%d', color, little(1n, 4)), '1');
   assert.equal(show('%-7s|'.slice(0, 4), color, little(2n, 4)), 'GREEN  ');
@@ -177,7 +238,12 @@ test('%s prints every type', () => {
   assert.equal(show('%-20s', { kind: 'inet' }, inet), '127.0.0.1           ');
   assert.equal(show('%10s', { kind: 'string', size: 8 }, text('é', 8)), '         é');
   const stack: Schema = { kind: 'ustack', form: 'inline', mode: 'bpftrace', limit: 2 };
-  const frames = Uint8Array.from([...little(9n, 4), ...little(16n, 4), ...little(0x401136n, 8), ...little(0x402000n, 8)]);
+  const frames = Uint8Array.from([
+    ...little(9n, 4),
+    ...little(16n, 4),
+    ...little(0x401136n, 8),
+    ...little(0x402000n, 8),
+  ]);
   assert.equal(show('%s', stack, frames), '\n        main+16\n        0x402000\n');
 });
 
@@ -194,7 +260,13 @@ test('a format is its pieces in order, arguments by index', () => {
   const record = new DataView(new ArrayBuffer(32));
   record.setInt32(8, -3, true);
   record.setUint32(16, 9, true);
-  const format: FormatPiece[] = [{ text: 'a=' }, { ...piece('%d'), argument: 1 }, { text: ' b=' }, piece('%d'), { text: '%\n' }];
+  const format: FormatPiece[] = [
+    { text: 'a=' },
+    { ...piece('%d'), argument: 1 },
+    { text: ' b=' },
+    piece('%d'),
+    { text: '%\n' },
+  ];
   const args = [
     { offset: 8, schema: int(4, true) },
     { offset: 16, schema: int(4, false) },

@@ -11,9 +11,37 @@ const utc = (): { offset: number; name: string } => ({ offset: 0, name: 'UTC' })
 /** Of glibc's conversions all but %k and %l, which bpftrace uses for itself. */
 const formats = [
   ...[...'aAbBcCdDeFgGhHIjmMnpPrRsStTuUVwWxXyYzZ%'].map((letter) => `%${letter}`),
-  '%_d', '%-d', '%0e', '%_H', '%-j', '%^a', '%^B', '%#p', '%#Z', '%10Y', '%_10Y', '%5d', '%Ey', '%Od', '%-I:%M', '%a, %d %b %Y %T %z',
+  '%_d',
+  '%-d',
+  '%0e',
+  '%_H',
+  '%-j',
+  '%^a',
+  '%^B',
+  '%#p',
+  '%#Z',
+  '%10Y',
+  '%_10Y',
+  '%5d',
+  '%Ey',
+  '%Od',
+  '%-I:%M',
+  '%a, %d %b %Y %T %z',
 ];
-const moments = [0, 1, 86_399, 951_782_400, 1_078_012_799, 1_230_768_000, 1_262_304_000, 1_609_459_199, 1_795_368_846, 4_102_444_800, -1, -86_400 * 400];
+const moments = [
+  0,
+  1,
+  86_399,
+  951_782_400,
+  1_078_012_799,
+  1_230_768_000,
+  1_262_304_000,
+  1_609_459_199,
+  1_795_368_846,
+  4_102_444_800,
+  -1,
+  -86_400 * 400,
+];
 /** POSIX zones without daylight time: what C calls them and their offset. */
 const zones = [
   { tz: 'UTC0', name: 'UTC', offset: 0 },
@@ -53,7 +81,9 @@ int main(void) {
       assert.equal(expected.length, pairs.length);
       const wrong = pairs.flatMap(([format, moment], i) => {
         const actual = strftime(format, BigInt(moment) * 1_000_000_000n, () => ({ offset, name }));
-        return actual === expected[i] ? [] : [`${format} at ${moment} in ${tz}: '${actual}' instead of '${expected[i]}'`];
+        return actual === expected[i]
+          ? []
+          : [`${format} at ${moment} in ${tz}: '${actual}' instead of '${expected[i]}'`];
       });
       assert.deepEqual(wrong, []);
     }

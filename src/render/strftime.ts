@@ -184,8 +184,8 @@ function format(template: string, at: Moment): string {
     (whole: string, flags: string, width: string, _modifier: string, letter: string) => {
       const result = part(letter, at, (inner) => format(inner, at));
       // bpftrace replaces its own three before strftime(3) sees the format, and only as they stand.
-    const own = letter === 'f' || letter === 'k' || letter === 'l';
-    if (result === undefined || (own && whole.length > 2)) return whole;
+      const own = letter === 'f' || letter === 'k' || letter === 'l';
+      if (result === undefined || (own && whole.length > 2)) return whole;
       const asked = /[_\-0]/.test(flags) ? flags.replace(/[^_\-0]/g, '').slice(-1) : '';
       let text: string;
       if (typeof result === 'string') {

@@ -3,7 +3,7 @@ export { decode, readString, viewOf } from './decode.ts';
 export type * from './event.ts';
 export { eventDecoder } from './event.ts';
 export type { Bucket } from './histogram.ts';
-export { histogramBuckets, histogramIndex, lhistBuckets, lhistIndex, rows } from './histogram.ts';
+export { histogramIndex, lhistIndex, rows } from './histogram.ts';
 export type { MapEntry, MapValue, RawEntry } from './map.ts';
 export { decodeKey, holdsSomething, readMap, selectEntries } from './map.ts';
 export type * from './value.ts';
