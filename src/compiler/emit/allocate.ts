@@ -24,6 +24,8 @@ const CLOBBERED = 0x3f;
 const CLOBBERED_COUNT = 6;
 /** Which to take when nothing speaks for another: those that calls use least come first. */
 const PREFERENCE: readonly number[] = [0, 5, 4, 3, 2, 1, 6, 7, 8, 9];
+/** How many wishes of a partner are heard: one with thousands of uses would make the choice slow. */
+const MOST_LOOKS = 8;
 const FIXED = -2;
 const NOBODY = -1;
 
@@ -307,7 +309,8 @@ class Allocator implements Allocation {
         continue;
       }
       // Its partner is not placed yet: what the partner would like counts a little.
-      for (let next = this.#hintHead[to] as number; next >= 0; next = this.#hintNext[next] as number) {
+      let looks = 0;
+      for (let next = this.#hintHead[to] as number; next >= 0 && looks++ < MOST_LOOKS; next = this.#hintNext[next] as number) {
         const wish = this.#hintTo[next] as number;
         const there = wish < 0 ? -1 - wish : (this.#whole[wish] as number);
         if (there >= 0) score[there] = (score[there] as number) + (this.#hintWeight[next] as number) / 4;

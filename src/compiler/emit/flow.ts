@@ -193,74 +193,68 @@ export interface Liveness {
   readonly end: number;
 }
 
-/** Only registers that live across a block border take part in the data flow; most do not. */
-export function liveness(flow: Flow, fn: SimpleFunction): Liveness {
+/**
+ * Registers that live across a block border, found one at a time by walking up from the
+ * blocks that read them: most live in one block, and those that don't, not for long.
+ */
+function crossingBlocks(flow: Flow, fn: SimpleFunction): { liveIn: number[][]; liveOut: number[][] } {
   const { code, blocks } = flow;
   const count = fn.registers.length;
   const operands: number[] = [];
-
-  // Which registers are read in a block before that block writes them?
-  const global = new Int32Array(count).fill(-1);
-  const globals: number[] = [];
+  /** Blocks that read a register before they write it, and blocks that write it. */
+  const readers: (number[] | undefined)[] = new Array(count).fill(undefined);
+  const writers: (number[] | undefined)[] = new Array(count).fill(undefined);
   const writtenIn = new Int32Array(count).fill(-1);
+  const readIn = new Int32Array(count).fill(-1);
   for (const [index, block] of blocks.entries()) {
     for (let at = block.start; at < block.end; at++) {
       const instruction = code[at] as Instruction;
       const total = reads(instruction, fn.frameSlot, operands);
       for (let i = 0; i < total; i++) {
         const reg = operands[i] as number;
-        if (writtenIn[reg] === index || global[reg] !== -1) continue;
-        global[reg] = globals.length;
-        globals.push(reg);
+        if (writtenIn[reg] === index || readIn[reg] === index) continue;
+        readIn[reg] = index;
+        (readers[reg] ??= []).push(index);
       }
       const dst = destination(instruction);
-      if (dst !== undefined) writtenIn[dst] = index;
-    }
-  }
-  const words = Math.max(1, (globals.length + 31) >> 5);
-  const needs = new Int32Array(blocks.length * words);
-  const writes = new Int32Array(blocks.length * words);
-  for (const [index, block] of blocks.entries()) {
-    const base = index * words;
-    for (let at = block.end - 1; at >= block.start; at--) {
-      const instruction = code[at] as Instruction;
-      const dst = destination(instruction);
-      const bit = dst === undefined ? -1 : (global[dst] as number);
-      if (bit >= 0) {
-        needs[base + (bit >> 5)]! &= ~(1 << (bit & 31));
-        writes[base + (bit >> 5)]! |= 1 << (bit & 31);
-      }
-      const total = reads(instruction, fn.frameSlot, operands);
-      for (let i = 0; i < total; i++) {
-        const use = global[operands[i] as number] as number;
-        if (use >= 0) needs[base + (use >> 5)]! |= 1 << (use & 31);
-      }
+      if (dst === undefined || writtenIn[dst] === index) continue;
+      writtenIn[dst] = index;
+      (writers[dst] ??= []).push(index);
     }
   }
   const before: number[][] = blocks.map(() => []);
   for (const [index, block] of blocks.entries()) for (const next of block.next) (before[next] as number[]).push(index);
-  const liveIn = needs.slice();
-  const work = blocks.map((_, index) => index);
-  const queued = new Uint8Array(blocks.length).fill(1);
-  for (let index = work.pop(); index !== undefined; index = work.pop()) {
-    queued[index] = 0;
-    let changed = false;
-    for (let word = 0; word < words; word++) {
-      let out = 0;
-      for (const next of (blocks[index] as Block).next) out |= liveIn[next * words + word] as number;
-      const value = (liveIn[index * words + word] as number) | (out & ~(writes[index * words + word] as number));
-      if (value !== liveIn[index * words + word]) {
-        liveIn[index * words + word] = value;
-        changed = true;
+  const liveIn: number[][] = blocks.map(() => []);
+  const liveOut: number[][] = blocks.map(() => []);
+  const writes = new Int32Array(blocks.length).fill(-1);
+  const seenIn = new Int32Array(blocks.length).fill(-1);
+  const seenOut = new Int32Array(blocks.length).fill(-1);
+  for (let reg = 0; reg < count; reg++) {
+    const start = readers[reg];
+    if (start === undefined) continue;
+    for (const block of writers[reg] ?? []) writes[block] = reg;
+    const work = start.slice();
+    for (const block of work) seenIn[block] = reg;
+    for (let block = work.pop(); block !== undefined; block = work.pop()) {
+      (liveIn[block] as number[]).push(reg);
+      for (const previous of before[block] as number[]) {
+        if (seenOut[previous] === reg) continue;
+        seenOut[previous] = reg;
+        (liveOut[previous] as number[]).push(reg);
+        if (writes[previous] === reg || seenIn[previous] === reg) continue;
+        seenIn[previous] = reg;
+        work.push(previous);
       }
     }
-    if (!changed) continue;
-    for (const previous of before[index] as number[]) {
-      if (queued[previous]) continue;
-      queued[previous] = 1;
-      work.push(previous);
-    }
   }
+  return { liveIn, liveOut };
+}
+
+export function liveness(flow: Flow, fn: SimpleFunction): Liveness {
+  const { code, blocks } = flow;
+  const count = fn.registers.length;
+  const operands: number[] = [];
+  const { liveIn, liveOut } = crossingBlocks(flow, fn);
 
   // Ranges, built from the back: each new one stands before those already there.
   const reversed: (number[] | undefined)[] = new Array(count).fill(undefined);
@@ -277,16 +271,8 @@ export function liveness(flow: Flow, fn: SimpleFunction): Liveness {
   };
   for (let index = blocks.length - 1; index >= 0; index--) {
     const block = blocks[index] as Block;
-    const open: number[] = [];
-    for (let word = 0; word < words; word++) {
-      let out = 0;
-      for (const next of block.next) out |= liveIn[next * words + word] as number;
-      for (; out !== 0; out &= out - 1) {
-        const reg = globals[word * 32 + (31 - Math.clz32(out & -out))] as number;
-        until[reg] = writePosition(block.end - 1);
-        open.push(reg);
-      }
-    }
+    const open = (liveOut[index] as number[]).slice();
+    for (const reg of open) until[reg] = writePosition(block.end - 1);
     for (let at = block.end - 1; at >= block.start; at--) {
       const instruction = code[at] as Instruction;
       const dst = destination(instruction);
@@ -323,9 +309,6 @@ export function liveness(flow: Flow, fn: SimpleFunction): Liveness {
     ranges,
     dead,
     end: writePosition(code.length),
-    liveIn: (block, reg) => {
-      const bit = global[reg] as number;
-      return bit >= 0 && (((liveIn[block * words + (bit >> 5)] as number) >>> (bit & 31)) & 1) === 1;
-    },
+    liveIn: (block, reg) => liveIn[block]?.includes(reg) ?? false,
   };
 }

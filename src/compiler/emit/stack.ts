@@ -77,70 +77,49 @@ function followAddresses(code: readonly Instruction[], fn: SimpleFunction, slots
   return { holds, escaped };
 }
 
-/** Positions at which each slot is in use; empty for a slot that nothing touches. */
+/**
+ * Positions at which each slot is in use; empty for a slot that nothing touches. One
+ * range from the first touch to the last: jumps forward cannot leave it between two
+ * touches. A loop that meets the range belongs to it, since what is written in one round
+ * may be read in the next.
+ */
 function slotRanges(flow: Flow, fn: SimpleFunction, slots: readonly StackSlot[], live: Liveness): number[][] {
   const { code, blocks } = flow;
   const { holds, escaped } = followAddresses(code, fn, slots.length);
-  const count = slots.length;
-  /** First and last instruction of a block that touches a slot, at block * count + slot; -1 for none. */
-  const first = new Int32Array(blocks.length * count).fill(-1);
-  const last = new Int32Array(blocks.length * count).fill(-1);
-  const touched = new Uint8Array(count);
+  const first = new Int32Array(slots.length).fill(-1);
+  const last = new Int32Array(slots.length).fill(-1);
   const operands: number[] = [];
+  for (let at = 0; at < code.length; at++) {
+    const instruction = code[at] as Instruction;
+    if (live.dead[at] || instruction.op === 'slot' || instruction.op === 'mov' || instruction.op === 'alu') continue;
+    const total = uses(instruction, operands);
+    for (let i = 0; i < total; i++) {
+      const slot = holds[operands[i] as number] as number;
+      if (slot < 0) continue;
+      if (first[slot] === -1) first[slot] = at;
+      last[slot] = at;
+    }
+  }
+  const loops: { readonly start: number; readonly end: number }[] = [];
   for (const [index, block] of blocks.entries()) {
-    for (let at = block.start; at < block.end; at++) {
-      const instruction = code[at] as Instruction;
-      if (live.dead[at] || instruction.op === 'slot' || instruction.op === 'mov' || instruction.op === 'alu') continue;
-      const total = uses(instruction, operands);
-      for (let i = 0; i < total; i++) {
-        const slot = holds[operands[i] as number] as number;
-        if (slot < 0) continue;
-        touched[slot] = 1;
-        const place = index * count + slot;
-        if (first[place] === -1) first[place] = at;
-        last[place] = at;
+    for (const next of block.next) if (next <= index) loops.push({ start: (blocks[next] as Block).start, end: block.end - 1 });
+  }
+  return slots.map((_, slot) => {
+    if (escaped[slot]) return [ENTRY_POSITION, live.end];
+    let start = first[slot] as number;
+    let end = last[slot] as number;
+    if (start === -1) return [];
+    for (let grown = true; grown; ) {
+      grown = false;
+      for (const loop of loops) {
+        if (loop.start > end || loop.end < start || (loop.start >= start && loop.end <= end)) continue;
+        start = Math.min(start, loop.start);
+        end = Math.max(end, loop.end);
+        grown = true;
       }
     }
-  }
-  const before: number[][] = blocks.map(() => []);
-  for (const [index, block] of blocks.entries()) for (const next of block.next) (before[next] as number[]).push(index);
-  /** Whether a touch lies before a block's start, and after its end, on some way. */
-  const reached = new Uint8Array(blocks.length * count);
-  const wanted = new Uint8Array(blocks.length * count);
-  const spread = (slot: number, marks: Uint8Array, neighbours: (block: number) => readonly number[]): void => {
-    const work: number[] = [];
-    for (let index = 0; index < blocks.length; index++) if (first[index * count + slot] !== -1) work.push(index);
-    for (let index = work.pop(); index !== undefined; index = work.pop()) {
-      for (const next of neighbours(index)) {
-        if (marks[next * count + slot]) continue;
-        marks[next * count + slot] = 1;
-        work.push(next);
-      }
-    }
-  };
-  const ranges: number[][] = [];
-  for (let slot = 0; slot < count; slot++) {
-    const bounds: number[] = [];
-    ranges.push(bounds);
-    // A mixed register's slots are marked as escaped: they count as touched even if nothing else does.
-    if (escaped[slot]) {
-      bounds.push(ENTRY_POSITION, live.end);
-      continue;
-    }
-    if (!touched[slot]) continue;
-    spread(slot, reached, (index) => (blocks[index] as Block).next);
-    spread(slot, wanted, (index) => before[index] as number[]);
-    for (const [index, block] of blocks.entries()) {
-      const place = index * count + slot;
-      const from = reached[place] ? block.start : (first[place] as number);
-      const to = wanted[place] ? block.end - 1 : (last[place] as number);
-      if (from === -1 || to === -1 || from > to) continue;
-      const start = readPosition(from);
-      if (bounds.length > 0 && (bounds.at(-1) as number) + 1 >= start) bounds[bounds.length - 1] = writePosition(to);
-      else bounds.push(start, writePosition(to));
-    }
-  }
-  return ranges;
+    return [readPosition(start), writePosition(end)];
+  });
 }
 
 function overlap(a: readonly number[], b: readonly number[]): boolean {
