@@ -20,7 +20,10 @@ import type { Unit } from './ir/ir.ts';
 import { printUnit } from './ir/print.ts';
 import { disassembleProgram } from './emit/dump.ts';
 import { Assets } from './lower/assets.ts';
-import { Lower } from './lower/lower.ts';
+import { lowerCondition, lowerInto, lowerScalar, placeOf } from './lower/expressions.ts';
+import { Lower, type Lowerings } from './lower/lower.ts';
+import { lowerStatements } from './lower/statements.ts';
+import { builtins } from './builtins/table.ts';
 import type { ProbeContext } from './probes/context.ts';
 import { expandBlock } from './probes/expand.ts';
 import { createNames, type CNames } from './sema/names.ts';
@@ -52,6 +55,14 @@ export type DebugStage = 'ast' | 'types' | 'ir' | 'bpf';
 export type CompileResult =
   | { readonly ok: true; readonly program: Program; readonly warnings: readonly Diagnostic[]; dump(stage: DebugStage): string }
   | { readonly ok: false; readonly diagnostics: readonly Diagnostic[]; dump(stage: DebugStage): string };
+
+const lowerings: Lowerings = {
+  scalar: lowerScalar,
+  into: lowerInto,
+  place: placeOf,
+  condition: lowerCondition,
+  statements: lowerStatements,
+};
 
 /** Types settle in a few passes; more would mean that two uses keep outgrowing each other. */
 const maxPasses = 12;
@@ -87,6 +98,7 @@ export function compile(source: Source, target: Target, options: CompileOptions 
     target,
     config,
     names: createNames(target, c),
+    builtins,
     parameters: options.parameters ?? [],
     pid: options.pid,
     childPid: options.childPid,
@@ -100,7 +112,7 @@ export function compile(source: Source, target: Target, options: CompileOptions 
   const assets = new Assets(config, target.cpus, analysed.maps.values());
   const lowered = variants.map((variant, index) => {
     const facts = analysed.facts[index] as BlockFacts;
-    const low = new Lower(assets, variant.context, facts, semaOptions, `${variant.context.shortName}_${index}`, usesLoops(variant.block));
+    const low = new Lower(assets, variant.context, facts, semaOptions, `${variant.context.shortName}_${index}`, usesLoops(variant.block), lowerings);
     low.block(variant.block);
     return low;
   });
@@ -155,7 +167,7 @@ function expandAll(script: Script, target: Target, options: CompileOptions, conf
       target,
       diagnostics,
       parameters: options.parameters ?? [],
-      pid: options.pid,
+      pid: options.pid ?? options.childPid,
       missing: config.missingProbes,
       usesArgs: mentions(block, 'args'),
     });

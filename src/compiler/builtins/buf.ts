@@ -1,7 +1,6 @@
 /** buf(): bytes from memory. */
 import { describe } from '../../types/layout.ts';
 import type { Type } from '../../types/model.ts';
-import { placeOf } from '../lower/expressions.ts';
 import { shifted } from '../lower/place.ts';
 import { isIntegral, isUnknown } from '../sema/scope.ts';
 import type { Expr } from '../syntax/ast.ts';
@@ -41,7 +40,7 @@ export const bufFunction: BuiltinFunction = {
     const constant = low.constantOf(length);
     const from =
       own.kind === 'array' || own.kind === 'string'
-        ? placeOf(low, argument)
+        ? low.place(argument)
         : { kind: 'memory' as const, address: low.scalar(argument), offset: 0, space: own.kind === 'pointer' ? own.space : low.probe.userMemory ? ('user' as const) : ('either' as const) };
     if (!to.raw) low.clear(to, (4 + type.size + 7) & ~7);
     const data = shifted(to, 4);

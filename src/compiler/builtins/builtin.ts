@@ -38,3 +38,9 @@ export interface BuiltinFunction extends Lowering<Call> {
   /** The result may be thrown away without a warning. */
   readonly statementOnly?: boolean;
 }
+
+/** All builtins by name. */
+export interface Builtins {
+  readonly variables: ReadonlyMap<string, BuiltinVariable>;
+  readonly functions: ReadonlyMap<string, BuiltinFunction>;
+}

@@ -1,7 +1,6 @@
 /** exit(): ends tracing. */
 import { int32, noneType } from '../../types/model.ts';
 import { emitEvent, spanOf } from '../lower/events.ts';
-import { leave } from '../lower/statements.ts';
 import type { BuiltinFunction } from './builtin.ts';
 
 export const exitFunction: BuiltinFunction = {
@@ -18,6 +17,6 @@ export const exitFunction: BuiltinFunction = {
     const code = call.args[0];
     const scalar = () => (code && code.node !== 'type' ? low.scalar(code) : low.b.const(0));
     emitEvent(low, [{ type: int32, scalar }], (args, size) => ({ kind: 'exit', offset: args[0]?.offset ?? 8, size, span: spanOf(call) }));
-    leave(low);
+    low.leave();
   },
 };

@@ -1,7 +1,6 @@
 /** ntop, pton: internet addresses. */
 import { describe } from '../../types/layout.ts';
 import { inetType, type Type, uint8 } from '../../types/model.ts';
-import { placeOf } from '../lower/expressions.ts';
 import { shifted } from '../lower/place.ts';
 import { isIntegral, isUnknown } from '../sema/scope.ts';
 import type { Expr } from '../syntax/ast.ts';
@@ -71,7 +70,7 @@ export const ntopFunction: BuiltinFunction = {
       b.store(to.base, to.offset + 4, 4, low.scalar(address));
       return;
     }
-    low.copy(shifted(to, 4), placeOf(low, address), length);
+    low.copy(shifted(to, 4), low.place(address), length);
   },
 };
 

@@ -4,7 +4,7 @@ import type { Type } from '../../types/model.ts';
 import { roomOf } from '../lower/layout.ts';
 import type { Lower } from '../lower/lower.ts';
 import type { DirectPlace, Place } from '../lower/place.ts';
-import { copyValue, placeOf } from '../lower/expressions.ts';
+import { copyValue } from '../lower/copy.ts';
 import { isIntegral, isUnknown } from '../sema/scope.ts';
 import type { Call, Expr } from '../syntax/ast.ts';
 import type { BuiltinFunction } from './builtin.ts';
@@ -32,7 +32,7 @@ function intoText(low: Lower, call: Call, to: DirectPlace): void {
   if (!to.raw) low.clear(to, room);
   const from: Place =
     own.kind === 'array'
-      ? placeOf(low, argument)
+      ? low.place(argument)
       : {
           kind: 'memory',
           address: low.scalar(argument),

@@ -2,7 +2,7 @@
 import { aggregateFunctions } from './aggregates.ts';
 import { argumentVariables, regFunction, retvalVariable } from './arguments.ts';
 import { bufFunction } from './buf.ts';
-import type { BuiltinFunction, BuiltinVariable } from './builtin.ts';
+import type { Builtins } from './builtin.ts';
 import { exitFunction } from './exit.ts';
 import { formatFunctions } from './printf.ts';
 import { joinFunction } from './join.ts';
@@ -20,7 +20,7 @@ import { timeFunctions, timeVariables } from './time.ts';
 const byName = <T extends { readonly name: string }>(list: readonly T[]): ReadonlyMap<string, T> =>
   new Map(list.map((item) => [item.name, item]));
 
-export const variables: ReadonlyMap<string, BuiltinVariable> = byName([
+const variables: Builtins['variables'] = byName([
   ...identityVariables,
   ...timeVariables,
   ...probeVariables,
@@ -28,7 +28,7 @@ export const variables: ReadonlyMap<string, BuiltinVariable> = byName([
   retvalVariable,
 ]);
 
-export const functions: ReadonlyMap<string, BuiltinFunction> = byName([
+const functions: Builtins['functions'] = byName([
   ...aggregateFunctions,
   ...formatFunctions,
   ...mapFunctions,
@@ -46,3 +46,5 @@ export const functions: ReadonlyMap<string, BuiltinFunction> = byName([
   regFunction,
   strFunction,
 ]);
+
+export const builtins: Builtins = { variables, functions };

@@ -5,8 +5,8 @@ import type { Type } from '../../types/model.ts';
 import type { Reg } from '../ir/ir.ts';
 import type * as Ast from '../syntax/ast.ts';
 import { bpfHelper } from './bpfhelper.ts';
-import { align8, roomOf, schemaOf } from './layout.ts';
-import { isScalarType, type Lower } from './lower.ts';
+import { align8, isScalarType, roomOf, schemaOf } from './layout.ts';
+import type { Lower } from './lower.ts';
 import type { DirectPlace } from './place.ts';
 
 export interface EventValue {

@@ -2,14 +2,14 @@
 import { invariant } from '../../base/errors.ts';
 import { describe, type FoundField, sizeOf } from '../../types/layout.ts';
 import type { Field, Type } from '../../types/model.ts';
-import { functions, variables } from '../builtins/table.ts';
 import type { AluOperator, Condition, Label, Operand, Reg } from '../ir/ir.ts';
-import { arithmeticType, comparison } from '../sema/sema.ts';
+import { arithmeticType, comparison } from '../sema/arithmetic.ts';
 import { promoted } from '../sema/scope.ts';
 import type * as Ast from '../syntax/ast.ts';
 import { compareMemory, compareWithLiteral } from './compare.ts';
-import { align8, roomOf } from './layout.ts';
-import { isScalarType, type Lower } from './lower.ts';
+import { copyValue } from './copy.ts';
+import { align8, isScalarType, roomOf } from './layout.ts';
+import type { Lower } from './lower.ts';
 import { assetOf, readAggregate, readMapInto, readMapScalar, stepMap } from './maps.ts';
 import { type DirectPlace, type Place, shifted } from './place.ts';
 
@@ -25,14 +25,14 @@ function scalar(low: Lower, expr: Ast.Expr): Reg {
   if (constant !== undefined) return low.b.const(constant);
   switch (expr.node) {
     case 'identifier': {
-      const builtin = variables.get(expr.name);
+      const builtin = low.options.builtins.variables.get(expr.name);
       if (builtin?.scalar) return builtin.scalar(low, expr);
       const call = low.facts.notes.get(expr) as Ast.Call | undefined;
       if (call) return scalar(low, call);
       break;
     }
     case 'call': {
-      const builtin = functions.get(expr.name);
+      const builtin = low.options.builtins.functions.get(expr.name);
       if (builtin?.scalar) return builtin.scalar(low, expr);
       break;
     }
@@ -388,7 +388,7 @@ function into(low: Lower, expr: Ast.Expr, to: DirectPlace, type: Type): void {
       low.writeBytes(to, new TextEncoder().encode(`${expr.value}\0`), roomOf(type, low.assets.stored));
       return;
     case 'identifier': {
-      const builtin = variables.get(expr.name);
+      const builtin = low.options.builtins.variables.get(expr.name);
       const call = low.facts.notes.get(expr) as Ast.Call | undefined;
       if (builtin?.into) builtin.into(low, expr, sized(low, to, own, type));
       else if (call) into(low, call, to, type);
@@ -396,7 +396,7 @@ function into(low: Lower, expr: Ast.Expr, to: DirectPlace, type: Type): void {
       return;
     }
     case 'call': {
-      const builtin = functions.get(expr.name);
+      const builtin = low.options.builtins.functions.get(expr.name);
       invariant(builtin?.into, `${expr.name}() has no value in memory`);
       builtin.into(low, expr, sized(low, to, own, type));
       return;
@@ -442,28 +442,4 @@ function sized(low: Lower, to: DirectPlace, own: Type, type: Type): DirectPlace 
   const rest = roomOf(type, low.assets.stored) - roomOf(own, low.assets.stored);
   if (rest > 0 && !to.raw) low.clear(shifted(to, roomOf(own, low.assets.stored)), rest);
   return to;
-}
-
-/** Copies a value that lies in memory, with what its kind asks for (NULs, padding). */
-export function copyValue(low: Lower, from: Place, own: Type, to: DirectPlace, type: Type): void {
-  const room = roomOf(type, low.assets.stored);
-  if (own.kind === 'string' && from.kind !== 'direct') {
-    if (!to.raw) low.clear(to, room);
-    low.readString(to, from, { imm: own.size });
-    return;
-  }
-  if (own.kind === 'tuple' && type.kind === 'tuple' && from.kind === 'direct') {
-    let read = 0;
-    let write = 0;
-    for (const [index, element] of own.elements.entries()) {
-      const target = type.elements[index] as Type;
-      copyValue(low, shifted(from, read), element, shifted(to, write), target);
-      read += roomOf(element, low.assets.stored);
-      write += roomOf(target, low.assets.stored);
-    }
-    return;
-  }
-  const ownRoom = from.kind === 'direct' && own.kind !== 'struct' && own.kind !== 'union' && own.kind !== 'array' ? roomOf(own, low.assets.stored) : sizeOf(own);
-  low.copy(to, from, Math.min(ownRoom, room));
-  if (room > ownRoom) low.clear(shifted(to, ownRoom), room - ownRoom);
 }

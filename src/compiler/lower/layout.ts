@@ -129,3 +129,25 @@ export function roomOf(type: Type, options: SchemaOptions): number {
   if (type.kind === 'struct' || type.kind === 'union') return align8(sizeOf(type));
   return align8(schemaSize(schemaOf(type, options)));
 }
+
+/** Values that fit a register. */
+export function isScalarType(type: Type): boolean {
+  switch (type.kind) {
+    case 'int':
+    case 'bool':
+    case 'enum':
+    case 'pointer':
+      return true;
+    case 'ksym':
+    case 'timestamp':
+    case 'probe_name':
+    case 'username':
+    case 'strerror':
+    case 'signal_name':
+    case 'syscall_name':
+    case 'cgroup_path':
+      return true;
+    default:
+      return false;
+  }
+}

@@ -15,10 +15,8 @@ import type { BlockFacts, SemaOptions } from '../sema/sema.ts';
 import type * as Ast from '../syntax/ast.ts';
 import { type Assets, scratchLevels } from './assets.ts';
 import { bpfHelper } from './bpfhelper.ts';
-import { lowerCondition, lowerInto, lowerScalar } from './expressions.ts';
-import { align8, roomOf } from './layout.ts';
+import { align8, isScalarType, roomOf } from './layout.ts';
 import { type DirectPlace, type Place, shifted } from './place.ts';
-import { lowerStatements } from './statements.ts';
 
 /** Longest run of bytes copied or cleared by instructions rather than by a helper. */
 const inlineBytes = 128;
@@ -29,6 +27,15 @@ const stackBytes = 128;
 const scratchHeader = { busy: 0, returned: 8, size: 16 } as const;
 
 type Storage = { readonly kind: 'register'; readonly reg: Reg } | { readonly kind: 'scratch'; readonly offset: number };
+
+/** How expressions and statements are lowered; handed in, since they call one another. */
+export interface Lowerings {
+  readonly scalar: (low: Lower, expr: Ast.Expr) => Reg;
+  readonly into: (low: Lower, expr: Ast.Expr, to: DirectPlace, type: Type) => void;
+  readonly place: (low: Lower, expr: Ast.Expr) => Place;
+  readonly condition: (low: Lower, expr: Ast.Expr, to: Label, when: boolean) => void;
+  readonly statements: (low: Lower, body: readonly Ast.Statement[]) => void;
+}
 
 export interface LoopLabels {
   /** Where `break` and `continue` go. */
@@ -55,6 +62,7 @@ export class Lower {
   readonly facts: BlockFacts;
   readonly options: SemaOptions;
   readonly unitName: string;
+  readonly #lowerings: Lowerings;
   #frame!: Frame;
   readonly #functions: (IrFunction | undefined)[] = [];
   readonly #storage = new Map<VariableInfo, Storage>();
@@ -66,7 +74,8 @@ export class Lower {
   #stackSlot: Slot | undefined;
   #stackTop = 0;
 
-  constructor(assets: Assets, probe: ProbeContext, facts: BlockFacts, options: SemaOptions, unitName: string, hasLoops: boolean) {
+  constructor(assets: Assets, probe: ProbeContext, facts: BlockFacts, options: SemaOptions, unitName: string, hasLoops: boolean, lowerings: Lowerings) {
+    this.#lowerings = lowerings;
     this.assets = assets;
     this.probe = probe;
     this.facts = facts;
@@ -86,9 +95,9 @@ export class Lower {
     this.#layOutVariables();
     if (block.predicate) {
       builder.span = block.predicate.span;
-      lowerCondition(this, block.predicate, exit, false);
+      this.condition(block.predicate, exit, false);
     }
-    lowerStatements(this, block.body);
+    this.#lowerings.statements(this, block.body);
     builder.span = undefined;
     builder.place(exit);
   }
@@ -160,15 +169,20 @@ export class Lower {
     return type;
   }
 
-  /** Whether `return` must leave a loop callback first. */
-  get inCallback(): boolean {
-    return this.#frame.loop !== undefined;
-  }
-
   /** Makes the enclosing loops end and the probe return (`return`, `exit()` in a loop). */
   markReturned(): void {
     this.useScratch();
     this.b.store(this.#frame.scratch, scratchHeader.returned, 8, { imm: 1 });
+  }
+
+  /** Ends the probe from wherever the code is. */
+  leave(): void {
+    if (this.loop) {
+      this.markReturned();
+      this.b.jump(this.loop.breakTo);
+    } else {
+      this.b.jump(this.exitLabel);
+    }
   }
 
   /** After a loop: leaves the probe, or the outer loop, when the body returned. */
@@ -486,11 +500,21 @@ export class Lower {
   // ---------------------------------------------------------------- shorthands for builtins
 
   scalar(expr: Ast.Expr): Reg {
-    return lowerScalar(this, expr);
+    return this.#lowerings.scalar(this, expr);
   }
 
   into(expr: Ast.Expr, to: DirectPlace, type: Type): void {
-    lowerInto(this, expr, to, type);
+    this.#lowerings.into(this, expr, to, type);
+  }
+
+  /** Where the value of an expression is: in the memory it names, or in memory of its own. */
+  place(expr: Ast.Expr): Place {
+    return this.#lowerings.place(this, expr);
+  }
+
+  /** Jumps to `to` when the expression is true (`when`) or false (`!when`); else goes on. */
+  condition(expr: Ast.Expr, to: Label, when: boolean): void {
+    this.#lowerings.condition(this, expr, to, when);
   }
 
   /** The value of an expression in memory of its own, as `type`. */
@@ -500,7 +524,7 @@ export class Lower {
       if (roomOf(info.type, this.assets.stored) === roomOf(type, this.assets.stored)) return this.variablePlace(expr);
     }
     const place = this.temporary(roomOf(type, this.assets.stored));
-    lowerInto(this, expr, place, type);
+    this.#lowerings.into(this, expr, place, type);
     return place;
   }
 
@@ -519,26 +543,4 @@ export class Lower {
 function stepAt(size: number, offset: number): 1 | 2 | 4 | 8 {
   for (const step of [8, 4, 2] as const) if (size >= step && offset % step === 0) return step;
   return 1;
-}
-
-/** Values that fit a register. */
-export function isScalarType(type: Type): boolean {
-  switch (type.kind) {
-    case 'int':
-    case 'bool':
-    case 'enum':
-    case 'pointer':
-      return true;
-    case 'ksym':
-    case 'timestamp':
-    case 'probe_name':
-    case 'username':
-    case 'strerror':
-    case 'signal_name':
-    case 'syscall_name':
-    case 'cgroup_path':
-      return true;
-    default:
-      return false;
-  }
 }

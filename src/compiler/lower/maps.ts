@@ -10,9 +10,9 @@ import type { Operand, Reg } from '../ir/ir.ts';
 import type * as Ast from '../syntax/ast.ts';
 import type { UserMapAsset } from './assets.ts';
 import { bpfHelper } from './bpfhelper.ts';
-import { copyValue, lowerInto } from './expressions.ts';
-import { roomOf } from './layout.ts';
-import { isScalarType, type Lower } from './lower.ts';
+import { copyValue } from './copy.ts';
+import { isScalarType, roomOf } from './layout.ts';
+import type { Lower } from './lower.ts';
 import { type DirectPlace, shifted } from './place.ts';
 
 export const assetOf = (low: Lower, node: Ast.MapAccess): UserMapAsset => low.assets.userMap(node.name);
@@ -32,16 +32,16 @@ export function writeKey(low: Lower, node: Ast.MapAccess, place: DirectPlace): v
   const only = node.keys[0];
   if (types.length > 1 && node.keys.length === 1 && only) {
     // `@m[(a, b)]`, or a tuple from a variable: the elements are the key's parts.
-    lowerInto(low, only, place, { kind: 'tuple', elements: types });
+    low.into(only, place, { kind: 'tuple', elements: types });
     return;
   }
   const single = only && low.typeOf(only);
   if (types.length === 1 && single?.kind === 'tuple' && (types[0] as Type).kind !== 'tuple' && only) {
-    lowerInto(low, only, place, { kind: 'tuple', elements: types });
+    low.into(only, place, { kind: 'tuple', elements: types });
     return;
   }
   for (const [index, key] of node.keys.entries()) {
-    lowerInto(low, key, shifted(place, asset.keyOffsets[index] as number), types[index] as Type);
+    low.into(key, shifted(place, asset.keyOffsets[index] as number), types[index] as Type);
   }
 }
 

@@ -1,15 +1,15 @@
 /** Statements. Loops become functions that the kernel calls back (bpf_loop), so that any bound verifies. */
 import { invariant } from '../../base/errors.ts';
-import { functions } from '../builtins/table.ts';
 import type { Reg } from '../ir/ir.ts';
 import type { Type } from '../../types/model.ts';
 import type * as Ast from '../syntax/ast.ts';
 import { assignAggregate } from './aggregates.ts';
 import { bpfHelper } from './bpfhelper.ts';
-import { arithmetic, copyValue, lowerCondition, operand, stepOf } from './expressions.ts';
-import { isScalarType, type Lower } from './lower.ts';
+import { copyValue } from './copy.ts';
+import { arithmetic, lowerCondition, operand, stepOf } from './expressions.ts';
+import type { Lower } from './lower.ts';
 import { addToMap, assetOf, assignMap, changeMap } from './maps.ts';
-import { roomOf } from './layout.ts';
+import { isScalarType, roomOf } from './layout.ts';
 import { shifted } from './place.ts';
 
 /** Most iterations that bpf_loop runs (BPF_MAX_LOOPS). */
@@ -93,7 +93,7 @@ function lowerStatement(low: Lower, statement: Ast.Statement): void {
       return;
     case 'return':
       if (statement.value && isScalarType(low.typeOf(statement.value))) low.scalar(statement.value);
-      leave(low);
+      low.leave();
       return;
     case 'block':
       lowerStatements(low, statement.body);
@@ -101,20 +101,10 @@ function lowerStatement(low: Lower, statement: Ast.Statement): void {
   }
 }
 
-/** Ends the probe from wherever the code is. */
-export function leave(low: Lower): void {
-  if (low.loop) {
-    low.markReturned();
-    low.b.jump(low.loop.breakTo);
-  } else {
-    low.b.jump(low.exitLabel);
-  }
-}
-
 function expression(low: Lower, expr: Ast.Expr): void {
   const call = expr.node === 'call' ? expr : expr.node === 'identifier' ? (low.facts.notes.get(expr) as Ast.Call | undefined) : undefined;
   if (call) {
-    const builtin = functions.get(call.name);
+    const builtin = low.options.builtins.functions.get(call.name);
     if (builtin?.statement) {
       builtin.statement(low, call);
       return;

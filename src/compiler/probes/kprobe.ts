@@ -1,7 +1,8 @@
 /** kprobe:[MODULE:]FUNCTION[+OFFSET] and kretprobe. */
 import { nearest } from '../../base/near.ts';
 import type { ProbeContext } from './context.ts';
-import { globToRegExp, isGlob, kernelName, type Provider, splitColons } from './expand.ts';
+import { globToRegExp, isGlob, kernelName, splitColons } from './pattern.ts';
+import type { Provider } from './provider.ts';
 
 export const kprobe =
   (kind: 'kprobe' | 'kretprobe'): Provider =>

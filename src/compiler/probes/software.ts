@@ -1,6 +1,6 @@
 /** software:EVENT:COUNT and hardware:EVENT:COUNT (perf_event_open(2)). */
 import { nearest } from '../../base/near.ts';
-import type { Provider } from './expand.ts';
+import type { Provider } from './provider.ts';
 
 export const events: Readonly<Record<'software' | 'hardware', Readonly<Record<string, string>>>> = {
   software: {

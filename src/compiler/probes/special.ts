@@ -1,7 +1,7 @@
 /** BEGIN, END, self:signal:NAME: run by the tracer itself. */
 import type { AttachPointSyntax } from '../syntax/ast.ts';
 import type { Attachment, ProbeContext } from './context.ts';
-import type { ExpandOptions, Provider } from './expand.ts';
+import type { ExpandOptions, Provider } from './provider.ts';
 
 const special = (kind: 'begin' | 'end'): Provider => (point, rest, options) => {
   if (rest !== '') {

@@ -1,5 +1,5 @@
 /** interval:UNIT:N and profile:UNIT:N. */
-import type { Provider } from './expand.ts';
+import type { Provider } from './provider.ts';
 
 const nanoseconds: Readonly<Record<string, bigint>> = { us: 1000n, ms: 1_000_000n, s: 1_000_000_000n };
 const suffixes: Readonly<Record<string, bigint>> = { ns: 1n, ...nanoseconds, m: 60_000_000_000n, h: 3_600_000_000_000n, d: 86_400_000_000_000n };

@@ -2,7 +2,8 @@
 import { nearest } from '../../base/near.ts';
 import type { AttachPointSyntax } from '../syntax/ast.ts';
 import type { Attachment, ProbeContext } from './context.ts';
-import { type ExpandOptions, globToRegExp, isGlob, kernelName, type Provider } from './expand.ts';
+import { globToRegExp, isGlob, kernelName } from './pattern.ts';
+import type { ExpandOptions, Provider } from './provider.ts';
 
 function context(point: AttachPointSyntax, names: readonly string[], shortName: string): ProbeContext {
   const attachments = names.map((full): Attachment => {

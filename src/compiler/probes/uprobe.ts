@@ -7,7 +7,8 @@ import { virtualAddress } from '../../base/numbers.ts';
 import type { Binary, FunctionSymbol } from '../../target/target.ts';
 import type { AttachPointSyntax } from '../syntax/ast.ts';
 import type { Attachment } from './context.ts';
-import { type ExpandOptions, isGlob, kernelName, type Provider, splitColons } from './expand.ts';
+import { isGlob, kernelName, splitColons } from './pattern.ts';
+import type { ExpandOptions, Provider } from './provider.ts';
 
 const unquoted = (text: string): string => text.replace(/^"(.*)"$/s, '$1');
 

@@ -13,14 +13,13 @@ import { describe, fieldNames, findField, sameType, sizeOf } from '../../types/l
 import {
   boolType,
   int64,
-  intType,
-  pointerTo,
   type Type,
   uint64,
 } from '../../types/model.ts';
-import { functions, variables } from '../builtins/table.ts';
+import type { Builtins } from '../builtins/builtin.ts';
 import type { ProbeContext } from '../probes/context.ts';
 import type * as Ast from '../syntax/ast.ts';
+import { aggregateValue, arithmeticType, comparison, evaluate, parseInteger } from './arithmetic.ts';
 import type { Names } from './names.ts';
 import {
   isIntegral,
@@ -51,6 +50,7 @@ export interface SemaOptions {
   readonly target: Target;
   readonly config: Config;
   readonly names: Names;
+  readonly builtins: Builtins;
   readonly parameters: readonly string[];
   readonly pid: number | undefined;
   readonly childPid: number | undefined;
@@ -88,6 +88,9 @@ export class Sema {
   }
   get config(): Config {
     return this.options.config;
+  }
+  get builtins(): Builtins {
+    return this.options.builtins;
   }
 
   error(code: string, message: string, span: Span, ...hints: string[]): void {
@@ -226,7 +229,7 @@ export class Sema {
 
   #expressionStatement(expr: Ast.Expr): void {
     if (expr.node === 'call') {
-      const builtin = functions.get(expr.name);
+      const builtin = this.builtins.functions.get(expr.name);
       const type = this.expr(expr);
       if (builtin && !builtin.statementOnly && type.kind !== 'none') {
         if (type.kind === 'aggregate') {
@@ -464,7 +467,7 @@ export class Sema {
   mapArgument(call: Ast.Call, index: number, keyed: boolean): MapInfo | undefined {
     const argument = call.args[index];
     if (argument?.node !== 'map') {
-      this.error('map-expected', `${call.name}() takes a map (@name)`, argument?.span ?? call.span, functions.get(call.name)?.signature ?? '');
+      this.error('map-expected', `${call.name}() takes a map (@name)`, argument?.span ?? call.span, this.builtins.functions.get(call.name)?.signature ?? '');
       return undefined;
     }
     if (argument.keys.length > 0 && !keyed) {
@@ -604,14 +607,14 @@ export class Sema {
   }
 
   #identifier(expr: Ast.Identifier): Type {
-    const builtin = variables.get(expr.name);
+    const builtin = this.builtins.variables.get(expr.name);
     if (builtin) return builtin.type(this, expr);
     const constant = this.options.names.constant(expr.name);
     if (constant) {
       this.facts.constants.set(expr, constant.value);
       return constant.type;
     }
-    const fn = functions.get(expr.name);
+    const fn = this.builtins.functions.get(expr.name);
     if (fn) {
       if (fn.arity[0] === 0) {
         // `exit`, `ustack`, `kstack` and the like may stand without parentheses.
@@ -655,7 +658,7 @@ export class Sema {
   }
 
   #call(call: Ast.Call): Type {
-    const builtin = functions.get(call.name);
+    const builtin = this.builtins.functions.get(call.name);
     if (builtin === undefined) {
       for (const argument of call.args) if (argument.node !== 'type') this.expr(argument);
       const near = nearest(call.name, [...functions.keys()], 2);
@@ -690,7 +693,7 @@ export class Sema {
     }
     const type = this.expr(argument);
     if (isUnknown(type) || isIntegral(type) || (pointers && type.kind === 'pointer')) return type;
-    const name = functions.get(call.name)?.signature ?? '';
+    const name = this.builtins.functions.get(call.name)?.signature ?? '';
     this.error('argument-type', `${call.name}() only supports ${pointers ? 'integers and pointers' : 'integers'} (${describe(type)} provided)`, argument.span, name);
     return unknownType;
   }
@@ -1029,91 +1032,3 @@ function withSpace(type: Type, space: 'user' | 'kernel' | 'either'): Type {
   if (space === 'user') return { ...type, space: 'user' };
   return type.space === 'either' ? { ...type, space } : type;
 }
-
-export const comparison = (operator: string): boolean =>
-  operator === '==' || operator === '!=' || operator === '<' || operator === '<=' || operator === '>' || operator === '>=' || operator === '&&' || operator === '||';
-
-/**
- * The type of integer arithmetic, which is done in 64 bits: sums, differences and
- * products with a signed part are signed; quotients, remainders and bit operations
- * with an unsigned 64-bit part are unsigned; a shift has its left side's type.
- */
-export function arithmeticType(operator: string, left: Type, right: Type): Type {
-  const a = promoted(left);
-  const b = promoted(right);
-  if (operator === '<<' || operator === '>>') return a;
-  if (operator === '+' || operator === '-' || operator === '*') return a.signed || b.signed ? int64 : uint64;
-  return a.signed && b.signed ? int64 : uint64;
-}
-
-/** The number that a map of aggregations reads as in an expression. */
-export function aggregateValue(type: Type & { kind: 'aggregate' }): Type {
-  switch (type.aggregate) {
-    case 'count':
-      return uint64;
-    case 'sum':
-    case 'min':
-    case 'max':
-    case 'avg':
-      return intType(8, type.signed);
-    default:
-      return type;
-  }
-}
-
-/** C arithmetic in 64 bits on exact integers; undefined where it has no value. */
-export function evaluate(operator: string, left: bigint, right: bigint, signed: boolean): bigint | undefined {
-  const wrap = (value: bigint): bigint => (signed ? BigInt.asIntN(64, value) : BigInt.asUintN(64, value));
-  const a = wrap(left);
-  const b = wrap(right);
-  const bool = (value: boolean): bigint => (value ? 1n : 0n);
-  switch (operator) {
-    case '+':
-      return a + b;
-    case '-':
-      return a - b;
-    case '*':
-      return a * b;
-    case '/':
-      return b === 0n ? undefined : a / b;
-    case '%':
-      return b === 0n ? undefined : a % b;
-    case '<<':
-      return a << (b & 63n);
-    case '>>':
-      return a >> (b & 63n);
-    case '&':
-      return a & b;
-    case '|':
-      return a | b;
-    case '^':
-      return a ^ b;
-    case '==':
-      return bool(BigInt.asUintN(64, left) === BigInt.asUintN(64, right));
-    case '!=':
-      return bool(BigInt.asUintN(64, left) !== BigInt.asUintN(64, right));
-    case '<':
-      return bool(left < right);
-    case '<=':
-      return bool(left <= right);
-    case '>':
-      return bool(left > right);
-    case '>=':
-      return bool(left >= right);
-    default:
-      return undefined;
-  }
-}
-
-/** A number as given on the command line: decimal, hex, octal, signed. */
-export function parseInteger(text: string): bigint | undefined {
-  const match = /^([+-]?)(0x[0-9a-f]+|0[0-7]+|\d+)$/i.exec(text.trim());
-  if (!match) return undefined;
-  const digits = match[2] as string;
-  const value = BigInt(/^0[0-7]+$/.test(digits) ? `0o${digits.slice(1)}` : digits);
-  if (value > 0xffffffffffffffffn) return undefined;
-  return match[1] === '-' ? -value : value;
-}
-
-/** A pointer to characters in that space. */
-export const charPointer = (space: 'user' | 'kernel' | 'either'): Type => pointerTo(intType(1, true), space);
