@@ -7,11 +7,8 @@ import { strftime } from './strftime.ts';
 import { textRenderer } from './text.ts';
 import type { Wording } from './words.ts';
 
-export type { Names, SymbolName } from './names.ts';
 export type { Renderer, RendererOptions } from './renderer.ts';
-export { strftime } from './strftime.ts';
-export { mapText } from './text.ts';
-export type { Layout, Wording } from './words.ts';
+export type { Wording } from './words.ts';
 export { valueText } from './words.ts';
 
 /** Names of the output formats, for `-f`. */
