@@ -101,7 +101,6 @@ function cut(line: string, column: number): { text: string; offset: number } {
 
 /** Tabs become spaces; control characters, which could command a terminal, become `?`. */
 function printable(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
   return text.replaceAll('\t', TAB).replace(/[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, '?');
 }
 

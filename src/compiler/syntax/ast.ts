@@ -85,8 +85,24 @@ export interface Unary extends Base {
   readonly operand: Expr;
 }
 export type BinaryOperator =
-  | '+' | '-' | '*' | '/' | '%' | '<<' | '>>' | '&' | '|' | '^'
-  | '==' | '!=' | '<' | '<=' | '>' | '>=' | '&&' | '||';
+  | '+'
+  | '-'
+  | '*'
+  | '/'
+  | '%'
+  | '<<'
+  | '>>'
+  | '&'
+  | '|'
+  | '^'
+  | '=='
+  | '!='
+  | '<'
+  | '<='
+  | '>'
+  | '>='
+  | '&&'
+  | '||';
 export interface Binary extends Base {
   readonly node: 'binary';
   readonly operator: BinaryOperator;
@@ -135,8 +151,23 @@ export interface BlockExpr extends Base {
 }
 
 export type Expr =
-  | IntegerLiteral | StringLiteral | BoolLiteral | PositionalParameter | Identifier | Variable
-  | MapAccess | Call | Unary | Binary | Ternary | FieldAccess | Index | Cast | TupleExpr | RecordExpr | BlockExpr;
+  | IntegerLiteral
+  | StringLiteral
+  | BoolLiteral
+  | PositionalParameter
+  | Identifier
+  | Variable
+  | MapAccess
+  | Call
+  | Unary
+  | Binary
+  | Ternary
+  | FieldAccess
+  | Index
+  | Cast
+  | TupleExpr
+  | RecordExpr
+  | BlockExpr;
 
 // ------------------------------------------------------------------ statements
 
@@ -202,8 +233,7 @@ export interface Block extends Base {
   readonly node: 'block';
   readonly body: readonly Statement[];
 }
-export type Statement =
-  | ExprStatement | Assign | Let | If | While | Unroll | ForMap | ForRange | Jump | Return | Block;
+export type Statement = ExprStatement | Assign | Let | If | While | Unroll | ForMap | ForRange | Jump | Return | Block;
 
 // ------------------------------------------------------------------ top level
 

@@ -7,7 +7,8 @@ import { Diagnostics } from '../../diag/diagnostic.ts';
 import { Source, type Span } from '../../diag/source.ts';
 import type { Define, Expr, Include, TypeExpr } from './ast.ts';
 import { parseExpression } from './expressions.ts';
-import { Parser, make, unwind, unwindScript } from './parser.ts';
+import { make, Parser } from './parser.ts';
+import { unwind, unwindScript } from './report.ts';
 
 /** A conditional that is open. */
 interface Group {
@@ -53,7 +54,8 @@ export class Directives {
         else this.#skip(span);
         return undefined;
       case 'endif':
-        if (this.#groups.pop() === undefined) p.error('misplaced-directive', "'#endif' without an '#if' before it", span);
+        if (this.#groups.pop() === undefined)
+          p.error('misplaced-directive', "'#endif' without an '#if' before it", span);
         break;
       case 'error':
         p.error('error-directive', rest.trim() || '#error', span);
@@ -66,7 +68,12 @@ export class Directives {
       case '':
         break;
       default:
-        p.error('unknown-directive', `unknown directive '#${word}'`, span, 'the directives are #include, #define, #undef, #if, #ifdef, #ifndef, #elif, #else and #endif');
+        p.error(
+          'unknown-directive',
+          `unknown directive '#${word}'`,
+          span,
+          'the directives are #include, #define, #undef, #if, #ifdef, #ifndef, #elif, #else and #endif',
+        );
     }
     this.#note(span);
     return undefined;
@@ -74,7 +81,8 @@ export class Directives {
 
   /** At the end of the script all conditionals must be closed. */
   finish(): void {
-    for (const group of this.#groups) this.#p.error('unclosed-directive', "this conditional has no '#endif'", group.span);
+    for (const group of this.#groups)
+      this.#p.error('unclosed-directive', "this conditional has no '#endif'", group.span);
   }
 
   #note(span: Span): void {
@@ -111,7 +119,8 @@ export class Directives {
         from = at;
       } else if (text[at] === '"' || text[at] === "'") {
         const quote = text[at];
-        for (at++; at < text.length && text[at] !== quote && text[at] !== '\n'; at++) if (text[at] === '\\' && text[at + 1] !== '\n') at++;
+        for (at++; at < text.length && text[at] !== quote && text[at] !== '\n'; at++)
+          if (text[at] === '\\' && text[at + 1] !== '\n') at++;
         if (text[at] === quote) at++;
       } else at++;
     }
@@ -134,7 +143,10 @@ export class Directives {
       parameters = make(list.trim() === '' ? [] : list.split(',').map((part) => part.trim()));
       const wrong = parameters.find((part) => !/^[A-Za-z_]\w*$/.test(part));
       if (wrong !== undefined) {
-        const hints = wrong === '...' || wrong.endsWith('...') ? ['macros with a variable number of arguments are not supported'] : [];
+        const hints =
+          wrong === '...' || wrong.endsWith('...')
+            ? ['macros with a variable number of arguments are not supported']
+            : [];
         p.error('invalid-define', `'${wrong}' is no name for a parameter of '${name}'`, span, ...hints);
         return undefined;
       }
@@ -147,7 +159,12 @@ export class Directives {
   #include(rest: string, span: Span): Include | undefined {
     const match = /^(?:<([^>]+)>|"([^"]+)")\s*$/.exec(rest);
     if (match === null) {
-      this.#p.error('invalid-include', "expected <file> or \"file\" after '#include'", span, 'for example: #include <linux/socket.h>');
+      this.#p.error(
+        'invalid-include',
+        'expected <file> or "file" after \'#include\'',
+        span,
+        'for example: #include <linux/socket.h>',
+      );
       return undefined;
     }
     return make({ node: 'include', span, path: (match[1] ?? match[2] ?? '').trim(), system: match[1] !== undefined });
@@ -199,7 +216,9 @@ export class Directives {
 
   /** The condition of #if: C's integer expressions with defined(); a name that is no macro is 0. */
   #evaluate(text: string, span: Span): boolean {
-    const replaced = text.replace(/\bdefined\s*(?:\(\s*(\w+)\s*\)|(\w+))/g, (_, a?: string, b?: string) => (this.#isDefined(a ?? b ?? '') ? '1' : '0'));
+    const replaced = text.replace(/\bdefined\s*(?:\(\s*(\w+)\s*\)|(\w+))/g, (_, a?: string, b?: string) =>
+      this.#isDefined(a ?? b ?? '') ? '1' : '0',
+    );
     const diagnostics = new Diagnostics();
     const inner = new Parser(new Source('#if', replaced), diagnostics, this.#p.rules);
     inner.stream.inherit(this.#p.stream);
@@ -212,7 +231,11 @@ export class Directives {
     } catch (reason) {
       if (reason !== unwind && reason !== unwindScript) throw reason;
     }
-    this.#p.error('invalid-condition', `the condition of this directive cannot be read: ${diagnostics.items[0]?.message ?? ''}`, span);
+    this.#p.error(
+      'invalid-condition',
+      `the condition of this directive cannot be read: ${diagnostics.items[0]?.message ?? ''}`,
+      span,
+    );
     return false;
   }
 }

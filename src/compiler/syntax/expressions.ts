@@ -1,7 +1,7 @@
 /** Expressions: C's operators and precedence (C11 6.5), and what the language adds. */
 import type { BinaryOperator, Expr, RecordExpr, TypeExpr, UnaryOperator } from './ast.ts';
-import { type Parser, make, wordHints } from './parser.ts';
-import { type Token, type TokenKind, describeToken } from './token.ts';
+import { make, type Parser } from './parser.ts';
+import { describeToken, type Token, type TokenKind, wordHints } from './token.ts';
 import { atCast, atTaggedType, atTypeArgument, parseType } from './types.ts';
 
 /** Higher binds tighter; all are left-associative. */
@@ -144,15 +144,28 @@ function parsePostfix(p: Parser): Expr {
         const name = p.peek();
         if (afterNumber && name.kind === 'integer' && name.start === p.end) {
           p.next();
-          p.fail('floating-point', 'there are no floating-point numbers in the kernel', p.span(start), 'count in a smaller unit: 1500 us instead of 1.5 ms');
+          p.fail(
+            'floating-point',
+            'there are no floating-point numbers in the kernel',
+            p.span(start),
+            'count in a smaller unit: 1500 us instead of 1.5 ms',
+          );
         }
         if (name.kind !== 'identifier' && (name.kind !== 'integer' || token.kind === '->')) {
           p.failExpected('the name of a field', `after '${token.kind}'`);
         }
-        if (name.kind === 'integer' && !/^[0-9]+$/.test(name.text)) p.failExpected('the number of an element', "after '.'");
+        if (name.kind === 'integer' && !/^[0-9]+$/.test(name.text))
+          p.failExpected('the number of an element', "after '.'");
         p.next();
         const nameSpan = make({ start: name.start, end: name.end });
-        object = make({ node: 'field', span: p.span(start), object, name: name.text, nameSpan, arrow: token.kind === '->' });
+        object = make({
+          node: 'field',
+          span: p.span(start),
+          object,
+          name: name.text,
+          nameSpan,
+          arrow: token.kind === '->',
+        });
         break;
       }
       case '[': {
@@ -168,7 +181,12 @@ function parsePostfix(p: Parser): Expr {
         p.link();
         p.next();
         checkCounter(p, object, token);
-        object = make({ node: 'unary', span: p.span(start), operator: token.kind === '++' ? 'post++' : 'post--', operand: object });
+        object = make({
+          node: 'unary',
+          span: p.span(start),
+          operator: token.kind === '++' ? 'post++' : 'post--',
+          operand: object,
+        });
         break;
       }
       default:
@@ -201,7 +219,13 @@ function parsePrimary(p: Parser): Expr {
   switch (token.kind) {
     case 'integer':
       p.next();
-      return make({ node: 'integer', span: p.span(token.start), value: token.value, unsigned: token.unsigned, text: token.text });
+      return make({
+        node: 'integer',
+        span: p.span(token.start),
+        value: token.value,
+        unsigned: token.unsigned,
+        text: token.text,
+      });
     case 'string': {
       p.next();
       let value = token.text;
@@ -266,9 +290,14 @@ function parsePositional(p: Parser, token: Token): Expr {
   if (token.text === '#') return make({ node: 'positional', span, index: 'count' });
   const index = token.text.length > 9 ? Number.NaN : Number(token.text);
   if (index === 0 || Number.isNaN(index)) {
-    p.error('invalid-positional', `'$${token.text}' is no parameter`, span, 'the parameters are $1, $2 ...; their number is $#');
+    p.error(
+      'invalid-positional',
+      `'$${token.text}' is no parameter`,
+      span,
+      'the parameters are $1, $2 ...; their number is $#',
+    );
   }
-  return make({ node: 'positional', span, index: index >= 1 ? index : 1 });
+  return make({ node: 'positional', span, index: Math.max(1, index || 1) });
 }
 
 export function parseMap(p: Parser): Expr & { readonly node: 'map' } {
@@ -277,7 +306,8 @@ export function parseMap(p: Parser): Expr & { readonly node: 'map' } {
   const keys: Expr[] = [];
   const open = p.take('[');
   if (open !== undefined) {
-    if (p.at(']')) p.failExpected('a key', `in '@${token.text}[...]'`, 'a map without keys is written without brackets');
+    if (p.at(']'))
+      p.failExpected('a key', `in '@${token.text}[...]'`, 'a map without keys is written without brackets');
     do keys.push(inBrackets(p));
     while (p.take(','));
     closeBracket(p, ']', open, `the ${keys.length > 1 ? 'keys' : 'key'}`);
@@ -311,7 +341,12 @@ function parseParenthesis(p: Parser): Expr {
 }
 
 export function failAssignment(p: Parser, token: Token): never {
-  p.fail('assignment-in-condition', "'=' assigns; a condition compares", { start: token.start, end: token.end }, "to compare, write '=='");
+  p.fail(
+    'assignment-in-condition',
+    "'=' assigns; a condition compares",
+    { start: token.start, end: token.end },
+    "to compare, write '=='",
+  );
 }
 
 function parseRecord(p: Parser, open: Token): Expr {
@@ -360,9 +395,10 @@ function parseCall(p: Parser, name: Token): Expr {
   }
   if (!p.take(')')) {
     const token = p.peek();
-    const hints = token.kind === '=' ? ["to compare, write '=='"] : isOperandStart(token) ? ["arguments are separated by ','"] : [];
+    const hints =
+      token.kind === '=' ? ["to compare, write '=='"] : isOperandStart(token) ? ["arguments are separated by ','"] : [];
     const place = p.line(open.start) === p.line(token.start) ? '' : ` in line ${p.line(open.start)}`;
-    p.failExpected("',' or ')'", `in the arguments of '${name.text}('${place}`, ...hints);
+    p.failExpected("',' or ')'", `in the call of '${name.text}'${place}`, ...hints);
   }
   return make({ node: 'call', span: p.span(name.start), name: name.text, nameSpan, args: make(args) });
 }

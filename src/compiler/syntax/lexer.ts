@@ -3,12 +3,13 @@
  * attach points (`uprobe:/bin/x:f`), C declarations and preprocessor lines have
  * their own rules. Ruled by bpftrace's language reference.
  */
-import type { Diagnostics } from '../../diag/diagnostic.ts';
 import type { Span } from '../../diag/source.ts';
 import { readNumber, resolveEscapes } from './literals.ts';
+import type { Report } from './report.ts';
 import type { HideSet, Punctuation, Token, TokenKind } from './token.ts';
 
 const NEWLINE = 10;
+const RETURN = 13;
 const QUOTE = 34;
 const HASH = 35;
 const DOLLAR = 36;
@@ -33,15 +34,60 @@ const classOf = (code: number): number => (code < 128 ? (classes[code] as number
 
 export const isSpace = (code: number): boolean => code < 128 && (classes[code] as number) === SPACE;
 export const isWordStart = (code: number): boolean => code < 128 && (classes[code] as number) === WORD_START;
-export const isWordPart = (code: number): boolean => code < 128 && ((classes[code] as number) & (WORD_START | DIGIT)) !== 0;
+export const isWordPart = (code: number): boolean =>
+  code < 128 && ((classes[code] as number) & (WORD_START | DIGIT)) !== 0;
 
 /** By first character, the punctuation that begins with it, longest first. */
 const punctuation: (readonly Punctuation[] | undefined)[] = [];
 for (const text of [
-  '<<=', '>>=',
-  '..', '->', '<<', '>>', '==', '!=', '<=', '>=', '&&', '||', '++', '--', '##',
-  '+=', '-=', '*=', '/=', '%=', '&=', '|=', '^=',
-  '(', ')', '[', ']', '{', '}', ',', ';', ':', '?', '.', '+', '-', '*', '/', '%', '&', '|', '^', '~', '!', '<', '>', '=', '#',
+  '<<=',
+  '>>=',
+  '..',
+  '->',
+  '<<',
+  '>>',
+  '==',
+  '!=',
+  '<=',
+  '>=',
+  '&&',
+  '||',
+  '++',
+  '--',
+  '##',
+  '+=',
+  '-=',
+  '*=',
+  '/=',
+  '%=',
+  '&=',
+  '|=',
+  '^=',
+  '(',
+  ')',
+  '[',
+  ']',
+  '{',
+  '}',
+  ',',
+  ';',
+  ':',
+  '?',
+  '.',
+  '+',
+  '-',
+  '*',
+  '/',
+  '%',
+  '&',
+  '|',
+  '^',
+  '~',
+  '!',
+  '<',
+  '>',
+  '=',
+  '#',
 ] satisfies Punctuation[]) {
   const first = text.charCodeAt(0);
   punctuation[first] = [...(punctuation[first] ?? []), text];
@@ -54,30 +100,27 @@ export interface Comment {
 
 export class Lexer {
   readonly text: string;
-  readonly diagnostics: Diagnostics;
+  readonly #reports: Report;
   /** Offset of what comes next. */
   at = 0;
   /** Comments met so far, in order, each once. */
   readonly comments: Comment[] = [];
-  /** End of the place of the last lexical error: what follows from it is not reported again. */
-  badUntil = -1;
   readonly #end: number;
   /** Where the text lies in the script; not 0 for the body of a #define. */
   readonly #base: number;
   /** In the body of a #define, all tokens lie where the macro was used. */
   readonly #place: Span | undefined;
 
-  constructor(text: string, diagnostics: Diagnostics, place?: Span) {
+  constructor(text: string, report: Report, place?: Span) {
     this.text = text;
-    this.diagnostics = diagnostics;
+    this.#reports = report;
     this.#end = text.length;
     this.#base = place?.start ?? 0;
     this.#place = place;
   }
 
   readonly #report = (code: string, message: string, span: Span, ...hints: string[]): void => {
-    this.badUntil = Math.max(this.badUntil, this.#place?.end ?? span.end);
-    this.diagnostics.error(code, message, this.#place ?? span, ...hints);
+    this.#reports.lexical(code, message, this.#place ?? span, ...hints);
   };
 
   #token(kind: TokenKind, start: number, text: string, value = 0n, unsigned = false): Token {
@@ -96,31 +139,40 @@ export class Lexer {
   /** Moves past white space and comments. */
   skipTrivia(): void {
     const text = this.text;
+    let at = this.at;
     for (;;) {
-      const code = text.charCodeAt(this.at);
-      if (classOf(code) === SPACE) this.at++;
-      else if (code === SLASH && text.charCodeAt(this.at + 1) === SLASH) {
-        const newline = text.indexOf('\n', this.at);
-        this.#comment(newline < 0 ? this.#end : newline);
-      } else if (code === SLASH && text.charCodeAt(this.at + 1) === STAR) {
-        const close = text.indexOf('*/', this.at + 2);
-        if (close < 0) {
-          this.#report('unterminated-comment', "this comment has no closing '*/'", { start: this.at, end: this.at + 2 });
-        }
-        this.#comment(close < 0 ? this.#end : close + 2);
-      } else if (code === BACKSLASH && (text.charCodeAt(this.at + 1) === NEWLINE || text.startsWith('\r\n', this.at + 1))) {
-        this.at += 2;
+      const code = text.charCodeAt(at);
+      if (code === 32 || (code <= 13 && code >= 9)) {
+        at++;
+        continue;
+      }
+      if (code !== SLASH && code !== BACKSLASH) break;
+      const after = text.charCodeAt(at + 1);
+      this.at = at;
+      if (code === BACKSLASH) {
+        if (after !== NEWLINE && !(after === RETURN && text.charCodeAt(at + 2) === NEWLINE)) return;
+        at += 2;
+      } else if (after === SLASH) {
+        const newline = text.indexOf('\n', at);
+        at = this.#comment(newline < 0 ? this.#end : newline);
+      } else if (after === STAR) {
+        const close = text.indexOf('*/', at + 2);
+        if (close < 0)
+          this.#report('unterminated-comment', "this comment has no closing '*/'", { start: at, end: at + 2 });
+        at = this.#comment(close < 0 ? this.#end : close + 2);
       } else return;
     }
+    this.at = at;
   }
 
-  #comment(end: number): void {
+  #comment(end: number): number {
     const start = this.at;
     this.at = end;
     const last = this.comments.at(-1);
     if (this.#place === undefined && (last === undefined || last.span.start < start)) {
       this.comments.push({ span: { start, end }, text: this.text.slice(start, end) });
     }
+    return end;
   }
 
   /** The next token; at the end of the text, `end` again and again. */
@@ -159,12 +211,16 @@ export class Lexer {
         return this.#token('map', start, isWordStart(text.charCodeAt(this.at)) ? this.#word() : '');
       }
       if (code === APOSTROPHE) return this.#apostrophes(start);
-      const found = code < 128 ? punctuation[code]?.find((candidate) => text.startsWith(candidate, start)) : undefined;
-      if (found !== undefined) {
-        this.at += found.length;
-        return this.#token(found, start, found);
+      const candidates = code < 128 ? punctuation[code] : undefined;
+      if (candidates !== undefined) {
+        for (const found of candidates) {
+          if (found.length > 1 && !text.startsWith(found, start)) continue;
+          this.at = start + found.length;
+          return this.#token(found, start, found);
+        }
       }
-      this.#unknown(start, code);
+      const substitute = this.#unknown(start, code);
+      if (substitute !== undefined) return substitute;
     }
   }
 
@@ -172,7 +228,10 @@ export class Lexer {
     const text = this.text;
     const start = this.at;
     let at = start + 1;
-    while (isWordPart(text.charCodeAt(at))) at++;
+    for (let code = text.charCodeAt(at); code < 128; code = text.charCodeAt(at)) {
+      if (((classes[code] as number) & (WORD_START | DIGIT)) === 0) break;
+      at++;
+    }
     this.at = at;
     return text.slice(start, at);
   }
@@ -188,7 +247,12 @@ export class Lexer {
         // Where the closing quote was forgotten, what ends the line is likely code: `print("x);`
         const inside = text.slice(start + 1, at);
         const end = start + 1 + inside.replace(/[\s)};]+$/, '').length;
-        this.#report('unterminated-string', 'this string has no closing \'"\'', { start, end: at }, 'a string ends on the line that it begins on; write \\n for a line break in it');
+        this.#report(
+          'unterminated-string',
+          "this string has no closing '\"'",
+          { start, end: at },
+          'a string ends on the line that it begins on; write \\n for a line break in it',
+        );
         this.at = end;
         return this.#token('string', start, text.slice(start + 1, end));
       }
@@ -211,25 +275,54 @@ export class Lexer {
     return this.#token('string', start, inside);
   }
 
-  #unknown(start: number, code: number): void {
+  /** Reports a character that begins no token; where it stands for one that does, that is returned. */
+  #unknown(start: number, code: number): Token | undefined {
     const text = this.text;
     if (code < 128) {
       this.at++;
       const char = text[start] as string;
       const shown = code < 32 || code === 127 ? `\\x${code.toString(16).padStart(2, '0')}` : char;
       this.#report('unknown-character', `unexpected character '${shown}'`, { start, end: start + 1 });
-      return;
+      return undefined;
+    }
+    const quoted = /[\u201c\u201d\u201e\u00ab]([^"\n\u201c\u201d\u00bb]*)[\u201c\u201d\u00bb]/y;
+    quoted.lastIndex = start;
+    const string = quoted.exec(text);
+    if (string !== null) {
+      this.at = quoted.lastIndex;
+      this.#report(
+        'unknown-character',
+        'these are typographic quotes',
+        { start, end: this.at },
+        'strings are written in plain quotes: "..."',
+      );
+      return this.#token('string', start, string[1] ?? '');
+    }
+    if (/[\u2010-\u2015\u2212]/.test(text[start] as string)) {
+      this.at++;
+      this.#report(
+        'unknown-character',
+        `unexpected character '${text[start]}'`,
+        { start, end: this.at },
+        "this is a typographic dash; write '-'",
+      );
+      return this.#token('-', start, '-');
     }
     let at = start;
     while (at < this.#end && text.charCodeAt(at) >= 128) at++;
     this.at = at;
     const run = text.slice(start, at);
-    const hints: string[] = [];
-    if (/[\u201c\u201d\u2018\u2019\u00ab\u00bb]/.test(run)) hints.push('these are typographic quotes; strings are written in plain ones: "..."');
-    else if (/[\u00a0\u2000-\u200f\u202f\u205f\u3000\ufeff]/.test(run)) hints.push('this is an invisible character, maybe copied from a web page; replace it with a plain space');
-    else if (/[\u2010-\u2015\u2212]/.test(run)) hints.push("this is a typographic dash; write '-'");
-    else hints.push('outside of strings and comments a script is plain ASCII');
-    const shown = run.length > 20 ? `${run.slice(0, 17)}...` : run;
-    this.#report('unknown-character', `unexpected character '${shown}'`, { start, end: at }, ...hints);
+    const invisible = /[\u00a0\u2000-\u200f\u202f\u205f\u3000\ufeff]/.test(run);
+    this.#report(
+      'unknown-character',
+      invisible
+        ? 'unexpected invisible character'
+        : `unexpected character '${run.length > 20 ? `${run.slice(0, 17)}...` : run}'`,
+      { start, end: at },
+      invisible
+        ? 'maybe copied from a web page; replace it with a plain space'
+        : 'outside of strings and comments a script is plain ASCII',
+    );
+    return undefined;
   }
 }

@@ -28,11 +28,19 @@ export function readNumber(
   start: number,
   report: LexicalReport,
 ): { readonly value: bigint; readonly unsigned: boolean } {
-  // The common case, a short decimal, without regular expression or BigInt parsing.
-  if (text.length < 16 && !text.startsWith('0') && isDigits(text)) return { value: BigInt(+text), unsigned: false };
+  // The common cases, a short decimal or hexadecimal, without regular expressions.
+  if (text.length < 16 && (!text.startsWith('0') || text.length === 1) && isDigits(text))
+    return { value: BigInt(+text), unsigned: false };
+  if (text.length < 12 && text.startsWith('0x') && text.length > 2 && isHexadecimal(text))
+    return { value: BigInt(+text), unsigned: false };
 
   const span = { start, end: start + text.length };
-  const bad = (code: string, message: string, where: Span, ...hints: string[]): { value: bigint; unsigned: boolean } => {
+  const bad = (
+    code: string,
+    message: string,
+    where: Span,
+    ...hints: string[]
+  ): { value: bigint; unsigned: boolean } => {
     report(code, message, where, ...hints);
     return { value: 0n, unsigned: false };
   };
@@ -50,10 +58,20 @@ export function readNumber(
     value = hexadecimal.length > 256 ? largest + 1n : BigInt(hexadecimal);
   } else if (exponent !== undefined) {
     const power = exponent.length > 3 ? 999 : Number(exponent);
-    value = decimal.length > 256 || power > 64 ? (/^0+$/.test(decimal) ? 0n : largest + 1n) : BigInt(decimal) * 10n ** BigInt(power);
+    value =
+      decimal.length > 256 || power > 64
+        ? /^0+$/.test(decimal)
+          ? 0n
+          : largest + 1n
+        : BigInt(decimal) * 10n ** BigInt(power);
   } else if (decimal.length > 1 && decimal.startsWith('0')) {
     if (/[89]/.test(decimal)) {
-      return bad('invalid-number', `'${clip(text)}' is not an octal number`, span, "a number that begins with 0 is octal, as in C; write it without the leading 0 for decimal");
+      return bad(
+        'invalid-number',
+        `'${clip(text)}' is not an octal number`,
+        span,
+        'a number that begins with 0 is octal, as in C; write it without the leading 0 for decimal',
+      );
     }
     value = decimal.length > 256 ? largest + 1n : BigInt(`0o${decimal}`);
   } else {
@@ -68,7 +86,12 @@ export function readNumber(
     else {
       const where = { start: span.end - suffix.length, end: span.end };
       if (text.startsWith('0b') || text.startsWith('0B')) {
-        return bad('invalid-number', `'${clip(text)}': binary numbers are not part of the language`, span, 'write it in hexadecimal');
+        return bad(
+          'invalid-number',
+          `'${clip(text)}': binary numbers are not part of the language`,
+          span,
+          'write it in hexadecimal',
+        );
       }
       return bad(
         'invalid-number-suffix',
@@ -79,7 +102,12 @@ export function readNumber(
     }
   }
   if (value > largest) {
-    return bad('integer-too-large', `'${clip(text)}' does not fit in 64 bits`, span, `the largest integer is ${largest} (0xffffffffffffffff)`);
+    return bad(
+      'integer-too-large',
+      `'${clip(text)}' does not fit in 64 bits`,
+      span,
+      `the largest integer is ${largest} (0xffffffffffffffff)`,
+    );
   }
   return { value, unsigned };
 }
@@ -88,6 +116,14 @@ function isDigits(text: string): boolean {
   for (let i = 0; i < text.length; i++) {
     const code = text.charCodeAt(i);
     if (code < 48 || code > 57) return false;
+  }
+  return true;
+}
+
+function isHexadecimal(text: string): boolean {
+  for (let i = 2; i < text.length; i++) {
+    const code = text.charCodeAt(i) | 32;
+    if (!((code >= 48 && code <= 57) || (code >= 97 && code <= 102)) || text.charCodeAt(i) < 48) return false;
   }
   return true;
 }
@@ -138,7 +174,12 @@ export function resolveEscapes(inside: string, start: number, report: LexicalRep
       while (end < at + 4 && /[0-7]/.test(inside[end] ?? '')) end++;
       const value = Number.parseInt(inside.slice(at + 1, end), 8);
       if (value > 255) {
-        report('unknown-escape', `'${inside.slice(at, end)}' is more than a byte holds`, { start: start + at, end: start + end }, "the largest octal escape is '\\377'");
+        report(
+          'unknown-escape',
+          `'${inside.slice(at, end)}' is more than a byte holds`,
+          { start: start + at, end: start + end },
+          "the largest octal escape is '\\377'",
+        );
       } else bytes.push(value);
       at = end;
     } else {
@@ -163,7 +204,16 @@ function decodeBytes(bytes: readonly number[]): string {
   let out = '';
   for (let i = 0; i < bytes.length; ) {
     const first = bytes[i] as number;
-    const length = first < 0x80 ? 1 : first >= 0xc2 && first < 0xe0 ? 2 : first >= 0xe0 && first < 0xf0 ? 3 : first >= 0xf0 && first < 0xf5 ? 4 : 0;
+    const length =
+      first < 0x80
+        ? 1
+        : first >= 0xc2 && first < 0xe0
+          ? 2
+          : first >= 0xe0 && first < 0xf0
+            ? 3
+            : first >= 0xf0 && first < 0xf5
+              ? 4
+              : 0;
     let code = length === 1 ? first : first & (0x7f >> length);
     let good = length > 0 && i + length <= bytes.length;
     for (let k = 1; good && k < length; k++) {

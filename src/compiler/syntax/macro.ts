@@ -10,6 +10,7 @@
 import { Diagnostics } from '../../diag/diagnostic.ts';
 import type { Span } from '../../diag/source.ts';
 import { Lexer } from './lexer.ts';
+import { Report } from './report.ts';
 import type { HideSet, Token, TokenKind } from './token.ts';
 
 export interface MacroSource {
@@ -25,7 +26,7 @@ const NESTING_LIMIT = 100;
 
 export class TokenStream {
   readonly lexer: Lexer;
-  readonly #diagnostics: Diagnostics;
+  readonly #report: Report;
   readonly #macros = new Map<string, MacroSource>();
   /** Ready for the parser; from #head on. */
   #ready: Token[] = [];
@@ -39,15 +40,10 @@ export class TokenStream {
   #expanded = 0;
   readonly #depth: number;
 
-  constructor(lexer: Lexer, diagnostics: Diagnostics, depth = 0) {
+  constructor(lexer: Lexer, report: Report, depth = 0) {
     this.lexer = lexer;
-    this.#diagnostics = diagnostics;
+    this.#report = report;
     this.#depth = depth;
-  }
-
-  #error(code: string, message: string, span: Span, ...hints: string[]): void {
-    this.#diagnostics.error(code, message, span, ...hints);
-    this.lexer.badUntil = Math.max(this.lexer.badUntil, span.end);
   }
 
   define(macro: MacroSource): void {
@@ -114,7 +110,7 @@ export class TokenStream {
       const macro = this.#macros.get(token.text);
       if (macro === undefined || isHidden(token.hidden, token.text) || this.#isMemberName()) return token;
       if (!this.#expand(token, macro)) return token;
-      if (this.#expanded > EXPANSION_LIMIT) return { ...token, kind: 'end' };
+      if (this.exhausted) return { ...token, kind: 'end' };
     }
   }
 
@@ -141,9 +137,10 @@ export class TokenStream {
     const body = this.#body(macro, place);
     const out = macro.parameters === undefined ? body : this.#substitute(body, macro.parameters, args ?? [], place);
     const joined = out.some((token) => token.kind === '##') ? paste(out, place) : out;
+    if (this.exhausted) return true;
     this.#expanded += joined.length + 1;
     if (this.#expanded > EXPANSION_LIMIT) {
-      this.#error(
+      this.#report.lexical(
         'macro-too-large',
         `the macro '${macro.name}' expands to more than ${EXPANSION_LIMIT} tokens`,
         place,
@@ -164,15 +161,18 @@ export class TokenStream {
   }
 
   #body(macro: MacroSource, place: Span): Token[] {
-    const lexer = new Lexer(macro.body, this.#diagnostics, place);
+    const lexer = new Lexer(macro.body, this.#report, place);
     const tokens: Token[] = [];
     for (let token = lexer.next(); token.kind !== 'end'; token = lexer.next()) tokens.push(token);
-    this.lexer.badUntil = Math.max(this.lexer.badUntil, lexer.badUntil);
     return tokens;
   }
 
   /** Reads `( … )`; undefined, with a diagnostic, when it does not end or has the wrong number of arguments. */
-  #arguments(use: Token, macro: MacroSource, parameters: readonly string[]): { args: Token[][]; end: number } | undefined {
+  #arguments(
+    use: Token,
+    macro: MacroSource,
+    parameters: readonly string[],
+  ): { args: Token[][]; end: number } | undefined {
     let end = this.#pull().end;
     const args: Token[][] = [[]];
     let depth = 0;
@@ -180,7 +180,7 @@ export class TokenStream {
       const token = this.#pull();
       if (token.kind === 'end') {
         this.#push(token);
-        this.#error('macro-arguments', `the arguments of '${macro.name}' have no closing ')'`, {
+        this.#report.lexical('macro-arguments', `the arguments of '${macro.name}' have no closing ')'`, {
           start: use.start,
           end,
         });
@@ -199,14 +199,22 @@ export class TokenStream {
     if (parameters.length === 0 && args.length === 1 && args[0]?.length === 0) args.length = 0;
     if (args.length !== parameters.length) {
       const count = (n: number): string => `${n} argument${n === 1 ? '' : 's'}`;
-      this.#error(
+      this.#report.lexical(
         'macro-arguments',
         `the macro '${macro.name}' takes ${count(parameters.length)}, here it gets ${args.length}`,
         { start: use.start, end },
         `its definition: ${macro.name}(${parameters.join(', ')})`,
       );
       // An operand, so that the place where the macro stands is no second error.
-      this.#pending.push({ kind: 'integer', start: use.start, end, text: '0', value: 0n, unsigned: false, hidden: undefined });
+      this.#pending.push({
+        kind: 'integer',
+        start: use.start,
+        end,
+        text: '0',
+        value: 0n,
+        unsigned: false,
+        hidden: undefined,
+      });
       return undefined;
     }
     return { args, end };
@@ -240,14 +248,18 @@ export class TokenStream {
   /** An argument's own macros are expanded before it is put in place. */
   #expandAll(tokens: readonly Token[]): Token[] {
     if (!tokens.some((token) => token.kind === 'identifier' && this.#macros.has(token.text))) return [...tokens];
-    if (this.#expanded > EXPANSION_LIMIT) return [...tokens];
+    if (this.exhausted) return [...tokens];
     if (this.#depth >= NESTING_LIMIT) {
       const place = { start: tokens[0]?.start ?? 0, end: tokens.at(-1)?.end ?? 0 };
-      this.#error('macro-too-large', `macros are used in each other's arguments more than ${NESTING_LIMIT} levels deep`, place);
+      this.#report.lexical(
+        'macro-too-large',
+        `macros are used in each other's arguments more than ${NESTING_LIMIT} levels deep`,
+        place,
+      );
       this.#expanded = EXPANSION_LIMIT + 1;
       return [...tokens];
     }
-    const inner = new TokenStream(new Lexer('', this.#diagnostics), this.#diagnostics, this.#depth + 1);
+    const inner = new TokenStream(new Lexer('', this.#report), this.#report, this.#depth + 1);
     inner.inherit(this);
     inner.#expanded = this.#expanded;
     for (let i = tokens.length - 1; i >= 0; i--) inner.#pending.push(tokens[i] as Token);
@@ -280,7 +292,7 @@ function paste(tokens: readonly Token[], place: Span): Token[] {
       continue;
     }
     const left = out.pop() as Token;
-    const lexer = new Lexer(spelling(left) + spelling(right), new Diagnostics(), place);
+    const lexer = new Lexer(spelling(left) + spelling(right), new Report(new Diagnostics()), place);
     for (let glued = lexer.next(); glued.kind !== 'end'; glued = lexer.next()) out.push(glued);
     i++;
   }

@@ -8,9 +8,10 @@ import type { Source } from '../../diag/source.ts';
 import type { ConfigAssign, Preamble, ProbeBlock, Script } from './ast.ts';
 import { Directives } from './directives.ts';
 import { parseExpression } from './expressions.ts';
-import { Parser, type Rules, make, unwind, unwindProbe, unwindScript } from './parser.ts';
+import { make, Parser, type Rules } from './parser.ts';
 import { parseCDefinition, parseConfig, parseImport, parseMacroDefinition, parseMapDeclaration } from './preamble.ts';
 import { parseProbe, skipToItem } from './probes.ts';
+import { unwind, unwindProbe, unwindScript } from './report.ts';
 import { parseBlock, parseIfExpression } from './statements.ts';
 
 const rules: Rules = { expression: parseExpression, block: parseBlock, ifExpression: parseIfExpression };
@@ -48,7 +49,6 @@ export function parse(source: Source, diagnostics: Diagnostics): Script {
         p.resumeRaw();
         if (reason === unwind) skipToItem(p);
       }
-      p.checkErrorCount();
     }
     directives.finish();
   } catch (reason) {
@@ -66,7 +66,13 @@ export function parse(source: Source, diagnostics: Diagnostics): Script {
   });
 }
 
-function parseItem(p: Parser, directives: Directives, preamble: Preamble[], config: ConfigAssign[], probes: ProbeBlock[]): void {
+function parseItem(
+  p: Parser,
+  directives: Directives,
+  preamble: Preamble[],
+  config: ConfigAssign[],
+  probes: ProbeBlock[],
+): void {
   const { text } = p;
   const start = p.lexer.at;
   const first = text[start];
@@ -83,7 +89,12 @@ function parseItem(p: Parser, directives: Directives, preamble: Preamble[], conf
   if (first === '}' || first === ';') {
     p.lexer.at++;
     if (first === '}') {
-      p.error('unexpected-brace', "unexpected '}': no block is open here", { start, end: start + 1 }, 'count the braces of the block above');
+      p.error(
+        'unexpected-brace',
+        "unexpected '}': no block is open here",
+        { start, end: start + 1 },
+        'count the braces of the block above',
+      );
     }
     return;
   }
@@ -98,8 +109,9 @@ function parseItem(p: Parser, directives: Directives, preamble: Preamble[], conf
     }
     case 'config': {
       const span = { start, end: start + 'config'.length };
-      if (probes.length > 0) p.error('misplaced-config', 'config stands before the probes', span, 'move it to the top of the script');
-      config.push(...parseConfig(p));
+      if (probes.length > 0)
+        p.error('misplaced-config', 'config stands before the probes', span, 'move it to the top of the script');
+      for (const item of parseConfig(p)) config.push(item);
       break;
     }
     case 'import':
@@ -115,12 +127,22 @@ function parseItem(p: Parser, directives: Directives, preamble: Preamble[], conf
     case 'fn':
     case 'function':
     case 'def':
-      p.fail('unknown-keyword', `there are no functions ('${keyword}') in this language`, { start, end: start + keyword.length }, `write a macro: macro name($a, @b, c) { ... }`);
+      p.fail(
+        'unknown-keyword',
+        `there are no functions ('${keyword}') in this language`,
+        { start, end: start + keyword.length },
+        `write a macro: macro name($a, @b, c) { ... }`,
+      );
       break;
     case 'static':
     case 'extern':
     case 'inline':
-      p.fail('unknown-keyword', `'${keyword}': of C a script can hold types only`, { start, end: start + keyword.length }, 'struct, union, enum and typedef may be declared');
+      p.fail(
+        'unknown-keyword',
+        `'${keyword}': of C a script can hold types only`,
+        { start, end: start + keyword.length },
+        'struct, union, enum and typedef may be declared',
+      );
       break;
     default:
       preamble.push(parseCDefinition(p));

@@ -9,23 +9,15 @@
 import type { Diagnostics } from '../../diag/diagnostic.ts';
 import type { Source, Span } from '../../diag/source.ts';
 import type { Expr, Statement } from './ast.ts';
-import { Lexer, isWordPart, isWordStart } from './lexer.ts';
+import { isWordPart, isWordStart, Lexer } from './lexer.ts';
 import { TokenStream } from './macro.ts';
-import { describeToken, type Token, type TokenKind } from './token.ts';
-
-/** Thrown to leave a broken construct. */
-export const unwind: Error = new Error('leave a broken construct');
-/** Thrown to leave a probe: its end is missing. */
-export const unwindProbe: Error = new Error('leave a broken probe');
-/** Thrown to leave the script: too much is wrong. */
-export const unwindScript: Error = new Error('leave a broken script');
+import { Report, unwind, unwindScript } from './report.ts';
+import { describeToken, type Token, type TokenKind, wordHints } from './token.ts';
 
 /** Levels of brackets, blocks and prefix operators within each other. */
 const NESTING_LIMIT = 200;
 /** Operators in a row without brackets: `a + b + c …`, `a.b.c …`; each makes the tree one level deeper. */
 const CHAIN_LIMIT = 500;
-/** Reported errors, after which the rest of the script is not read. */
-const ERROR_LIMIT = 20;
 
 /** What stands between braces: statements, and the expression at the end that no `;` follows, if a value is wanted. */
 export interface BlockParts {
@@ -47,6 +39,7 @@ export const make = <const Value extends object>(value: Value): Value => Object.
 export class Parser {
   readonly source: Source;
   readonly diagnostics: Diagnostics;
+  readonly report: Report;
   readonly lexer: Lexer;
   readonly stream: TokenStream;
   readonly rules: Rules;
@@ -66,15 +59,14 @@ export class Parser {
   readonly open: number[] = [];
   /** A brace whose partner seems to be missing, judged by indentation. */
   suspect: number | undefined;
-  readonly #errorsBefore: number;
 
   constructor(source: Source, diagnostics: Diagnostics, rules: Rules) {
     this.source = source;
     this.diagnostics = diagnostics;
     this.rules = rules;
-    this.lexer = new Lexer(source.text, diagnostics);
-    this.stream = new TokenStream(this.lexer, diagnostics);
-    this.#errorsBefore = diagnostics.items.length;
+    this.report = new Report(diagnostics);
+    this.lexer = new Lexer(source.text, this.report);
+    this.stream = new TokenStream(this.lexer, this.report);
   }
 
   get text(): string {
@@ -136,16 +128,8 @@ export class Parser {
   /** Reports, unless the trouble comes from a lexical error just before, and goes on. */
   error(code: string, message: string, span: Span, ...hints: string[]): void {
     if (this.stream.exhausted) throw unwindScript;
-    if (span.start > this.lexer.badUntil || this.lexer.badUntil < 0) {
-      this.diagnostics.error(code, message, span, ...hints);
-    }
-    this.checkErrorCount();
-  }
-
-  checkErrorCount(): void {
-    if (this.diagnostics.items.length - this.#errorsBefore < ERROR_LIMIT) return;
-    this.diagnostics.error('too-many-errors', `${ERROR_LIMIT} errors are enough: the rest of the script was not read`, undefined);
-    throw unwindScript;
+    if (span.start <= this.report.badUntil) return;
+    this.report.error(code, message, span, ...hints);
   }
 
   /** Reports and leaves the construct. */
@@ -158,7 +142,13 @@ export class Parser {
   failExpected(what: string, after: string, ...hints: string[]): never {
     const token = this.peek();
     const found = describeToken(token, this.text);
-    this.fail('expected-token', `expected ${what}${after === '' ? '' : ` ${after}`}, found ${found}`, this.place(token), ...hints, ...wordHints(token));
+    this.fail(
+      'expected-token',
+      `expected ${what}${after === '' ? '' : ` ${after}`}, found ${found}`,
+      this.place(token),
+      ...hints,
+      ...wordHints(token),
+    );
   }
 
   /** Where to point for something missing before a token: at the token, or, when that is on a later line, behind the last one. */
@@ -174,12 +164,22 @@ export class Parser {
     return newline >= 0 && newline < token.start;
   }
 
+  /** Nothing but white space follows a token on its line. */
+  breaksLineAfter(token: Token): boolean {
+    return /[ \t\r]*(?:\n|$)/y.test(this.text.slice(token.end, token.end + 80));
+  }
+
   // ---------------------------------------------------------------- limits
 
   enter(): void {
     if (++this.depth <= NESTING_LIMIT) return;
     const token = this.peek();
-    this.fail('too-deep', `more than ${NESTING_LIMIT} levels of nesting`, { start: token.start, end: token.end }, 'store parts in variables');
+    this.fail(
+      'too-deep',
+      `more than ${NESTING_LIMIT} levels of nesting`,
+      { start: token.start, end: token.end },
+      'store parts in variables',
+    );
   }
 
   leave(): void {
@@ -190,7 +190,12 @@ export class Parser {
   link(): void {
     if (++this.chain <= CHAIN_LIMIT) return;
     const token = this.peek();
-    this.fail('too-long', `more than ${CHAIN_LIMIT} operators in one statement`, { start: token.start, end: token.end }, 'store parts in variables');
+    this.fail(
+      'too-long',
+      `more than ${CHAIN_LIMIT} operators in one statement`,
+      { start: token.start, end: token.end },
+      'store parts in variables',
+    );
   }
 
   // ---------------------------------------------------------------- places in the text
@@ -238,22 +243,4 @@ export function looksLikeProbeAt(text: string, offset: number): boolean {
   if (!/^(?:begin|end)$/i.test(word)) return false;
   while (/\s/.test(text[at] ?? '')) at++;
   return text[at] === '{' || text[at] === '/' || text[at] === ',';
-}
-
-/** What users of other languages write, and what it is called here. */
-const foreign: Readonly<Record<string, string>> = {
-  and: "'and' is written '&&'",
-  or: "'or' is written '||'",
-  not: "'not' is written '!'",
-  elif: "'elif' is written 'else if'",
-  elseif: "'elseif' is written 'else if'",
-  elsif: "'elsif' is written 'else if'",
-  then: "there is no 'then': the body stands in { }",
-  do: "there is no 'do': the body stands in { }",
-};
-
-/** Hints that an unexpected token deserves wherever it stands. */
-export function wordHints(token: Token): string[] {
-  const hint = token.kind === 'identifier' && Object.hasOwn(foreign, token.text) ? foreign[token.text] : undefined;
-  return hint === undefined ? [] : [hint];
 }

@@ -1,9 +1,10 @@
 /** What may stand at the top level beside probes: config, import, macro, map declarations, C declarations. */
 import type { CDefinitions, ConfigAssign, ImportStatement, MacroDefinition, MapDeclaration } from './ast.ts';
 import { isSpace } from './lexer.ts';
-import { type Parser, make, unwind, wordHints } from './parser.ts';
+import { make, type Parser } from './parser.ts';
+import { unwind } from './report.ts';
 import { parseBlock } from './statements.ts';
-import { type Token, describeToken } from './token.ts';
+import { describeToken, type Token, wordHints } from './token.ts';
 
 /** `struct x { … };` and its like, as text. Reading starts and ends raw, at the keyword. */
 export function parseCDefinition(p: Parser): CDefinitions {
@@ -42,7 +43,11 @@ export function parseCDefinition(p: Parser): CDefinitions {
     p.lexer.at = text.length;
     p.end = text.length;
     const what = depth > 0 ? `'}' to close the '{' of line ${p.line(open)}` : `';' at the end of this ${word}`;
-    p.fail('unclosed-declaration', `expected ${what}, found the end of the script`, depth > 0 ? { start: open, end: open + 1 } : { start, end: start + word.length });
+    p.fail(
+      'unclosed-declaration',
+      `expected ${what}, found the end of the script`,
+      depth > 0 ? { start: open, end: open + 1 } : { start, end: start + word.length },
+    );
   }
   p.lexer.at = end;
   p.end = end;
@@ -79,7 +84,12 @@ export function parseConfig(p: Parser): ConfigAssign[] {
     }
     if (token.kind === 'end') {
       const line = p.line(open.start);
-      p.fail('unclosed-block', `expected '}' to close the '{' of line ${line}, found the end of the script`, p.place(token), `the '{' in line ${line} has no '}'`);
+      p.fail(
+        'unclosed-block',
+        `expected '}' to close the '{' of line ${line}, found the end of the script`,
+        p.place(token),
+        `the '{' in line ${line} has no '}'`,
+      );
     }
     if (p.take(';')) continue;
     out.push(parseConfigAssign(p));
@@ -127,13 +137,17 @@ export function parseMapDeclaration(p: Parser): MapDeclaration {
   const start = p.next().start;
   const name = p.peek();
   if (name.kind !== 'map') {
-    const hints = name.kind === 'variable' ? ['variables are declared inside of probes'] : ['maps are declared so: let @name = lruhash(100);'];
+    const hints =
+      name.kind === 'variable'
+        ? ['variables are declared inside of probes']
+        : ['maps are declared so: let @name = lruhash(100);'];
     p.failExpected('a map', "after 'let'", ...hints);
   }
   p.next();
   p.expect('=', `after '@${name.text}'`, 'maps are declared so: let @name = lruhash(100);');
   const kind = p.peek();
-  if (kind.kind !== 'identifier') p.failExpected('the kind of the map', "after '='", 'the kinds are hash, lruhash, percpuhash and percpulruhash');
+  if (kind.kind !== 'identifier')
+    p.failExpected('the kind of the map', "after '='", 'the kinds are hash, lruhash, percpuhash and percpulruhash');
   p.next();
   p.expect('(', `after '${kind.text}'`, `how many entries it holds at most stands in brackets: ${kind.text}(100)`);
   const entries = p.peek();
@@ -188,6 +202,11 @@ function parseParameter(p: Parser): MacroDefinition['parameters'][number] {
       p.next();
       return make({ node: 'identifier', span, name: token.text });
     default:
-      return p.failExpected('a parameter', 'of the macro', 'parameters are $variable, @map or a plain name for any expression', ...wordHints(token));
+      return p.failExpected(
+        'a parameter',
+        'of the macro',
+        'parameters are $variable, @map or a plain name for any expression',
+        ...wordHints(token),
+      );
   }
 }

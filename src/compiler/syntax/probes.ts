@@ -9,9 +9,10 @@
 import type { AttachPointSyntax, Expr, ProbeBlock } from './ast.ts';
 import { failAssignment, parseExpression } from './expressions.ts';
 import { isSpace, isWordPart, isWordStart } from './lexer.ts';
-import { type Parser, looksLikeProbeAt, make, unwind, unwindProbe, wordHints } from './parser.ts';
+import { looksLikeProbeAt, make, type Parser } from './parser.ts';
+import { unwind, unwindProbe } from './report.ts';
 import { parseBlock } from './statements.ts';
-import { describeToken } from './token.ts';
+import { describeToken, wordHints } from './token.ts';
 
 /** Providers whose targets may hold a slash. */
 const holdsSlash = /^(?:uprobe|u|uretprobe|ur|usdt|U|iter|it)$/;
@@ -57,7 +58,8 @@ function parseAttachPoints(p: Parser): readonly AttachPointSyntax[] {
     p.end = p.lexer.at;
     p.lexer.skipTrivia();
     const next = p.text[p.lexer.at];
-    if (next === '{' || next === '/' || next === undefined) p.failExpected('one more probe', "after ','", "no ',' stands after the last probe");
+    if (next === '{' || next === '/' || next === undefined)
+      p.failExpected('one more probe', "after ','", "no ',' stands after the last probe");
   }
   p.stream.rewind(p.lexer.at);
   return make(points);
@@ -82,7 +84,11 @@ function parseAttachPoint(p: Parser): AttachPointSyntax {
   const providerSpan = make({ start: providerStart, end: at });
   if (provider === '') {
     p.stream.rewind(start);
-    p.failExpected('a probe', '', 'a probe is written: provider:target { ... }, for example kprobe:vfs_read { ... } or BEGIN { ... }');
+    p.failExpected(
+      'a probe',
+      '',
+      'a probe is written: provider:target { ... }, for example kprobe:vfs_read { ... } or BEGIN { ... }',
+    );
   }
   const colon = text[at] === ':';
   if (colon) at++;
@@ -114,7 +120,7 @@ function scanTarget(p: Parser, from: number, slashEnds: boolean): number {
     if (char === '"') {
       const close = closingQuote(text, at, line);
       if (close < 0) {
-        p.error('unterminated-string', 'this name has no closing \'"\'', { start: at, end: line });
+        p.report.lexical('unterminated-string', "this name has no closing '\"'", { start: at, end: line });
         return line;
       }
       at = close + 1;
@@ -159,7 +165,11 @@ function parsePredicate(p: Parser): Expr {
   let predicate: Expr | undefined;
   try {
     if (p.at('/') || p.at('{')) {
-      p.fail('expected-expression', `expected a condition after '/', found ${describeToken(p.peek(), p.text)}`, p.place(p.peek()));
+      p.fail(
+        'expected-expression',
+        `expected a condition after '/', found ${describeToken(p.peek(), p.text)}`,
+        p.place(p.peek()),
+      );
     }
     predicate = parseExpression(p);
     if (p.at('=')) failAssignment(p, p.peek());
@@ -195,17 +205,35 @@ function failNoBody(p: Parser, points: readonly AttachPointSyntax[], predicate: 
   const found = describeToken(token, p.text);
   const last = points.at(-1) as AttachPointSyntax;
   if (predicate !== undefined) {
-    p.fail('expected-token', `expected '{' after the predicate, found ${found}`, p.place(token), "if the predicate holds a '/', write brackets around the division");
+    p.fail(
+      'expected-token',
+      `expected '{' after the predicate, found ${found}`,
+      p.place(token),
+      "if the predicate holds a '/', write brackets around the division",
+    );
   }
   const hints: string[] = [];
   const raw = p.text.slice(last.span.start, last.span.end);
   if (token.kind === ':') hints.push("a probe is written without spaces around ':'");
-  else if (holdsSlash.test(last.provider) && /[^/]\/[^/:]*$/.test(last.rest) && token.kind !== 'end' && p.text.slice(p.end).match(/^[^{\n]*\/\s*\{/)) {
+  else if (
+    holdsSlash.test(last.provider) &&
+    /[^/]\/[^/:]*$/.test(last.rest) &&
+    token.kind !== 'end' &&
+    p.text.slice(p.end).match(/^[^{\n]*\/\s*\{/)
+  ) {
     hints.push("put a space before the predicate's first '/'");
-  } else if (token.kind !== 'end' && looksLikeProbeAt(p.text, token.start)) hints.push("several probes with one body are separated by ','");
+  } else if (token.kind !== 'end' && looksLikeProbeAt(p.text, token.start))
+    hints.push("several probes with one body are separated by ','");
   else if (last.rest !== '' && token.kind !== 'end') hints.push('a name with spaces stands in double quotes');
+  else if (last.rest === '' && /^(?:begin|end)$/i.test(last.provider))
+    hints.push('what the probe does stands in braces: { ... }');
   else if (last.rest === '') hints.push(`'${raw}' stands where a probe is expected: provider:target { ... }`);
-  p.fail('expected-token', `expected '{' or a predicate after the probe '${clip(raw)}', found ${found}`, p.place(token), ...hints);
+  p.fail(
+    'expected-token',
+    `expected '{' or a predicate after the probe '${clip(raw)}', found ${found}`,
+    p.place(token),
+    ...hints,
+  );
 }
 
 const clip = (text: string): string => (text.length > 60 ? `${text.slice(0, 57)}...` : text);
@@ -226,5 +254,7 @@ export function skipToItem(p: Parser): void {
 /** Whether something of the top level seems to begin at an offset, the first of its line apart from white space. */
 function beginsItem(text: string, at: number): boolean {
   if (looksLikeProbeAt(text, at)) return true;
-  return /^(?:macro\s+[A-Za-z_]|(?:struct|union|enum)\s+\w+\s*\{|config\s*=|import\s*"|let\s+@|#\s*[a-z])/.test(text.slice(at, at + 200));
+  return /^(?:macro\s+[A-Za-z_]|(?:struct|union|enum)\s+\w+\s*\{|config\s*=|import\s*"|let\s+@|#\s*[a-z])/.test(
+    text.slice(at, at + 200),
+  );
 }

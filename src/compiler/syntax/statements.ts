@@ -1,8 +1,10 @@
 /** Statements and blocks, and how to go on after a broken one. */
-import type { Assign, AssignOperator, Block, BlockExpr, Expr, If, Let, Statement, Variable } from './ast.ts';
+import type { Assign, AssignOperator, Block, BlockExpr, Expr, If, Let, MapAccess, Statement, Variable } from './ast.ts';
 import { failAssignment, parseExpression } from './expressions.ts';
-import { type BlockParts, type Parser, make, unwind, unwindProbe, wordHints } from './parser.ts';
-import { type Token, type TokenKind, describeToken } from './token.ts';
+import { atForeignKeyword, checkForeignStatement } from './foreign.ts';
+import { type BlockParts, make, type Parser } from './parser.ts';
+import { unwind, unwindProbe } from './report.ts';
+import { describeToken, type Token, type TokenKind, wordHints } from './token.ts';
 import { parseType } from './types.ts';
 
 const assignOperators: Readonly<Partial<Record<TokenKind, true>>> = {
@@ -19,7 +21,16 @@ const assignOperators: Readonly<Partial<Record<TokenKind, true>>> = {
   '^=': true,
 };
 
-const statementWords: ReadonlySet<string> = new Set(['if', 'for', 'while', 'unroll', 'let', 'return', 'break', 'continue']);
+const statementWords: ReadonlySet<string> = new Set([
+  'if',
+  'for',
+  'while',
+  'unroll',
+  'let',
+  'return',
+  'break',
+  'continue',
+]);
 
 /**
  * `{ … }`. When a value is wanted, the last expression, if no `;` follows it, is the
@@ -85,7 +96,10 @@ function unclosed(p: Parser, token: Token, open: Token): never {
   const hints = [`the '{' in line ${line} has no '}'`];
   if (p.suspect === undefined && p.open.length > 1) {
     const lines = [...new Set(p.open.map((offset) => p.line(offset)))];
-    hints[0] = lines.length > 1 ? `blocks are open since the lines ${lines.join(', ')}` : `${p.open.length} blocks are open since line ${line}`;
+    hints[0] =
+      lines.length > 1
+        ? `blocks are open since the lines ${lines.join(', ')}`
+        : `${p.open.length} blocks are open since line ${line}`;
   }
   const found = token.kind === 'end' ? describeToken(token, p.text) : 'the next probe';
   const place = token.kind === 'end' ? { start: p.end, end: p.end } : { start: token.start, end: token.end };
@@ -214,55 +228,38 @@ function parseKeyword(p: Parser, token: Token, wantsValue: boolean): Item | unde
       }
       return undefined;
     case 'else':
-      return p.fail('misplaced-else', "'else' without an 'if' before it", { start: token.start, end: token.end }, "there is no ';' between the '}' of the if and 'else'");
+      return p.fail(
+        'misplaced-else',
+        "'else' without an 'if' before it",
+        { start: token.start, end: token.end },
+        "there is no ';' between the '}' of the if and 'else'",
+      );
     case 'import':
     case 'macro':
       if (after === 'string' || after === 'identifier') {
-        return p.fail('misplaced-declaration', `'${token.text}' cannot stand inside a block`, { start: token.start, end: token.end }, 'move it above the first probe');
+        return p.fail(
+          'misplaced-declaration',
+          `'${token.text}' cannot stand inside a block`,
+          { start: token.start, end: token.end },
+          'move it above the first probe',
+        );
       }
       return undefined;
     default:
-      return failForeign(p, token, after);
+      return failForeign(p, token);
   }
 }
 
-const absent: Readonly<Record<string, string>> = {
-  elif: "write 'else if'",
-  elseif: "write 'else if'",
-  elsif: "write 'else if'",
-  switch: 'use if and else if',
-  foreach: 'loops are written: for ($kv : @map) { ... } and for ($i : 0..10) { ... }',
-  do: 'use while (condition) { ... }',
-  goto: 'use if, while, break and continue',
-  var: 'variables are written: $name = value; or let $name = value;',
-  const: 'variables are written: $name = value; or let $name = value;',
-  def: 'a piece of code with a name is a macro, above the first probe: macro name($a) { ... }',
-  fn: 'a piece of code with a name is a macro, above the first probe: macro name($a) { ... }',
-  function: 'a piece of code with a name is a macro, above the first probe: macro name($a) { ... }',
-};
-
 /** What other languages have; undefined when the word is an ordinary name here. */
-function failForeign(p: Parser, token: Token, after: TokenKind): undefined {
-  const hint = Object.hasOwn(absent, token.text) ? absent[token.text] : undefined;
-  if (hint !== undefined && (after === '(' || after === '{' || after === 'identifier' || after === 'variable')) {
-    p.error('unknown-keyword', `there is no '${token.text}' in this language`, { start: token.start, end: token.end }, hint);
+function failForeign(p: Parser, token: Token): undefined {
+  if (atForeignKeyword(p, token)) {
     if (!token.text.startsWith('el')) throw unwind;
     // The rest of it is an ordinary if: goes on with its parts.
     p.next();
     parseIfParts(p, token, false);
     throw unwind;
   }
-  if (after === 'variable') {
-    p.fail(
-      'typed-declaration',
-      `a variable is not declared with a type before its name`,
-      { start: token.start, end: p.peek(1).end },
-      `write $${p.peek(1).text} = value; or let $${p.peek(1).text} : type = value;`,
-    );
-  }
-  if (after === 'string') {
-    p.fail('call-without-brackets', `the arguments of '${token.text}' stand in brackets`, { start: token.start, end: token.end }, `write ${token.text}(...)`);
-  }
+  checkForeignStatement(p, token);
   return undefined;
 }
 
@@ -274,8 +271,14 @@ function endStatement(p: Parser, what: string, expr?: Expr): void {
   const hints = wordHints(token);
   if (token.kind === '=' || assignOperators[token.kind]) hints.push('assign in a statement of its own');
   if (token.kind === '{' && expr?.node === 'call') hints.push("the name before '(' is no statement that has a body");
-  if (token.kind === ':' && expr?.node === 'identifier') hints.push("a probe cannot stand inside a block: is a '}' missing above?");
-  p.error('expected-token', `expected ';' after ${what}, found ${describeToken(token, p.text)}`, p.place(token), ...hints);
+  if (token.kind === ':' && expr?.node === 'identifier')
+    hints.push("a probe cannot stand inside a block: is a '}' missing above?");
+  p.error(
+    'expected-token',
+    `expected ';' after ${what}, found ${describeToken(token, p.text)}`,
+    p.place(token),
+    ...hints,
+  );
   // What follows may well be the next statement: only when it can't be, it is skipped.
   if (hints.length === 0 && beginsStatement(p, token)) return;
   throw unwind;
@@ -293,7 +296,12 @@ function parseAssign(p: Parser, expr: Expr, first: Token): Assign {
   const value = parseExpression(p);
   if (assignOperators[p.peek().kind]) {
     const next = p.peek();
-    p.fail('chained-assignment', 'an assignment has no value of its own', { start: next.start, end: next.end }, 'assign in two statements');
+    p.fail(
+      'chained-assignment',
+      'an assignment has no value of its own',
+      { start: next.start, end: next.end },
+      'assign in two statements',
+    );
   }
   return make({ node: 'assign', span: p.span(first.start), operator, target, value });
 }
@@ -306,21 +314,39 @@ function assignable(p: Parser, expr: Expr, around: { start: number; end: number 
     case 'index':
       return expr;
     case 'identifier':
-      return p.fail('invalid-target', `'${expr.name}' cannot be assigned to`, expr.span, `variables begin with $, maps with @: $${expr.name} = ...`);
+      return p.fail(
+        'invalid-target',
+        `'${expr.name}' cannot be assigned to`,
+        expr.span,
+        `variables begin with $, maps with @: $${expr.name} = ...`,
+      );
     case 'positional':
-      return p.fail('invalid-target', 'a parameter of the command line cannot be assigned to', expr.span, 'store it in a variable first: $x = $1');
+      return p.fail(
+        'invalid-target',
+        'a parameter of the command line cannot be assigned to',
+        expr.span,
+        'store it in a variable first: $x = $1',
+      );
     default: {
       const end = around.start + p.text.slice(around.start, around.end).trimEnd().length;
-      const hint = expr.node === 'unary' && expr.operator === '*' ? ["a script reads the traced program's memory, it does not write it"] : [];
-      return p.fail('invalid-target', 'only a variable or a map can be assigned to', { start: around.start, end }, ...hint);
+      const hint =
+        expr.node === 'unary' && expr.operator === '*'
+          ? ["a script reads the traced program's memory, it does not write it"]
+          : [];
+      return p.fail(
+        'invalid-target',
+        'only a variable or a map can be assigned to',
+        { start: around.start, end },
+        ...hint,
+      );
     }
   }
 }
 
-function parseVariable(p: Parser, where: string): Variable {
+function parseVariable(p: Parser, where: string, ...hints: string[]): Variable {
   const token = p.peek();
   if (token.kind !== 'variable') {
-    const hints = token.kind === 'identifier' ? [`variables begin with $: $${token.text}`] : [];
+    if (token.kind === 'identifier' && hints.length === 0) hints.push(`variables begin with $: $${token.text}`);
     p.failExpected('a variable', where, ...hints);
   }
   p.next();
@@ -330,7 +356,12 @@ function parseVariable(p: Parser, where: string): Variable {
 function parseLet(p: Parser): Let {
   const start = p.next().start;
   if (p.at('map')) {
-    p.fail('misplaced-declaration', 'a map is not declared inside a block', { start, end: p.peek().end }, 'move it above the first probe: let @name = lruhash(100);');
+    p.fail(
+      'misplaced-declaration',
+      'a map is not declared inside a block',
+      { start, end: p.peek().end },
+      'move it above the first probe: let @name = lruhash(100);',
+    );
   }
   const variable = parseVariable(p, "after 'let'");
   const type = p.take(':') ? parseType(p, "after ':'") : undefined;
@@ -366,7 +397,8 @@ function parseCondition(p: Parser, what: string): Expr {
 /** The body of an if or a loop. One statement without braces is reported and read as the body. */
 function parseBody(p: Parser, what: string, wantsValue: boolean): BlockParts {
   const token = p.peek();
-  if (token.kind === '{' || token.kind === ')' || token.kind === 'end' || token.kind === '}') return parseBlock(p, `the body of '${what}'`, wantsValue);
+  if (token.kind === '{' || token.kind === ')' || token.kind === 'end' || token.kind === '}')
+    return parseBlock(p, `the body of '${what}'`, wantsValue);
   p.error(
     'expected-token',
     `expected '{' to begin the body of '${what}', found ${describeToken(token, p.text)}`,
@@ -388,7 +420,11 @@ interface Branch {
 }
 
 /** All of `if … else if … else …` after the first word. */
-function parseIfParts(p: Parser, first: Token, wantsValue: boolean): { branches: Branch[]; otherwise: BlockParts | undefined } {
+function parseIfParts(
+  p: Parser,
+  first: Token,
+  wantsValue: boolean,
+): { branches: Branch[]; otherwise: BlockParts | undefined } {
   const branches: Branch[] = [];
   let start = first.start;
   let otherwise: BlockParts | undefined;
@@ -399,7 +435,12 @@ function parseIfParts(p: Parser, first: Token, wantsValue: boolean): { branches:
     const word = p.peek();
     if (word.kind !== 'identifier') break;
     if (/^(?:elif|elseif|elsif)$/.test(word.text) && p.peek(1).kind !== '=') {
-      p.error('unknown-keyword', `there is no '${word.text}' in this language`, { start: word.start, end: word.end }, "write 'else if'");
+      p.error(
+        'unknown-keyword',
+        `there is no '${word.text}' in this language`,
+        { start: word.start, end: word.end },
+        "write 'else if'",
+      );
       p.next();
     } else if (word.text !== 'else') break;
     else {
@@ -419,7 +460,12 @@ function parseIfParts(p: Parser, first: Token, wantsValue: boolean): { branches:
 function parseIf(p: Parser, wantsValue: boolean): Item {
   const first = p.next();
   const { branches, otherwise } = parseIfParts(p, first, wantsValue);
-  if (wantsValue && p.at('}') && otherwise?.value !== undefined && branches.every((branch) => branch.block.value !== undefined)) {
+  if (
+    wantsValue &&
+    p.at('}') &&
+    otherwise?.value !== undefined &&
+    branches.every((branch) => branch.block.value !== undefined)
+  ) {
     return { value: choice(p, branches, otherwise) };
   }
   p.take(';');
@@ -427,7 +473,13 @@ function parseIf(p: Parser, wantsValue: boolean): Item {
   let rest = otherwise === undefined ? undefined : statements(otherwise);
   for (let i = branches.length - 1; ; i--) {
     const { start, condition, block } = branches[i] as Branch;
-    const statement: If = make({ node: 'if', span: make({ start, end }), condition, then: statements(block), otherwise: rest });
+    const statement: If = make({
+      node: 'if',
+      span: make({ start, end }),
+      condition,
+      then: statements(block),
+      otherwise: rest,
+    });
     if (i === 0) return { statement };
     rest = make([statement]);
   }
@@ -492,25 +544,47 @@ const forHint = 'loops are written: for ($kv : @map) { ... } and for ($i : 0..10
 
 function parseFor(p: Parser): Statement {
   const start = p.next().start;
-  const open = p.take('(');
-  const name = p.peek();
-  if (name.kind === 'identifier' && name.text === 'int') p.failExpected('a variable', "after 'for ('", forHint);
-  const variable = parseVariable(p, open ? "after 'for ('" : "after 'for'");
-  if (!p.at(':')) p.failExpected("':'", `after '$${variable.name}'`, forHint);
-  p.next();
-  p.enter();
-  const from = parseExpression(p);
-  const to = p.take('..') ? parseExpression(p) : undefined;
-  p.leave();
-  const map = from.node === 'map' && to === undefined ? from : undefined;
-  if (to === undefined && map === undefined) p.fail('expected-token', 'expected a map or a range', from.span, forHint);
-  if (map !== undefined && map.keys.length > 0) {
-    p.fail('expected-token', 'a loop goes over a whole map, without keys', map.span, forHint);
-  }
-  if (open !== undefined) p.expect(')', to === undefined ? 'after the map' : 'after the range');
+  const header = parseForHeader(p);
   const { body } = parseBody(p, 'for', false);
   p.take(';');
   const span = p.span(start);
+  if (header === undefined) return make({ node: 'block', span, body });
+  const { variable, map, range } = header;
   if (map !== undefined) return make({ node: 'for_map', span, variable, map, body });
-  return make({ node: 'for_range', span, variable, start: from, end: to ?? from, body });
+  return make({ node: 'for_range', span, variable, start: range.start, end: range.end, body });
+}
+
+type ForHeader = { readonly variable: Variable } & (
+  | { readonly map: MapAccess; readonly range?: undefined }
+  | { readonly map?: undefined; readonly range: { readonly start: Expr; readonly end: Expr } }
+);
+
+/** `($x : …)`; undefined when it is broken but a body follows. */
+function parseForHeader(p: Parser): ForHeader | undefined {
+  const { depth } = p;
+  try {
+    const open = p.take('(');
+    const variable = parseVariable(p, open ? "after 'for ('" : "after 'for'", forHint);
+    if (!p.at(':')) p.failExpected("':'", `after '$${variable.name}'`, forHint);
+    p.next();
+    p.enter();
+    const from = parseExpression(p);
+    const to = p.take('..') ? parseExpression(p) : undefined;
+    p.leave();
+    if (open !== undefined) p.expect(')', to === undefined ? 'after the map' : 'after the range');
+    if (to !== undefined) return { variable, range: { start: from, end: to } };
+    if (from.node !== 'map') p.fail('expected-token', 'expected a map or a range', from.span, forHint);
+    if (from.keys.length > 0)
+      p.fail('expected-token', 'a loop goes over a whole map, without keys', from.span, forHint);
+    return { variable, map: from };
+  } catch (reason) {
+    if (reason !== unwind) throw reason;
+    p.depth = depth;
+    // The semicolons of C's `for (a; b; c)` don't end the statement.
+    for (let token = p.peek(); token.kind !== '{'; token = p.peek()) {
+      if (token.kind === 'end' || token.kind === '}' || (token.kind === ';' && p.breaksLineAfter(token))) throw unwind;
+      p.next();
+    }
+    return undefined;
+  }
 }

@@ -2,10 +2,54 @@
 import type { Span } from '../../diag/source.ts';
 
 export type Punctuation =
-  | '(' | ')' | '[' | ']' | '{' | '}' | ',' | ';' | ':' | '?' | '.' | '..' | '->'
-  | '+' | '-' | '*' | '/' | '%' | '&' | '|' | '^' | '~' | '!' | '<' | '>' | '<<' | '>>'
-  | '==' | '!=' | '<=' | '>=' | '&&' | '||' | '++' | '--' | '#' | '##'
-  | '=' | '+=' | '-=' | '*=' | '/=' | '%=' | '&=' | '|=' | '^=' | '<<=' | '>>=';
+  | '('
+  | ')'
+  | '['
+  | ']'
+  | '{'
+  | '}'
+  | ','
+  | ';'
+  | ':'
+  | '?'
+  | '.'
+  | '..'
+  | '->'
+  | '+'
+  | '-'
+  | '*'
+  | '/'
+  | '%'
+  | '&'
+  | '|'
+  | '^'
+  | '~'
+  | '!'
+  | '<'
+  | '>'
+  | '<<'
+  | '>>'
+  | '=='
+  | '!='
+  | '<='
+  | '>='
+  | '&&'
+  | '||'
+  | '++'
+  | '--'
+  | '#'
+  | '##'
+  | '='
+  | '+='
+  | '-='
+  | '*='
+  | '/='
+  | '%='
+  | '&='
+  | '|='
+  | '^='
+  | '<<='
+  | '>>=';
 
 export type TokenKind =
   | Punctuation
@@ -60,3 +104,21 @@ export function describeToken(token: Token, text: string): string {
 }
 
 const clip = (text: string): string => (text.length > 40 ? `${text.slice(0, 37)}...` : text);
+
+/** Words of other languages, and how they are spelled here. */
+const spellings: ReadonlyMap<string, string> = new Map([
+  ['and', "'and' is written '&&'"],
+  ['or', "'or' is written '||'"],
+  ['not', "'not' is written '!'"],
+  ['elif', "'elif' is written 'else if'"],
+  ['elseif', "'elseif' is written 'else if'"],
+  ['elsif', "'elsif' is written 'else if'"],
+  ['then', "there is no 'then': the body stands in { }"],
+  ['do', "there is no 'do': the body stands in { }"],
+]);
+
+/** Hints that an unexpected token deserves wherever it stands. */
+export function wordHints(token: Token): string[] {
+  const hint = token.kind === 'identifier' ? spellings.get(token.text) : undefined;
+  return hint === undefined ? [] : [hint];
+}

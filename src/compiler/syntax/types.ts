@@ -4,7 +4,17 @@ import { make, type Parser } from './parser.ts';
 import type { Token } from './token.ts';
 
 /** Words that C spells integer types with, several in a row. */
-const cWords: ReadonlySet<string> = new Set(['unsigned', 'signed', 'long', 'short', 'int', 'char', 'double', 'float', '_Bool']);
+const cWords: ReadonlySet<string> = new Set([
+  'unsigned',
+  'signed',
+  'long',
+  'short',
+  'int',
+  'char',
+  'double',
+  'float',
+  '_Bool',
+]);
 const qualifiers: ReadonlySet<string> = new Set(['const', 'volatile', 'restrict', '__restrict']);
 const tagged: ReadonlySet<string> = new Set(['struct', 'union', 'enum']);
 
@@ -14,7 +24,7 @@ const named =
 const isQualifier = (token: Token): boolean => token.kind === 'identifier' && qualifiers.has(token.text);
 
 /** A word that names a type by itself: `uint8`, `int`, `u32`, `string`, anything ending in `_t`, a typedef of the script. */
-function isTypeWord(p: Parser, word: string): boolean {
+export function isTypeWord(p: Parser, word: string): boolean {
   return cWords.has(word) || named.test(word) || p.typedefs.has(word);
 }
 
@@ -79,7 +89,10 @@ export function atCast(p: Parser): boolean {
   if (kind === '[') {
     const length = dimensionTokens(p, at);
     if (length === 0 || p.peek(at + length).kind !== ')') return false;
-    return p.peek(at + 1).kind === ']' || (known ? beginsOperand(p.peek(at + length + 1)) : onlyBeginsOperand(p.peek(at + length + 1)));
+    return (
+      p.peek(at + 1).kind === ']' ||
+      (known ? beginsOperand(p.peek(at + length + 1)) : onlyBeginsOperand(p.peek(at + length + 1)))
+    );
   }
   if (kind !== ')') return false;
   const after = p.peek(at + 1);
@@ -125,7 +138,8 @@ export function parseType(p: Parser, what: string): TypeExpr {
   const start = p.peek().start;
   while (isQualifier(p.peek())) p.next();
   const first = p.peek();
-  if (first.kind !== 'identifier') p.failExpected('a type', what, 'types are bool, int8 ... int64, uint8 ... uint64, string[N], struct NAME, NAME *');
+  if (first.kind !== 'identifier')
+    p.failExpected('a type', what, 'types are bool, int8 ... int64, uint8 ... uint64, string[N], struct NAME, NAME *');
 
   let keyword: TypeExpr['keyword'];
   let name: string;
@@ -146,7 +160,11 @@ export function parseType(p: Parser, what: string): TypeExpr {
     p.expect(')', "to close 'typeof('");
   } else if (cWords.has(first.text)) {
     const words = [first.text];
-    for (let word = p.peek(); word.kind === 'identifier' && (cWords.has(word.text) || qualifiers.has(word.text)); word = p.peek()) {
+    for (
+      let word = p.peek();
+      word.kind === 'identifier' && (cWords.has(word.text) || qualifiers.has(word.text));
+      word = p.peek()
+    ) {
       if (cWords.has(word.text) && words.length < 5) words.push(word.text);
       p.next();
     }
@@ -165,7 +183,10 @@ export function parseType(p: Parser, what: string): TypeExpr {
     p.next();
     const size = p.take('integer');
     if (size !== undefined && size.value > 0x7fffffffn) {
-      p.error('integer-too-large', `an array of ${size.text} elements is too large`, { start: size.start, end: size.end });
+      p.error('integer-too-large', `an array of ${size.text} elements is too large`, {
+        start: size.start,
+        end: size.end,
+      });
     }
     dimensions.push(size === undefined ? null : Number(size.value & 0x7fffffffn));
     p.expect(']', size === undefined ? "or a number after '['" : 'after the size of the array');
