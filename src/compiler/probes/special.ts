@@ -8,7 +8,7 @@ const special = (kind: 'begin' | 'end'): Provider => (point, rest, options) => {
     options.diagnostics.error('probe-form', `${point.provider} takes nothing behind it`, point.span, `${point.provider} { … }`);
     return [];
   }
-  return [context(kind, point, { spec: { kind }, name: point.provider })];
+  return [context(kind, point, { spec: { kind }, name: kind })];
 };
 
 function context(

@@ -627,7 +627,7 @@ export class Sema {
       this.error('call-expected', `${expr.name} is a function`, expr.span, fn.signature);
       return unknownType;
     }
-    const candidates = [...variables.keys(), ...functions.keys()];
+    const candidates = [...this.builtins.variables.keys(), ...this.builtins.functions.keys()];
     const near = nearest(expr.name, candidates, 2);
     const constants = near.length > 0 ? [] : nearest(expr.name, this.options.names.candidates(expr.name), 2);
     const found = [...near, ...constants];
@@ -661,7 +661,7 @@ export class Sema {
     const builtin = this.builtins.functions.get(call.name);
     if (builtin === undefined) {
       for (const argument of call.args) if (argument.node !== 'type') this.expr(argument);
-      const near = nearest(call.name, [...functions.keys()], 2);
+      const near = nearest(call.name, [...this.builtins.functions.keys()], 2);
       this.error(
         'unknown-function',
         `Unknown function: '${call.name}'`,
