@@ -8,8 +8,11 @@ import type { Config, EventSpec, GlobalsLayout, MapKind, MapSpec, UserMap } from
 import type { MapInfo } from '../sema/scope.ts';
 import { align8, roomOf, type SchemaOptions, schemaOf } from './layout.ts';
 
-/** Room for event records between kernel and reader; 5.15 wants a power of two of pages. */
-const defaultRingBytes = 16 << 20;
+/**
+ * Room for event records between kernel and reader: a MiB for each CPU within these
+ * bounds, a power of two. The reader maps it twice, so it counts twice in its memory.
+ */
+const ringBytes = { perCpu: 1 << 20, least: 4 << 20, most: 64 << 20 } as const;
 /** Stacks kept for map keys and variables. */
 const stackEntries = 16384;
 /** A hash map whose values would take more than this when allocated at once allocates as it goes. */
@@ -143,7 +146,8 @@ export class Assets {
   ring(): number {
     if (this.#events === undefined) {
       const pages = this.config.perfRbPages;
-      const bytes = pages > 0 ? powerOfTwo(pages) * 4096 * this.cpus : defaultRingBytes;
+      const byCpus = Math.min(ringBytes.most, Math.max(ringBytes.least, ringBytes.perCpu * this.cpus));
+      const bytes = pages > 0 ? powerOfTwo(pages) * 4096 * this.cpus : byCpus;
       this.#events = this.#add({ role: 'events', name: 'events', kind: 'RINGBUF', keySize: 0, valueSize: 0, maxEntries: bytes, flags: 0 });
     }
     return this.#events;
