@@ -6,7 +6,7 @@
  */
 import { MachineError } from '../../base/errors.ts';
 import type { BpfProgramType, MapKind } from '../../program/program.ts';
-import { CallError, } from './errno.ts';
+import { CallError } from './errno.ts';
 import { addressOf, addressOfKept, trySystemCall } from './native.ts';
 
 /** enum bpf_cmd. */

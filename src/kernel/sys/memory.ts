@@ -4,14 +4,21 @@ import { systemCall, trySystemCall, viewMemory } from './native.ts';
 const PROT_READ = 1;
 const PROT_WRITE = 2;
 const MAP_SHARED = 1;
+const MAP_FIXED = 0x10;
+const MAP_ANONYMOUS = 0x20;
 const MAP_PRIVATE = 2;
 
-/** A mapping of a file descriptor, unmapped by close(). */
+/** A mapping of a file descriptor, ended by close(). */
 export interface Mapping {
-  /** The mapped bytes themselves. Detached (length 0) after close(). */
+  /** The mapped bytes themselves; zeros that mean nothing after close(). */
   readonly buffer: ArrayBuffer;
   close(): void;
 }
+
+/** Gives address space back when V8 has collected the last view of it. */
+const collected = new FinalizationRegistry(({ address, size }: { readonly address: number; readonly size: number }) => {
+  trySystemCall('munmap', address, size);
+});
 
 /**
  * Maps `size` bytes of a file descriptor from `offset`, shared. Writing to a mapping
@@ -21,15 +28,17 @@ export function mapMemory(fd: number, size: number, offset: number, writable: bo
   const protection = writable ? PROT_READ | PROT_WRITE : PROT_READ;
   const address = systemCall(`mmap of ${size} bytes`, 'mmap', 0, size, protection, MAP_SHARED, fd, offset);
   const buffer = viewMemory(address, size);
+  collected.register(buffer, { address, size });
   let open = true;
   return {
     buffer,
     close() {
       if (!open) return;
       open = false;
-      // Moves the memory out of `buffer`: views that somebody kept become empty instead of dangling.
-      structuredClone(buffer, { transfer: [buffer] });
-      trySystemCall('munmap', address, size);
+      // A view that somebody kept must not lead into whatever is mapped here next: empty
+      // pages take the place (and let go of the descriptor's memory) until it is collected.
+      const flags = MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS;
+      systemCall('mmap', 'mmap', address, size, PROT_READ | PROT_WRITE, flags, -1, 0);
     },
   };
 }
