@@ -3,6 +3,7 @@ import { type CompileResult, compile } from '../compiler/compile.ts';
 import type { Diagnostic } from '../diag/diagnostic.ts';
 import { renderAll } from '../diag/render.ts';
 import { Source } from '../diag/source.ts';
+import { constant, constantNames } from '../kernel/host/constants/index.ts';
 import { createHostTarget } from '../kernel/host/target.ts';
 import type { Target } from '../target/target.ts';
 
@@ -55,6 +56,7 @@ export function compileScript(options: ScriptOptions, childPid?: number): Compil
     scriptDir: options.folder,
     pid: options.pid,
     btf: environment['BPFTRACE_BTF'],
+    constants: { constant, constantNames },
   });
   const result = compile(source, target, {
     parameters: options.parameters ?? [],

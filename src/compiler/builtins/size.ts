@@ -6,8 +6,13 @@ import type { Sema } from '../sema/sema.ts';
 import type { Call, Expr, TypeExpr } from '../syntax/ast.ts';
 import type { BuiltinFunction } from './builtin.ts';
 
-const typeOfArgument = (sema: Sema, argument: Expr | TypeExpr): Type | undefined =>
-  argument.node === 'type' ? sema.resolveType(argument) : sema.expr(argument);
+/** A plain name is a type (`sizeof(pid_t)`) unless it is a value. */
+function typeOfArgument(sema: Sema, argument: Expr | TypeExpr): Type | undefined {
+  if (argument.node === 'identifier' && !sema.knowsIdentifier(argument.name)) {
+    return sema.resolveType({ node: 'type', keyword: undefined, name: argument.name, pointers: 0, dimensions: [], span: argument.span });
+  }
+  return argument.node === 'type' ? sema.resolveType(argument) : sema.expr(argument);
+}
 
 /** The path of names in offsetof's second argument, outermost first. */
 function path(expr: Expr | TypeExpr | undefined): string[] | undefined {

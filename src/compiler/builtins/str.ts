@@ -7,6 +7,7 @@ import type { DirectPlace, Place } from '../lower/place.ts';
 import { copyValue } from '../lower/copy.ts';
 import { isIntegral, isUnknown } from '../sema/scope.ts';
 import type { Call, Expr } from '../syntax/ast.ts';
+import { stringBytes } from '../syntax/literals.ts';
 import type { BuiltinFunction } from './builtin.ts';
 
 /**
@@ -22,7 +23,7 @@ function intoText(low: Lower, call: Call, to: DirectPlace): void {
   const literal = low.facts.notes.get(call);
   const room = roomOf(type, low.assets.stored);
   if (typeof literal === 'string') {
-    low.writeBytes(to, new TextEncoder().encode(`${literal}\0`), room);
+    low.writeBytes(to, stringBytes(`${literal}\0`), room);
     return;
   }
   if (own.kind === 'string') {
@@ -73,7 +74,7 @@ export const strFunction: BuiltinFunction = {
     if (argument.node === 'positional' && typeof argument.index === 'number') {
       const text = sema.options.parameters[argument.index - 1] ?? '';
       sema.facts.notes.set(call, text);
-      return { kind: 'string', size: new TextEncoder().encode(text).length + 1 };
+      return { kind: 'string', size: stringBytes(text).length + 1 };
     }
     const type = sema.expr(argument);
     if (isUnknown(type)) return textType(max);

@@ -1,5 +1,6 @@
 /** Equality of values in memory. */
 import type { Label } from '../ir/ir.ts';
+import { stringBytes } from '../syntax/literals.ts';
 import type { Lower } from './lower.ts';
 import type { DirectPlace } from './place.ts';
 
@@ -21,7 +22,7 @@ export function compareMemory(low: Lower, left: DirectPlace, right: DirectPlace,
 /** The same for a string of `room` bytes and a literal: its bytes and the NUL behind them count. */
 export function compareWithLiteral(low: Lower, place: DirectPlace, room: number, text: string, want: 'eq' | 'ne', to: Label): void {
   const { b } = low;
-  const bytes = new TextEncoder().encode(`${text}\0`);
+  const bytes = stringBytes(`${text}\0`);
   if (bytes.length > room) {
     if (want === 'ne') b.jump(to);
     return;

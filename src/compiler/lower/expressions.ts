@@ -6,6 +6,7 @@ import type { AluOperator, Condition, Label, Operand, Reg } from '../ir/ir.ts';
 import { arithmeticType, comparison } from '../sema/arithmetic.ts';
 import { promoted } from '../sema/scope.ts';
 import type * as Ast from '../syntax/ast.ts';
+import { stringBytes } from '../syntax/literals.ts';
 import { compareMemory, compareWithLiteral } from './compare.ts';
 import { copyValue } from './copy.ts';
 import { align8, isScalarType, roomOf } from './layout.ts';
@@ -385,7 +386,7 @@ function into(low: Lower, expr: Ast.Expr, to: DirectPlace, type: Type): void {
   }
   switch (expr.node) {
     case 'string':
-      low.writeBytes(to, new TextEncoder().encode(`${expr.value}\0`), roomOf(type, low.assets.stored));
+      low.writeBytes(to, stringBytes(`${expr.value}\0`), roomOf(type, low.assets.stored));
       return;
     case 'identifier': {
       const builtin = low.options.builtins.variables.get(expr.name);

@@ -19,6 +19,7 @@ import {
 import type { Builtins } from '../builtins/builtin.ts';
 import type { ProbeContext } from '../probes/context.ts';
 import type * as Ast from '../syntax/ast.ts';
+import { stringBytes } from '../syntax/literals.ts';
 import { aggregateValue, arithmeticType, comparison, evaluate, parseInteger } from './arithmetic.ts';
 import type { Names } from './names.ts';
 import {
@@ -560,7 +561,7 @@ export class Sema {
   }
 
   #literalSize(expr: Ast.StringLiteral): number {
-    const bytes = new TextEncoder().encode(expr.value).length;
+    const bytes = stringBytes(expr.value).length;
     if (bytes + 1 > this.config.maxStrlen) {
       this.error('string-too-long', `String is too long (over ${this.config.maxStrlen} bytes): ${expr.value.slice(0, 20)}…`, expr.span, 'config max_strlen sets the limit');
     }
@@ -638,6 +639,11 @@ export class Sema {
       ...(found.length > 0 ? [`did you mean ${found.map((n) => `'${n}'`).join(' or ')}?`] : ['variables start with $, maps with @']),
     );
     return unknownType;
+  }
+
+  /** Whether a bare word is a builtin or a constant. */
+  knowsIdentifier(name: string): boolean {
+    return this.builtins.variables.has(name) || this.builtins.functions.has(name) || this.options.names.constant(name) !== undefined;
   }
 
   #variable(node: Ast.Variable): VariableInfo | undefined {
