@@ -52,9 +52,10 @@ export class Trace implements AsyncIterable<TraceEvent> {
   readonly #loaded: LoadedProgram;
   readonly #attachment: Attachment;
   readonly #maps: ScriptMaps;
-  readonly #ring: RingReader;
-  readonly #globals: Mapping;
-  readonly #ringFd: number;
+  /** Absent, as the globals, when no probe has anything to say. */
+  readonly #ring: RingReader | undefined;
+  readonly #ringFd: number | undefined;
+  readonly #globals: Mapping | undefined;
   readonly #decoders: readonly EventDecoder[];
   #watch: Watch | undefined;
   /** Ends the wait for records. */
@@ -81,15 +82,18 @@ export class Trace implements AsyncIterable<TraceEvent> {
       this.wording = { names, trailer: program.config.strTruncTrailer };
       const formatting = formattingOf(this.wording);
       this.#decoders = program.events.map((spec) => eventDecoder(spec, formatting));
-      const events = this.#loaded.map('events');
       const globals = this.#loaded.map('globals');
-      invariant(events !== undefined && globals !== undefined, 'the program has no events or globals map');
-      this.#globals = mapArray(globals);
-      cleanup.push(() => this.#globals.close());
-      this.#setGlobals();
-      this.#ring = new RingReader(events.fd, events.spec.maxEntries, (view, offset) => this.#take(view, offset));
-      cleanup.push(() => this.#ring.close());
-      this.#ringFd = events.fd;
+      if (globals !== undefined) {
+        this.#globals = mapArray(globals);
+        cleanup.push(() => this.#globals?.close());
+        this.#setGlobals(this.#globals);
+      }
+      const events = this.#loaded.map('events');
+      if (events !== undefined) {
+        this.#ring = new RingReader(events.fd, events.spec.maxEntries, (view, offset) => this.#take(view, offset));
+        cleanup.push(() => this.#ring?.close());
+        this.#ringFd = events.fd;
+      }
       // BEGIN comes before any other event, as scripts set up in it what their probes use.
       new Attachment(this.#loaded, [], 0).run('begin');
       const onMissing = parts.onMissing === undefined ? {} : { onMissing: parts.onMissing };
@@ -165,8 +169,8 @@ export class Trace implements AsyncIterable<TraceEvent> {
     this.#open = false;
     this.#watch?.close();
     this.#attachment.close();
-    this.#ring.close();
-    this.#globals.close();
+    this.#ring?.close();
+    this.#globals?.close();
     this.#loaded.close();
     this.signalChild('SIGTERM');
     this.#parts.watched?.close();
@@ -177,9 +181,9 @@ export class Trace implements AsyncIterable<TraceEvent> {
     this.close();
   }
 
-  #setGlobals(): void {
+  #setGlobals({ buffer }: Mapping): void {
     const { globals } = this.program;
-    const view = new DataView(this.#globals.buffer);
+    const view = new DataView(buffer);
     view.setBigUint64(globals.startNs, clockNanoseconds(Clock.MONOTONIC), true);
     view.setUint32(globals.selfPid, process.pid, true);
     view.setUint32(globals.childPid, this.#parts.child?.pid ?? 0, true);
@@ -203,20 +207,24 @@ export class Trace implements AsyncIterable<TraceEvent> {
         this.#wake = undefined;
         resolve();
       };
-      this.#watch ??= watchFd(this.#ringFd, () => {
-        if (this.#wake !== undefined) this.#wake();
-        else {
-          // The consumer is busy: the descriptor stays readable, and would call for ever.
-          this.#watch?.close();
-          this.#watch = undefined;
-        }
-      });
+      this.#watch ??= this.#ringFd === undefined ? keepAlive() : this.#watchRing(this.#ringFd);
+    });
+  }
+
+  #watchRing(fd: number): Watch {
+    return watchFd(fd, () => {
+      if (this.#wake !== undefined) this.#wake();
+      else {
+        // The consumer is busy: the descriptor stays readable, and would call for ever.
+        this.#watch?.close();
+        this.#watch = undefined;
+      }
     });
   }
 
   /** Takes records out of the ring buffer; true when there may be more. */
   #drain(limit?: number): boolean {
-    const more = this.#ring.drain(limit);
+    const more = this.#ring?.drain(limit) ?? false;
     if (this.#failure !== undefined) throw this.#failure.error;
     const lost = this.#readLost();
     if (lost > this.#lost) {
@@ -228,6 +236,7 @@ export class Trace implements AsyncIterable<TraceEvent> {
 
   /** Records that found no room since the start, on all CPUs. */
   #readLost(): number {
+    if (this.#globals === undefined) return 0;
     const { lost, lostSlots } = this.program.globals;
     const view = new DataView(this.#globals.buffer);
     let sum = 0;
@@ -291,6 +300,12 @@ export class Trace implements AsyncIterable<TraceEvent> {
     }
     return events;
   }
+}
+
+/** Keeps Node from ending while there is nothing but signals to wait for. */
+function keepAlive(): Watch {
+  const timer = setInterval(() => {}, 2 ** 31 - 1);
+  return { close: () => clearInterval(timer) };
 }
 
 /** Output of a shell command; its errors go where ours go. */

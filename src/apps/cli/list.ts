@@ -17,7 +17,7 @@ import { readScript } from './script.ts';
 type Lister = (target: Target, pattern: string, options: RunOptions) => Iterable<string>;
 
 /** Throws what a machine's answer says is wrong. */
-function valueOf<Value>(result: Result<Value, MachineError>): Value {
+function must<Value>(result: Result<Value, MachineError>): Value {
   if (!result.ok) throw result.error;
   return result.value;
 }
@@ -33,7 +33,7 @@ const functions = (prefix: string): Lister =>
     // The path may hold no colon: BINARY[:FUNCTION].
     const colon = pattern.indexOf(':');
     const path = colon < 0 ? pattern : pattern.slice(0, colon);
-    const binary = valueOf(target.binary(path, options.pid));
+    const binary = must(target.binary(path, options.pid));
     const names = new Set(binary.match(colon < 0 ? '*' : pattern.slice(colon + 1)).map((symbol) => symbol.name));
     for (const name of [...names].sort()) yield `${prefix}:${path}:${name}`;
   };
@@ -59,7 +59,7 @@ const listers: Readonly<Record<string, Lister>> = {
       .sort()
       .map((name) => `${name}:`),
   ),
-  tracepoint: named('tracepoint', (target) => valueOf(target.tracepoints())),
+  tracepoint: named('tracepoint', (target) => must(target.tracepoints())),
   uprobe: functions('uprobe'),
   uretprobe: functions('uretprobe'),
 };
@@ -106,7 +106,7 @@ function* probes(target: Target, pattern: string | undefined, options: RunOption
 function details(target: Target, probe: string): readonly string[] {
   const [kind, category = '', event = ''] = probe.split(':');
   if (kind !== 'tracepoint') return [];
-  const format = valueOf(target.tracepoint(category, event));
+  const format = must(target.tracepoint(category, event));
   return (format?.fields ?? []).filter(({ name }) => !name.startsWith('common_')).map(({ declaration }) => declaration);
 }
 

@@ -49,6 +49,13 @@ export async function run(place: ScriptPlace, options: RunOptions): Promise<numb
   return await follow(running, compiled as Compiled, options);
 }
 
+/** On standard output, also when the events go to a file. */
+function notify(): void {
+  const output = new Output(undefined, 'none');
+  output.write(`${notifyVariable}\n`);
+  output.close();
+}
+
 /** Prints what -d asks for and the warnings. */
 function inform({ result, source }: Compiled, options: RunOptions, color: boolean): void {
   const stages = options.debug.filter((stage) => stage !== 'verifier');
@@ -123,7 +130,7 @@ async function follow(running: Trace, { source }: Compiled, options: RunOptions)
       for (const event of batch) {
         if (event.type === 'attached_probes') {
           if (!options.quiet) render(event);
-          if (process.env[notifyVariable] !== undefined) output.write(`${notifyVariable}\n`);
+          if (process.env[notifyVariable] !== undefined) notify();
         } else render(event);
       }
       output.rest();
