@@ -4,7 +4,7 @@
  *
  * A shell reads one line from an extra pipe and then execs the command, which so keeps
  * its pid, and gets its arguments, environment, standard streams and signals as if
- * started plainly. setpriv asks the kernel to end it when the tracer ends, also by
+ * started from that shell (which leaves out variables whose names are no identifiers). setpriv asks the kernel to end it when the tracer ends, also by
  * SIGKILL (prctl(2), PR_SET_PDEATHSIG, which survives exec).
  */
 import { type ChildProcess, spawn } from 'node:child_process';
