@@ -103,13 +103,17 @@ test('strings end at their zero byte, or not at all', () => {
 
 test('a pattern is found where Buffer.indexOf finds it', () => {
   fc.assert(
-    fc.property(fc.array(fc.nat(3), { maxLength: 200 }), fc.array(fc.nat(3), { minLength: 1, maxLength: 6 }), (all, part) => {
-      const haystack = Uint8Array.from(all);
-      const pattern = new Pattern(Uint8Array.from(part));
-      for (let from = 0; from <= haystack.length; from += 7) {
-        assert.equal(pattern.indexIn(haystack, from), Buffer.from(haystack).indexOf(Buffer.from(part), from));
-      }
-    }),
+    fc.property(
+      fc.array(fc.nat(3), { maxLength: 200 }),
+      fc.array(fc.nat(3), { minLength: 1, maxLength: 6 }),
+      (all, part) => {
+        const haystack = Uint8Array.from(all);
+        const pattern = new Pattern(Uint8Array.from(part));
+        for (let from = 0; from <= haystack.length; from += 7) {
+          assert.equal(pattern.indexIn(haystack, from), Buffer.from(haystack).indexOf(Buffer.from(part), from));
+        }
+      },
+    ),
     { numRuns: 500, seed: 7 },
   );
   const text = new TextEncoder().encode('one two one');

@@ -191,7 +191,9 @@ test('node: vaddr and offset differ', { skip: lacking(nodePath, 'readelf') }, ()
   else assert.equal(open(nodePath).header.type, ET_DYN);
 });
 
-describe('a program with two executable segments', { skip: real['gcc: several executable segments']?.skip ?? '' }, () => {
+describe('a program with two executable segments', {
+  skip: real['gcc: several executable segments']?.skip ?? '',
+}, () => {
   test('each function is found by its own bytes', () => {
     const path = real['gcc: several executable segments']?.path() as string;
     const elf = open(path);
@@ -298,7 +300,13 @@ describe('made by gcc and objcopy', { skip: lacking('gcc', 'objcopy', 'readelf')
   });
 
   test('.gnu_debuglink and RUNPATH', () => {
-    const program = workshop.gcc('linked', 'linked.c', source, '-Wl,-rpath,$ORIGIN/lib:/opt/lib', '-Wl,--enable-new-dtags');
+    const program = workshop.gcc(
+      'linked',
+      'linked.c',
+      source,
+      '-Wl,-rpath,$ORIGIN/lib:/opt/lib',
+      '-Wl,--enable-new-dtags',
+    );
     const debug = workshop.path('linked.debug');
     output('objcopy', ['--only-keep-debug', program, debug]);
     output('objcopy', [`--add-gnu-debuglink=${debug}`, program]);
@@ -347,7 +355,8 @@ describe('what is no good ELF file gives a typed error', () => {
   });
 
   test('cut off anywhere', () => {
-    for (let length = 4; length < 64; length++) assert.equal(openBytes(good.subarray(0, length))?.code, 'E_TRUNCATED_ELF');
+    for (let length = 4; length < 64; length++)
+      assert.equal(openBytes(good.subarray(0, length))?.code, 'E_TRUNCATED_ELF');
     const header = openBytes(good.subarray(0, 100));
     assert.equal(header?.code, 'E_TRUNCATED_ELF');
     assert.match(header.message, /program headers.*offset 0x40.*100 bytes/);
@@ -436,7 +445,11 @@ describe('what is no good ELF file gives a typed error', () => {
       if (contents.ok) assert.ok(contents.value.length <= bytes.length);
     }
     for (const segment of file.segments.slice(0, 64)) {
-      for (const address of [segment.address, segment.address + segment.fileSize - 1, segment.address + segment.memorySize]) {
+      for (const address of [
+        segment.address,
+        segment.address + segment.fileSize - 1,
+        segment.address + segment.memorySize,
+      ]) {
         const offset = file.toFileOffset(virtualAddress(address), 'any');
         if (offset.ok) assert.ok(offset.value >= 0 && offset.value < bytes.length);
         else assert.match(offset.error.code, /^E_/);

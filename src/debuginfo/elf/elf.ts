@@ -120,9 +120,18 @@ export class ElfFile {
         continue;
       }
       const offset = segment.offset + within;
-      if (!Number.isSafeInteger(offset)) return fail(badElf(this.path, `its segment at ${describe(segment)} is out of reach`));
+      if (!Number.isSafeInteger(offset))
+        return fail(badElf(this.path, `its segment at ${describe(segment)} is out of reach`));
       if (offset >= this.reader.size) {
-        return fail(truncatedElf(this.path, `segment at ${describe(segment)}`, segment.offset, segment.fileSize, this.reader.size));
+        return fail(
+          truncatedElf(
+            this.path,
+            `segment at ${describe(segment)}`,
+            segment.offset,
+            segment.fileSize,
+            this.reader.size,
+          ),
+        );
       }
       return ok(fileOffset(offset));
     }
@@ -211,7 +220,9 @@ export class ElfFile {
     try {
       const unpacked = inflate(bytes, method, unpackedSize);
       if (unpacked.length === unpackedSize) return ok(unpacked);
-      return fail(badElf(this.path, `section ${section.name} unpacks to ${unpacked.length} bytes, not ${unpackedSize}`));
+      return fail(
+        badElf(this.path, `section ${section.name} unpacks to ${unpacked.length} bytes, not ${unpackedSize}`),
+      );
     } catch (cause) {
       if (cause instanceof MachineError) return fail(cause);
       return fail(badElf(this.path, `section ${section.name} can't be unpacked (${(cause as Error).message})`));

@@ -5,7 +5,7 @@
  * numbering. Both classes and both byte orders are read.
  */
 import type { MachineError } from '../../base/errors.ts';
-import { fileOffset, virtualAddress, type FileOffset, type VirtualAddress } from '../../base/numbers.ts';
+import { type FileOffset, fileOffset, type VirtualAddress, virtualAddress } from '../../base/numbers.ts';
 import { fail, ok, type Result } from '../../base/result.ts';
 import { Cursor } from '../../bytes/cursor.ts';
 import type { FileReader } from '../../bytes/file.ts';
@@ -70,8 +70,10 @@ export function readHeader(path: string, reader: FileReader): Result<ElfHeader, 
   const order = bytes[5];
   const wide = classByte === ELFCLASS64;
   if (bytes.length < (wide ? 64 : 52)) return fail(truncatedElf(path, 'ELF header', 0, wide ? 64 : 52, reader.size));
-  if (!wide && classByte !== ELFCLASS32) return fail(badElf(path, `its class is ${classByte}, not 1 (32 bits) or 2 (64)`));
-  if (order !== ELFDATA2LSB && order !== ELFDATA2MSB) return fail(badElf(path, `its byte order is ${order}, not 1 or 2`));
+  if (!wide && classByte !== ELFCLASS32)
+    return fail(badElf(path, `its class is ${classByte}, not 1 (32 bits) or 2 (64)`));
+  if (order !== ELFDATA2LSB && order !== ELFDATA2MSB)
+    return fail(badElf(path, `its byte order is ${order}, not 1 or 2`));
 
   const cursor = new Cursor(bytes, order === ELFDATA2LSB, 16);
   const word = (): number => (wide ? cursor.u64number() : cursor.u32());
@@ -118,7 +120,8 @@ export function readHeader(path: string, reader: FileReader): Result<ElfHeader, 
 export function readSegments(path: string, reader: FileReader, header: ElfHeader): Result<Segment[], MachineError> {
   const { offset, count, entrySize } = header.programHeaders;
   if (count === 0) return ok([]);
-  if (entrySize < segmentSize[header.class]) return fail(badElf(path, `a program header of ${entrySize} bytes is too short`));
+  if (entrySize < segmentSize[header.class])
+    return fail(badElf(path, `a program header of ${entrySize} bytes is too short`));
   if (count > mostHeaders) return fail(badElf(path, `it claims to have ${count} program headers`));
   const bytes = reader.read(offset, count * entrySize);
   if (bytes.length < count * entrySize) {
@@ -199,7 +202,8 @@ export function readSections(
   const table = header.sectionNames === 0 ? undefined : sections[header.sectionNames];
   if (table !== undefined) {
     const names = reader.read(table.offset, Math.min(table.size, 16 << 20));
-    if (names.length < table.size) problem ??= truncatedElf(path, 'section names', table.offset, table.size, reader.size);
+    if (names.length < table.size)
+      problem ??= truncatedElf(path, 'section names', table.offset, table.size, reader.size);
     for (const section of sections) section.name = sectionName(names, nameOffsets[section.index] as number);
   }
   return { sections, problem };

@@ -25,7 +25,11 @@ export function* readNotes(bytes: Uint8Array, littleEndian: boolean, alignment: 
       const description = cursor.take(descriptionSize);
       cursor.align(padding);
       const end = name.indexOf(0);
-      yield { name: String.fromCharCode(...name.subarray(0, Math.min(64, end < 0 ? nameSize : end))), type, description };
+      yield {
+        name: String.fromCharCode(...name.subarray(0, Math.min(64, end < 0 ? nameSize : end))),
+        type,
+        description,
+      };
     }
   } catch (error) {
     if (!(error instanceof EndOfBytes)) throw error;

@@ -227,7 +227,9 @@ class Found {
 
   /** By address, then name. */
   inOrder(): FunctionSymbol[] {
-    const entries = this.#entries.sort((a, b) => a.address - b.address || (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
+    const entries = this.#entries.sort(
+      (a, b) => a.address - b.address || (a.name < b.name ? -1 : a.name > b.name ? 1 : 0),
+    );
     return entries
       .filter((entry, index) => {
         const before = entries[index - 1];

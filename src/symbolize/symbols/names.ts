@@ -38,6 +38,8 @@ const addedWords: readonly string[] = [
   'vtable VTT typeinfo name fn for construction in non virtual thunk to covariant return guard variable reference temporary',
   'TLS init wrapper function transaction initializer module hidden alias parameter object java Class resource',
   'global constructors destructors keyed invocation block unnamed suffix',
+  // Itanium: template parameters of a lambda, as in {lambda<int $N0, typename $T1>()#1}.
+  'N T TT',
   // Rust: builtin types and keywords.
   'i8 i16 i32 i64 i128 isize u8 u16 u32 u64 u128 usize f32 f64 str dyn impl as mut unsafe extern closure shim crate',
 ]
@@ -72,11 +74,13 @@ export function looksMangled(name: string): boolean {
 
 /** True when one of the forms in which people write the function's name, see Demangle, satisfies `test`. */
 export function anyForm(mangled: string, demangle: Demangle, test: (form: string) => boolean): boolean {
+  const satisfies = ({ full, base }: DemangledNames): boolean =>
+    test(full) || test(base) || (base.includes(' [clone ') && test(base.replace(/( \[clone [^\]]*\])+$/, '')));
   const verbose = demangle(mangled, { verbose: true });
   if (verbose === undefined) return false;
-  if (test(verbose.full) || test(verbose.base)) return true;
+  if (satisfies(verbose)) return true;
   // The short way differs in the standard library's abbreviations, in constants and in Rust's hashes.
   if (!/S[absiod]|L[a-z]|17h|^_R/.test(mangled)) return false;
   const short = demangle(mangled, { verbose: false });
-  return short !== undefined && (test(short.full) || test(short.base));
+  return short !== undefined && satisfies(short);
 }

@@ -45,7 +45,12 @@ export function nearNames(
           if (distance <= edits) keep(name, distance);
         }
         // `foo_bar` for `bar`, `__bind` for `bind`.
-        if (!mangled && name.length > last.length && last.length >= 4 && (name.endsWith(last) || name.startsWith(last))) {
+        if (
+          !mangled &&
+          name.length > last.length &&
+          last.length >= 4 &&
+          (name.endsWith(last) || name.startsWith(last))
+        ) {
           keep(name, 4 + Math.min(4, (name.length - last.length) / 4));
         }
         return;

@@ -6,8 +6,9 @@
  * Maps, binaries and names stay cached, within bounds, so that what a process did can
  * still be named after it has gone; `prepare` opens a process's files while it lives.
  */
-import { type FileOffset, fileOffset, type ProcessAddress, type VirtualAddress } from '../../base/numbers.ts';
+
 import { Lru } from '../../base/lru.ts';
+import { type FileOffset, fileOffset, type ProcessAddress, type VirtualAddress } from '../../base/numbers.ts';
 import type { FileReader } from '../../bytes/file.ts';
 import type { Mapping } from '../../debuginfo/text/maps.ts';
 import { type BinaryOptions, type ElfBinary, openBinary } from './binary.ts';
@@ -174,7 +175,11 @@ export class Symbolizer {
     this.#names.clear();
   }
 
-  #symbolize(pid: number, address: ProcessAddress, batch: { mapsRead: boolean; perfMapRead: boolean }): SymbolizedFrame {
+  #symbolize(
+    pid: number,
+    address: ProcessAddress,
+    batch: { mapsRead: boolean; perfMapRead: boolean },
+  ): SymbolizedFrame {
     const known = this.#processes.get(pid);
     let mapping = known?.maps.find(address);
     if (mapping === undefined && !(known?.followed && known.complete) && !batch.mapsRead) {
@@ -193,7 +198,9 @@ export class Symbolizer {
       return { found: true, module: '[jit]', name: made.name, demangled: '', offset: made.offset, place: undefined };
     }
     const what = mapping.path === '' ? 'anonymous memory' : mapping.path;
-    const hint = isExecutable(mapping) ? `; a program that compiles at run time can name it in /tmp/perf-${pid}.map` : '';
+    const hint = isExecutable(mapping)
+      ? `; a program that compiles at run time can name it in /tmp/perf-${pid}.map`
+      : '';
     return nameless(mapping.path, `the address lies in ${what}, not in a file${hint}`);
   }
 
@@ -320,7 +327,9 @@ function isExecutable(mapping: Mapping): boolean {
 /** True where symbols may come from a file, or an image that stands for one. */
 function hasFile(mapping: Mapping): boolean {
   if (mapping.path === '[vdso]') return true;
-  return mapping.path.startsWith('/') && mapping.inode !== '0' && !/^\/(\/anon|memfd:|SYSV|dev\/zero)/.test(mapping.path);
+  return (
+    mapping.path.startsWith('/') && mapping.inode !== '0' && !/^\/(\/anon|memfd:|SYSV|dev\/zero)/.test(mapping.path)
+  );
 }
 
 /** Build-ids that the kernel tells are padded with zeros to 20 bytes (workerd's has 16). */

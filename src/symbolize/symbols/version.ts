@@ -30,7 +30,10 @@ export function findVersion(elf: ElfFile, path: string): string | undefined {
   const named =
     program.length < 2
       ? undefined
-      : new RegExp(`(?<![\\w.-])${escape(program)}(\\.js)?(/| version |, version | )v?\\d+\\.\\d+(\\.\\d+)?[\\w.+~-]*`, 'i');
+      : new RegExp(
+          `(?<![\\w.-])${quoted(program)}(\\.js)?(/| version |, version | )v?\\d+\\.\\d+(\\.\\d+)?[\\w.+~-]*`,
+          'i',
+        );
   const evidence: Evidence = { numbers: new Set(), sentences: new Set() };
   const size = Math.min(section.size, mostBytes);
   for (let done = 0; done < size; done += chunkSize) {
@@ -98,6 +101,6 @@ function isPrintable(byte: number | undefined): boolean {
   return byte !== undefined && byte >= 0x20 && byte < 0x7f;
 }
 
-function escape(text: string): string {
+function quoted(text: string): string {
   return text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
 }

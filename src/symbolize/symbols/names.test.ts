@@ -1,0 +1,48 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { isFunction, lacking, listedSymbols, nodePath, output, random, workerdPath } from '../../../test/binaries.ts';
+import { mangledPieces } from './names.ts';
+
+test('pieces are what must stand in a mangled name', () => {
+  assert.deepEqual(mangledPieces(['node::Start(int, char**)']), ['Start', 'node']);
+  // Substitutions, builtin types and words of the demangler's own prove nothing.
+  assert.deepEqual(mangledPieces(['std::string::append(char const*, unsigned long)']), ['append']);
+  assert.deepEqual(mangledPieces(['(anonymous namespace)::Foo<5ul>::operator()']), ['Foo']);
+  assert.deepEqual(mangledPieces(['{lambda(int)#1}', "'lambda0'"]), []);
+  // The start of a pattern may be the end of such a word.
+  assert.deepEqual(mangledPieces(['nt', 'ring', '2Foo']), ['Foo']);
+});
+
+/**
+ * The promise that a search by pieces rests on: for any part of what c++filt makes of a
+ * name, the pieces of that part are in the name.
+ */
+for (const [name, path] of Object.entries({ node: nodePath, workerd: workerdPath })) {
+  describe(name, { skip: lacking(path, 'readelf', 'c++filt') }, () => {
+    test('every piece of a part of a demangled name is in the mangled one', () => {
+      const pick = random(3);
+      const all = listedSymbols(path).filter((one) => isFunction(one) && /^_[ZR]/.test(one.name));
+      const names = Array.from({ length: 3000 }, () => (all[pick(all.length)] as { name: string }).name);
+      // -i: verbose, as nm -C; --no-verbose leaves std::string as it is.
+      for (const option of ['-i', '--no-verbose']) {
+        const demangled = output('c++filt', [option], `${names.join('\n')}\n`)
+          .trimEnd()
+          .split('\n');
+        assert.equal(demangled.length, names.length);
+        let pieces = 0;
+        names.forEach((mangled, index) => {
+          const text = demangled[index] as string;
+          if (text === mangled) return;
+          const start = pick(text.length);
+          for (const part of [text, text.slice(start, start + 1 + pick(40))]) {
+            for (const piece of mangledPieces([part])) {
+              pieces++;
+              if (!mangled.includes(piece)) assert.fail(`${piece} is not in ${mangled.slice(0, 200)}`);
+            }
+          }
+        });
+        assert.ok(pieces > 3000);
+      }
+    });
+  });
+}
