@@ -100,7 +100,16 @@ export class Assembler<Note = never> {
     this.#push(0, 0, 0, 0, 0, -1, true, undefined);
   }
 
-  #push(opcode: number, dst: number, src: number, offset: number, imm: number, target: number, second: boolean, note: unknown): void {
+  #push(
+    opcode: number,
+    dst: number,
+    src: number,
+    offset: number,
+    imm: number,
+    target: number,
+    second: boolean,
+    note: unknown,
+  ): void {
     const spanStart = this.#spanStart;
     const spanEnd = this.#spanEnd;
     this.#items.push({ opcode, registers: (src << 4) | dst, offset, imm, target, spanStart, spanEnd, second, note });
@@ -174,7 +183,13 @@ export class Assembler<Note = never> {
       const before = items[at - 1];
       for (const [index, island] of (islands.get(at) ?? []).entries()) {
         const from = { registers: 0, offset: 0, imm: 0, spanStart: -1, spanEnd: -1, second: false, note: undefined };
-        if (index === 0 && before !== undefined && before.opcode !== EXIT && before.opcode !== GOTO && before.opcode !== GOTO_FAR) {
+        if (
+          index === 0 &&
+          before !== undefined &&
+          before.opcode !== EXIT &&
+          before.opcode !== GOTO &&
+          before.opcode !== GOTO_FAR
+        ) {
           const over = this.label();
           overs.push({ at, label: over });
           next.push({ ...from, opcode: GOTO, target: over });

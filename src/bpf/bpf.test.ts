@@ -9,7 +9,7 @@ import { Assembler } from './assembler.ts';
 import { bpf_map_type, perf_event_attr_bit } from './constants.ts';
 import { disassemble } from './disassemble.ts';
 import { HELPERS, helperName, helperNumber } from './helpers.ts';
-import { Alu, Class, decodeInsn, encodeInsn, EXIT, GOTO, Jump, Mode, MOV_K, MOV_X, Size, SOURCE_X } from './insn.ts';
+import { Alu, Class, decodeInsn, EXIT, encodeInsn, GOTO, Jump, MOV_K, MOV_X, Mode, Size, SOURCE_X } from './insn.ts';
 
 const bytes = (hex: string): Uint8Array => Uint8Array.from(hex.split(' '), (byte) => Number.parseInt(byte, 16));
 
@@ -109,7 +109,10 @@ test('what ld_imm64 loads is shown whole, or by the name that is given', () => {
     { slot: 0, opcode: 0x18, text: 'r2 = 0x1122334455667788' },
     { slot: 2, opcode: 0x95, text: 'exit' },
   ]);
-  assert.equal(disassemble(code, { nameOf: (slot) => (slot === 0 ? 'map[events]' : undefined) })[0]?.text, 'r2 = map[events]');
+  assert.equal(
+    disassemble(code, { nameOf: (slot) => (slot === 0 ? 'map[events]' : undefined) })[0]?.text,
+    'r2 = map[events]',
+  );
 });
 
 for (const farJumps of [false, true]) {
@@ -185,7 +188,10 @@ test('helpers and constants at both ends of the tables', () => {
   assert.equal(perf_event_attr_bit.use_clockid, 25);
 });
 
-const noHeader = existsSync('/usr/include/linux/bpf.h') || existsSync('/sys/kernel/btf/vmlinux') ? false : 'neither uapi headers nor kernel BTF here';
+const noHeader =
+  existsSync('/usr/include/linux/bpf.h') || existsSync('/sys/kernel/btf/vmlinux')
+    ? false
+    : 'neither uapi headers nor kernel BTF here';
 test('constants and helpers agree with the headers and the running kernel', { skip: noHeader }, () => {
   const run = spawnSync(process.execPath, ['tools/gen-bpf-constants.mjs', '--check'], { encoding: 'utf8' });
   assert.equal(run.status, 0, run.stderr + run.stdout);
@@ -201,7 +207,20 @@ test("the kernel's log shows the same text", { skip }, () => {
   };
   asm.emit(Class.LDX | Mode.MEM | Size.DW, 6, 1, 0, 0);
   asm.emit(Class.LDX | Mode.MEM | Size.DW, 7, 1, 8, 0);
-  for (const operation of [Alu.ADD, Alu.SUB, Alu.MUL, Alu.DIV, Alu.OR, Alu.AND, Alu.LSH, Alu.RSH, Alu.MOD, Alu.XOR, Alu.MOV, Alu.ARSH]) {
+  for (const operation of [
+    Alu.ADD,
+    Alu.SUB,
+    Alu.MUL,
+    Alu.DIV,
+    Alu.OR,
+    Alu.AND,
+    Alu.LSH,
+    Alu.RSH,
+    Alu.MOD,
+    Alu.XOR,
+    Alu.MOV,
+    Alu.ARSH,
+  ]) {
     for (const cls of [Class.ALU, Class.ALU64]) {
       asm.emit(cls | operation, 6, 0, 0, 5);
       asm.emit(cls | operation | SOURCE_X, 7, 6, 0, 0);
@@ -220,13 +239,26 @@ test("the kernel's log shows the same text", { skip }, () => {
     asm.emit(Class.LDX | Mode.MEM | size, 6, 10, -8, 0);
   }
   for (const size of [Size.W, Size.DW]) {
-    for (const operation of [0x00, 0x01, 0x40, 0x41, 0x50, 0x51, 0xa0, 0xa1, 0xe1]) asm.emit(Class.STX | Mode.ATOMIC | size, 10, 7, -8, operation);
+    for (const operation of [0x00, 0x01, 0x40, 0x41, 0x50, 0x51, 0xa0, 0xa1, 0xe1])
+      asm.emit(Class.STX | Mode.ATOMIC | size, 10, 7, -8, operation);
     asm.emit(MOV_K, 0, 0, 0, 1);
     asm.emit(Class.STX | Mode.ATOMIC | size, 10, 7, -8, 0xf1);
   }
   asm.load64(8, 0, 0x55667788, 0x11223344);
   asm.emit(Class.LDX | Mode.MEM | Size.DW, 6, 10, -8, 0);
-  for (const operation of [Jump.JEQ, Jump.JGT, Jump.JGE, Jump.JSET, Jump.JNE, Jump.JSGT, Jump.JSGE, Jump.JLT, Jump.JLE, Jump.JSLT, Jump.JSLE]) {
+  for (const operation of [
+    Jump.JEQ,
+    Jump.JGT,
+    Jump.JGE,
+    Jump.JSET,
+    Jump.JNE,
+    Jump.JSGT,
+    Jump.JSGE,
+    Jump.JLT,
+    Jump.JLE,
+    Jump.JSLT,
+    Jump.JSLE,
+  ]) {
     for (const cls of [Class.JMP, Class.JMP32]) {
       next(cls | operation, 6, 0, -5);
       next(cls | operation | SOURCE_X, 6, 7, 0);
@@ -251,6 +283,7 @@ test("the kernel's log shows the same text", { skip }, () => {
     if (match) kernel.set(Number(match[1]), `(${match[2]}) ${match[3]}`);
   }
   const lines = disassemble(code).filter((line) => line.opcode !== EXIT);
-  for (const line of lines) assert.equal(`(${line.opcode.toString(16).padStart(2, '0')}) ${line.text}`, kernel.get(line.slot));
+  for (const line of lines)
+    assert.equal(`(${line.opcode.toString(16).padStart(2, '0')}) ${line.text}`, kernel.get(line.slot));
   assert.ok(lines.length > 130);
 });

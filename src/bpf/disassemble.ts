@@ -35,7 +35,12 @@ const JUMP_SIGNS: Readonly<Record<number, string>> = {
 };
 
 const SIZES: Readonly<Record<number, string>> = { [Size.W]: 'u32', [Size.H]: 'u16', [Size.B]: 'u8', [Size.DW]: 'u64' };
-const SIGNED_SIZES: Readonly<Record<number, string>> = { [Size.W]: 's32', [Size.H]: 's16', [Size.B]: 's8', [Size.DW]: 's64' };
+const SIGNED_SIZES: Readonly<Record<number, string>> = {
+  [Size.W]: 's32',
+  [Size.H]: 's16',
+  [Size.B]: 's8',
+  [Size.DW]: 's64',
+};
 
 const ATOMIC_NAMES: Readonly<Record<number, string>> = {
   [Atomic.ADD]: 'add',
@@ -84,7 +89,8 @@ function jump(insn: Insn): string {
     return `call ${helperName(insn.imm) ?? 'unknown'}#${insn.imm}`;
   }
   if (operation === Jump.EXIT) return 'exit';
-  if (operation === Jump.JA) return cls === Class.JMP32 ? `gotol pc${signed(insn.imm)}` : `goto pc${signed(insn.offset)}`;
+  if (operation === Jump.JA)
+    return cls === Class.JMP32 ? `gotol pc${signed(insn.imm)}` : `goto pc${signed(insn.offset)}`;
   const sign = JUMP_SIGNS[operation];
   if (sign === undefined) return `(unknown jump ${hex(insn.opcode)})`;
   const letter = cls === Class.JMP32 ? 'w' : 'r';

@@ -224,7 +224,7 @@ let numbers: ReadonlyMap<string, number> | undefined;
 /** The kernel's name of a helper, `bpf_map_lookup_elem`; undefined for an unknown number. */
 export function helperName(number: number): string | undefined {
   const name = HELPERS[number];
-  return name === undefined ? undefined : `bpf_${name}`;
+  return name && `bpf_${name}`;
 }
 
 /** Number of a helper by its name, with or without `bpf_`; undefined when there is none. */

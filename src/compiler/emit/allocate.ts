@@ -15,7 +15,8 @@ import { invariant } from '../../base/errors.ts';
 import type { Instruction } from '../ir/ir.ts';
 import { destination } from '../ir/operands.ts';
 import { clobberPosition, type Flow, type Liveness, readPosition, reads, writePosition } from './flow.ts';
-import { fitsImmediate, type SimpleFunction } from './simplify.ts';
+import { fitsImmediate } from './fold.ts';
+import type { SimpleFunction } from './simplify.ts';
 
 const REGISTERS = 10;
 const ALL = (1 << REGISTERS) - 1;
@@ -179,7 +180,8 @@ class Allocator implements Allocation {
       const weight = this.#weightAt[at] as number;
       const total = reads(instruction, this.#fn.frameSlot, operands);
       const mayStay = instruction.op === 'call' || instruction.op === 'return' ? MEMORY : 0;
-      for (let i = 0; i < total; i++) mention(at, operands[i] as number, READ | mayStay | (operands[8 + i] === 1 ? LATE : 0));
+      for (let i = 0; i < total; i++)
+        mention(at, operands[i] as number, READ | mayStay | (operands[8 + i] === 1 ? LATE : 0));
       const dst = destination(instruction);
       switch (instruction.op) {
         case 'mov':
@@ -208,7 +210,9 @@ class Allocator implements Allocation {
       }
       if (dst === undefined) continue;
       const toMemory =
-        instruction.op === 'mov' || instruction.op === 'call' || (instruction.op === 'const' && fitsImmediate(instruction.value));
+        instruction.op === 'mov' ||
+        instruction.op === 'call' ||
+        (instruction.op === 'const' && fitsImmediate(instruction.value));
       mention(at, dst, WRITE | (toMemory ? MEMORY : 0));
     }
     // Sorted by register, keeping the order of instructions.
@@ -269,7 +273,8 @@ class Allocator implements Allocation {
     const instruction = only < 0 ? undefined : this.#flow.code[only];
     if (instruction === undefined) return undefined;
     const slot = this.#fn.frameSlot[reg] as number;
-    if (slot >= 0) return { op: 'slot', dst: reg as never, slot: slot as never, offset: this.#fn.frameOffset[reg] as number };
+    if (slot >= 0)
+      return { op: 'slot', dst: reg as never, slot: slot as never, offset: this.#fn.frameOffset[reg] as number };
     const { op } = instruction;
     return op === 'const' || op === 'map' || op === 'map_value' || op === 'function' ? instruction : undefined;
   }
@@ -281,11 +286,15 @@ class Allocator implements Allocation {
       const end = bounds[i + 1] as number;
       for (let position = bounds[i] as number; position <= end; position++) busy |= this.#busy[position] as number;
     }
-    if (busy !== ALL) return this.#assign(range, this.#choose(range, ~busy & ALL));
+    if (busy !== ALL) {
+      this.#assign(range, this.#choose(range, ~busy & ALL));
+      return;
+    }
     const machine = this.#lightest(range);
     if (machine === -1) {
       invariant(range.kind !== 'single', 'an instruction finds no register');
-      return this.#spill(range);
+      this.#spill(range);
+      return;
     }
     for (const other of this.#owners(machine, range)) {
       this.#release(other);
@@ -310,7 +319,11 @@ class Allocator implements Allocation {
       }
       // Its partner is not placed yet: what the partner would like counts a little.
       let looks = 0;
-      for (let next = this.#hintHead[to] as number; next >= 0 && looks++ < MOST_LOOKS; next = this.#hintNext[next] as number) {
+      for (
+        let next = this.#hintHead[to] as number;
+        next >= 0 && looks++ < MOST_LOOKS;
+        next = this.#hintNext[next] as number
+      ) {
         const wish = this.#hintTo[next] as number;
         const there = wish < 0 ? -1 - wish : (this.#whole[wish] as number);
         if (there >= 0) score[there] = (score[there] as number) + (this.#hintWeight[next] as number) / 4;
@@ -318,7 +331,8 @@ class Allocator implements Allocation {
     }
     let best = -1;
     for (const machine of PREFERENCE) {
-      if ((free >> machine) & 1 && (best === -1 || (score[machine] as number) > (score[best] as number))) best = machine;
+      if ((free >> machine) & 1 && (best === -1 || (score[machine] as number) > (score[best] as number)))
+        best = machine;
     }
     return best;
   }
@@ -411,7 +425,8 @@ class Allocator implements Allocation {
   }
 
   #leaveOutWrite(range: Range): void {
-    for (let i = range.from; i < range.to; i++) if ((this.#how[i] as number) & WRITE) this.left[this.#at[i] as number] = 1;
+    for (let i = range.from; i < range.to; i++)
+      if ((this.#how[i] as number) & WRITE) this.left[this.#at[i] as number] = 1;
   }
 
   #key(mention: number, reg: number): number {
@@ -445,7 +460,8 @@ class Allocator implements Allocation {
     const first = this.#how[from] as number;
     const last = this.#how[to - 1] as number;
     const start = first & READ ? readPosition(this.#at[from] as number) : writePosition(this.#at[from] as number);
-    const end = last & (WRITE | LATE) ? writePosition(this.#at[to - 1] as number) : readPosition(this.#at[to - 1] as number);
+    const end =
+      last & (WRITE | LATE) ? writePosition(this.#at[to - 1] as number) : readPosition(this.#at[to - 1] as number);
     const weight = kind === 'single' ? Number.POSITIVE_INFINITY : this.#cost(from, to) / (end - start + 1);
     const piece: Range = { reg, bounds: [start, end], weight, from, to, kind, machine: -1 };
     for (let i = from; i < to; i++) this.#pieces.set(this.#key(i, reg), piece);

@@ -62,7 +62,12 @@ const identifier = (name: string): string => name.replace(/[^A-Za-z0-9_]/g, '_')
 const words = (values: readonly number[]): Uint8Array => new Uint8Array(Uint32Array.from(values).buffer);
 
 /** `functions[0]` is the main one; `spans` as in BpfProgram. */
-export function buildBtf(functions: readonly FunctionPlace[], spans: Int32Array, code: Uint8Array, source: Source): ProgramBtf {
+export function buildBtf(
+  functions: readonly FunctionPlace[],
+  spans: Int32Array,
+  code: Uint8Array,
+  source: Source,
+): ProgramBtf {
   const strings = new Strings();
   const types: number[] = [];
   let typeCount = 0;
@@ -74,7 +79,10 @@ export function buildBtf(functions: readonly FunctionPlace[], spans: Int32Array,
   const pointer = add('', Kind.PTR, 0, 0);
   const funcInfo: number[] = [];
   for (const [index, fn] of functions.entries()) {
-    const parameters = fn.parameters.flatMap((cls, number) => [strings.offset(`arg${number}`), cls === 'pointer' ? pointer : long]);
+    const parameters = fn.parameters.flatMap((cls, number) => [
+      strings.offset(`arg${number}`),
+      cls === 'pointer' ? pointer : long,
+    ]);
     const proto = add('', Kind.FUNC_PROTO, fn.parameters.length, long, ...parameters);
     funcInfo.push(fn.slot, add(identifier(fn.name), Kind.FUNC, index === 0 ? Linkage.GLOBAL : Linkage.STATIC, proto));
   }
@@ -96,7 +104,13 @@ export function buildBtf(functions: readonly FunctionPlace[], spans: Int32Array,
 }
 
 /** bpf_line_info records; the kernel wants one at the first instruction of every function, none inside a ld_imm64. */
-function lines(functions: readonly FunctionPlace[], spans: Int32Array, code: Uint8Array, source: Source, strings: Strings): number[] {
+function lines(
+  functions: readonly FunctionPlace[],
+  spans: Int32Array,
+  code: Uint8Array,
+  source: Source,
+  strings: Strings,
+): number[] {
   const records: number[] = [];
   const slots = spans.length / 2;
   const firstSpan = spans.find((offset, index) => index % 2 === 0 && offset >= 0);
@@ -110,10 +124,15 @@ function lines(functions: readonly FunctionPlace[], spans: Int32Array, code: Uin
     // Opcode 0 is the second half of a ld_imm64.
     if (code[slot * 8] === 0) continue;
     if (!isStart && (start < 0 || start === last)) continue;
-    const offset = start >= 0 ? start : nextSpan(spans, slot) ?? firstSpan;
+    const offset = start >= 0 ? start : (nextSpan(spans, slot) ?? firstSpan);
     last = offset;
     const { line, column } = source.position(offset);
-    records.push(slot, file, strings.offset(source.line(line)), (Math.min(line, MAX_LINE) << 10) | Math.min(column, MAX_COLUMN));
+    records.push(
+      slot,
+      file,
+      strings.offset(source.line(line)),
+      (Math.min(line, MAX_LINE) << 10) | Math.min(column, MAX_COLUMN),
+    );
   }
   return records;
 }

@@ -77,13 +77,26 @@ for (const kernel of [OLD, NEW]) {
       }
       const program = emitted(one(b), kernel);
       // Loaded from the stack for the check, and put back there when it fits.
-      const text = disassemble(program.code).map((line) => line.text).join('\n');
+      const text = disassemble(program.code)
+        .map((line) => line.text)
+        .join('\n');
       const load = String.raw`(r\d) = \*\(u64 \*\)\(r10 (-\d+)\)\n`;
       const store = String.raw`\*\(u64 \*\)\(r10 \2\) = \1\n`;
-      if (checkedAt === 'fall-through') assert.match(text, new RegExp(`${load}if \\1 > 0x40 goto pc\\+\\d+\\n${store}`));
+      if (checkedAt === 'fall-through')
+        assert.match(text, new RegExp(`${load}if \\1 > 0x40 goto pc\\+\\d+\\n${store}`));
       else assert.match(text, new RegExp(`${load}if \\1 <= 0x40 goto [\\s\\S]*exit\\n${store}goto pc-`));
-      const runs = runInKernel(program, [[64n, ...Array(11).fill(1n)], [65n, ...Array(11).fill(1n)]], 16);
-      assert.deepEqual(runs.map((run) => run.result), [1, 2]);
+      const runs = runInKernel(
+        program,
+        [
+          [64n, ...Array(11).fill(1n)],
+          [65n, ...Array(11).fill(1n)],
+        ],
+        16,
+      );
+      assert.deepEqual(
+        runs.map((run) => run.result),
+        [1, 2],
+      );
       assert.equal(words(runs[0]!.memory)[0], 64n);
     }
   });
@@ -109,7 +122,10 @@ test('a bound checked on a copy holds for the original, and the other way round'
     b.place(end);
     b.return(variable);
     const runs = runInKernel(emitted(one(b), OLD), [[77n], [64n], [65n]], 8);
-    assert.deepEqual(runs.map((run) => run.result), [7, 64, 65]);
+    assert.deepEqual(
+      runs.map((run) => run.result),
+      [7, 64, 65],
+    );
   }
 });
 
@@ -157,10 +173,22 @@ test('callbacks: bpf_loop runs a function of the unit over a struct on the stack
   loop.return({ imm: 1 });
   const unit = { name: 'loop', functions: [main.finish(), loop.finish()] };
   const program = emitted(unit, NEW, new Source('loop.bt', 'BEGIN { for … }\n'));
-  assert.deepEqual(program.functions.map((fn) => [fn.name, fn.slot > 0]), [['main', false], ['sum up', true]]);
+  assert.deepEqual(
+    program.functions.map((fn) => [fn.name, fn.slot > 0]),
+    [
+      ['main', false],
+      ['sum up', true],
+    ],
+  );
   const runs = runInKernel(program, [[9n], [1000n]], 16);
   // Rounds 0 to 9: ten of them, sum 45; all hundred: sum 4950.
-  assert.deepEqual(runs.map((run) => words(run.memory)), [[10n, 45n], [100n, 4950n]]);
+  assert.deepEqual(
+    runs.map((run) => words(run.memory)),
+    [
+      [10n, 45n],
+      [100n, 4950n],
+    ],
+  );
 });
 
 test('slots that are not in use together share bytes, others keep theirs', { skip }, () => {
@@ -235,7 +263,10 @@ test('too many values: a structured failure with the place where most are live',
   assert.equal(result.error.code, 'stack-overflow');
   // 80 values, of which four fit r6 to r9: 76 × 8 bytes.
   assert.equal(result.error.bytes, 608);
-  assert.ok(result.error.span !== undefined && Math.abs(result.error.span.start - 79) < 5, JSON.stringify(result.error.span));
+  assert.ok(
+    result.error.span !== undefined && Math.abs(result.error.span.start - 79) < 5,
+    JSON.stringify(result.error.span),
+  );
 });
 
 test('the stack of a callback counts with its caller', () => {
@@ -276,7 +307,13 @@ test('programs with jumps beyond 16 bits run', { skip }, () => {
     const program = emitted(one(b), kernel);
     assert.ok(program.code.length / 8 > 40_000);
     const runs = runInKernel(program, [[1n], [2n]], 32);
-    assert.deepEqual(runs.map((run) => [run.result, words(run.memory)[3]]), [[5, 20_005n], [2, 20_002n]]);
+    assert.deepEqual(
+      runs.map((run) => [run.result, words(run.memory)[3]]),
+      [
+        [5, 20_005n],
+        [2, 20_002n],
+      ],
+    );
   }
 });
 
@@ -379,6 +416,12 @@ test("the verifier's log shows the script's lines", { skip }, () => {
 test('a log without a complaint, and an empty one, still give an answer', () => {
   const spans = Int32Array.of(0, 5, -1, -1);
   assert.equal(explainRefusal('', spans).complaint, 'the kernel gave no reason');
-  const odd = explainRefusal('0: R1=ctx() R10=fp0\n1: (95) exit\nsomething new is wrong here\nprocessed 2 insns (limit 1000000)\n', spans);
-  assert.deepEqual([odd.insn, odd.instruction, odd.complaint, odd.span], [1, 'exit', 'something new is wrong here', { start: 0, end: 5 }]);
+  const odd = explainRefusal(
+    '0: R1=ctx() R10=fp0\n1: (95) exit\nsomething new is wrong here\nprocessed 2 insns (limit 1000000)\n',
+    spans,
+  );
+  assert.deepEqual(
+    [odd.insn, odd.instruction, odd.complaint, odd.span],
+    [1, 'exit', 'something new is wrong here', { start: 0, end: 5 }],
+  );
 });

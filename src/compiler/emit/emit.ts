@@ -65,7 +65,8 @@ interface FunctionResult {
 
 export function emit(unit: Unit, options: EmitOptions): Result<Emitted, EmitFailure> {
   const { major, minor } = options.kernel;
-  const since = (wantMajor: number, wantMinor: number): boolean => major > wantMajor || (major === wantMajor && minor >= wantMinor);
+  const since = (wantMajor: number, wantMinor: number): boolean =>
+    major > wantMajor || (major === wantMajor && minor >= wantMinor);
   const assembler = new Assembler<LoadNote>();
   const labels = unit.functions.map(() => assembler.label());
   const prepared = prepareReachable(unit, { signedMoves: since(6, 6), signedDivision: since(6, 12) });
@@ -123,7 +124,12 @@ function prepareReachable(unit: Unit, features: Features): Map<number, Prepared>
   return prepared;
 }
 
-function emitFunction({ ir, fn, flow }: Prepared, assembler: Assembler<LoadNote>, functions: readonly number[], signedMoves: boolean): FunctionResult {
+function emitFunction(
+  { ir, fn, flow }: Prepared,
+  assembler: Assembler<LoadNote>,
+  functions: readonly number[],
+  signedMoves: boolean,
+): FunctionResult {
   const live = liveness(flow, fn);
   const allocation = allocate(fn, flow, live);
   const frame = layOutFrame(flow, fn, ir.slots, live, allocation.stored);
@@ -136,13 +142,19 @@ function emitFunction({ ir, fn, flow }: Prepared, assembler: Assembler<LoadNote>
 const rounded = (bytes: number): number => Math.ceil(Math.max(bytes, 1) / FRAME_STEP) * FRAME_STEP;
 
 /** Stack bytes of a function and the deepest chain of callbacks below it. */
-function deepest(prepared: ReadonlyMap<number, Prepared>, results: ReadonlyMap<number, FunctionResult>, index: number, level: number): number {
+function deepest(
+  prepared: ReadonlyMap<number, Prepared>,
+  results: ReadonlyMap<number, FunctionResult>,
+  index: number,
+  level: number,
+): number {
   const own = rounded(results.get(index)?.frameBytes ?? 0);
   // The kernel allows eight frames; a callback that passes itself on would not end otherwise.
   if (level >= 8) return own;
   let below = 0;
   for (const instruction of prepared.get(index)?.flow.code ?? []) {
-    if (instruction.op === 'function') below = Math.max(below, deepest(prepared, results, instruction.function, level + 1));
+    if (instruction.op === 'function')
+      below = Math.max(below, deepest(prepared, results, instruction.function, level + 1));
   }
   return own + below;
 }

@@ -9,7 +9,8 @@
 import { invariant } from '../../base/errors.ts';
 import type { Condition, Instruction } from '../ir/ir.ts';
 import { destination, isPure, uses } from '../ir/operands.ts';
-import { isCommutative, type SimpleFunction } from './simplify.ts';
+import { isCommutative } from './fold.ts';
+import type { SimpleFunction } from './simplify.ts';
 
 export const ENTRY_POSITION = 2;
 export const readPosition = (at: number): number => 3 * at + 3;
@@ -193,6 +194,13 @@ export interface Liveness {
   readonly end: number;
 }
 
+/** Appends to the list of a register, which begins with its first member. */
+function addTo(lists: (number[] | undefined)[], reg: number, member: number): void {
+  const list = lists[reg];
+  if (list === undefined) lists[reg] = [member];
+  else list.push(member);
+}
+
 /**
  * Registers that live across a block border, found one at a time by walking up from the
  * blocks that read them: most live in one block, and those that don't, not for long.
@@ -214,12 +222,12 @@ function crossingBlocks(flow: Flow, fn: SimpleFunction): { liveIn: number[][]; l
         const reg = operands[i] as number;
         if (writtenIn[reg] === index || readIn[reg] === index) continue;
         readIn[reg] = index;
-        (readers[reg] ??= []).push(index);
+        addTo(readers, reg, index);
       }
       const dst = destination(instruction);
       if (dst === undefined || writtenIn[dst] === index) continue;
       writtenIn[dst] = index;
-      (writers[dst] ??= []).push(index);
+      addTo(writers, dst, index);
     }
   }
   const before: number[][] = blocks.map(() => []);
@@ -262,7 +270,8 @@ export function liveness(flow: Flow, fn: SimpleFunction): Liveness {
   const until = new Int32Array(count).fill(-1);
   const dead = new Uint8Array(code.length);
   const close = (reg: number, from: number): void => {
-    const list = (reversed[reg] ??= []);
+    const list = reversed[reg] ?? [];
+    reversed[reg] = list;
     const to = until[reg] as number;
     until[reg] = -1;
     // Joined to the range after it when they touch.

@@ -106,7 +106,11 @@ export function simulate(
     return value;
   };
   const region = (address: bigint, size: number): { bytes: Uint8Array; at: number } => {
-    for (const [start, bytes] of [[CONTEXT, contextBytes], [MAP, memory], [STACK_TOP - 512n, stack]] as const) {
+    for (const [start, bytes] of [
+      [CONTEXT, contextBytes],
+      [MAP, memory],
+      [STACK_TOP - 512n, stack],
+    ] as const) {
       const at = Number(address - start);
       if (at >= 0 && at + size <= bytes.length) return { bytes, at };
     }
@@ -132,7 +136,13 @@ export function simulate(
     const address = get(insn.dst) + BigInt(insn.offset);
     const old = read(address, size);
     const value = get(insn.src);
-    const results: Record<number, bigint> = { 0x00: old + value, 0x40: old | value, 0x50: old & value, 0xa0: old ^ value, 0xe0: value };
+    const results: Record<number, bigint> = {
+      0: old + value,
+      64: old | value,
+      80: old & value,
+      160: old ^ value,
+      224: value,
+    };
     write(address, size, u64(results[insn.imm & 0xf0] as bigint));
     if (insn.imm & 1) registers[insn.src] = old;
   };
@@ -154,7 +164,8 @@ export function simulate(
         const bytes = new DataView(new ArrayBuffer(8));
         bytes.setBigUint64(0, get(insn.dst), true);
         const { imm } = insn;
-        registers[insn.dst] = imm === 64 ? bytes.getBigUint64(0) : BigInt(imm === 32 ? bytes.getUint32(0) : bytes.getUint16(0));
+        registers[insn.dst] =
+          imm === 64 ? bytes.getBigUint64(0) : BigInt(imm === 32 ? bytes.getUint32(0) : bytes.getUint16(0));
         continue;
       }
       const bits = cls === 7 ? 64 : 32;

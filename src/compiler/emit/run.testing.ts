@@ -136,7 +136,8 @@ export function interpret(
     const registers: (Value | undefined)[] = [];
     const slots = fn.slots.map((slot) => view(slot.size));
     const labels = new Map<number, number>();
-    for (const [at, instruction] of fn.code.entries()) if (instruction.op === 'label') labels.set(instruction.label, at);
+    for (const [at, instruction] of fn.code.entries())
+      if (instruction.op === 'label') labels.set(instruction.label, at);
     for (const [index, reg] of fn.parameters.entries()) registers[reg] = args[index] as Value;
     const get = (reg: number): Value => {
       const value = registers[reg];
@@ -166,19 +167,23 @@ export function interpret(
         case 'alu': {
           const left = get(i.left);
           if (typeof left === 'bigint') registers[i.dst] = u64(ARITHMETIC[i.operator](left, scalar(i.right)));
-          else registers[i.dst] = pointer(i.left, Number(s64(i.operator === 'sub' ? -scalar(i.right) : scalar(i.right))));
+          else
+            registers[i.dst] = pointer(i.left, Number(s64(i.operator === 'sub' ? -scalar(i.right) : scalar(i.right))));
           break;
         }
         case 'neg':
           registers[i.dst] = u64(-scalar(i.src));
           break;
         case 'extend':
-          registers[i.dst] = u64(i.signed ? BigInt.asIntN(i.bits, scalar(i.src)) : BigInt.asUintN(i.bits, scalar(i.src)));
+          registers[i.dst] = u64(
+            i.signed ? BigInt.asIntN(i.bits, scalar(i.src)) : BigInt.asUintN(i.bits, scalar(i.src)),
+          );
           break;
         case 'bswap': {
           const bytes = view(8);
           bytes.setBigUint64(0, scalar(i.src), true);
-          registers[i.dst] = i.bits === 64 ? bytes.getBigUint64(0) : BigInt(i.bits === 32 ? bytes.getUint32(0) : bytes.getUint16(0));
+          registers[i.dst] =
+            i.bits === 64 ? bytes.getBigUint64(0) : BigInt(i.bits === 32 ? bytes.getUint32(0) : bytes.getUint16(0));
           break;
         }
         case 'load':
@@ -190,7 +195,11 @@ export function interpret(
         case 'atomic': {
           const place = pointer(i.base, i.offset);
           const old = readMemory(place, i.size);
-          writeMemory(place, i.size, i.operator === 'xchg' ? scalar(i.value) : ARITHMETIC[i.operator](old, scalar(i.value)));
+          writeMemory(
+            place,
+            i.size,
+            i.operator === 'xchg' ? scalar(i.value) : ARITHMETIC[i.operator](old, scalar(i.value)),
+          );
           if (i.dst !== undefined) registers[i.dst] = old;
           break;
         }

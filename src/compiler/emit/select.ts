@@ -11,9 +11,9 @@ import {
   FRAME_POINTER,
   GOTO,
   Jump,
-  Mode,
   MOV_K,
   MOV_X,
+  Mode,
   Size,
   SOURCE_X,
   sizeBits,
@@ -21,7 +21,8 @@ import {
 import type { AluOperator, Condition, Instruction, Operand, Reg } from '../ir/ir.ts';
 import type { Allocation } from './allocate.ts';
 import { type Flow, isFrameAccess, type Liveness } from './flow.ts';
-import { fitsImmediate, isCommutative, type SimpleFunction } from './simplify.ts';
+import { fitsImmediate, isCommutative } from './fold.ts';
+import type { SimpleFunction } from './simplify.ts';
 import type { Frame } from './stack.ts';
 
 /** What a ld_imm64 stands for until load time. */
@@ -82,7 +83,13 @@ class Selector {
   readonly #asm: Assembler<LoadNote>;
   readonly #labels: number[];
   /** Code for the end of the function: a jump goes through it to put a checked value back on the stack. */
-  readonly #detours: { readonly label: number; readonly machine: number; readonly reg: number; readonly block: number; readonly from: Instruction }[] = [];
+  readonly #detours: {
+    readonly label: number;
+    readonly machine: number;
+    readonly reg: number;
+    readonly block: number;
+    readonly from: Instruction;
+  }[] = [];
 
   constructor(input: SelectInput) {
     this.#in = input;
@@ -159,18 +166,23 @@ class Selector {
   #compute(instruction: Instruction, dst: number): void {
     switch (instruction.op) {
       case 'const':
-        return this.#const(dst, instruction.value);
+        this.#const(dst, instruction.value);
+        return;
       case 'slot':
         this.#mov(dst, FRAME_POINTER);
-        return this.#alu(Alu.ADD, dst, { imm: (this.#in.frame.slots[instruction.slot] as number) + instruction.offset });
+        this.#alu(Alu.ADD, dst, { imm: (this.#in.frame.slots[instruction.slot] as number) + instruction.offset });
+        return;
       case 'map':
-        return this.#asm.load64(dst, bpf_pseudo.BPF_PSEUDO_MAP_FD, 0, 0, { kind: 'map_fd', map: instruction.map });
+        this.#asm.load64(dst, bpf_pseudo.BPF_PSEUDO_MAP_FD, 0, 0, { kind: 'map_fd', map: instruction.map });
+        return;
       case 'map_value': {
         const { map, offset } = instruction;
-        return this.#asm.load64(dst, bpf_pseudo.BPF_PSEUDO_MAP_VALUE, 0, 0, { kind: 'map_value', map, offset });
+        this.#asm.load64(dst, bpf_pseudo.BPF_PSEUDO_MAP_VALUE, 0, 0, { kind: 'map_value', map, offset });
+        return;
       }
       case 'function':
-        return this.#asm.loadLabel(dst, bpf_pseudo.BPF_PSEUDO_FUNC, this.#in.functions[instruction.function] as number);
+        this.#asm.loadLabel(dst, bpf_pseudo.BPF_PSEUDO_FUNC, this.#in.functions[instruction.function] as number);
+        return;
       default:
         throw new Error(`insitu bug: ${instruction.op} cannot be computed again`);
     }
@@ -195,41 +207,54 @@ class Selector {
       case 'const':
         if (allocation.registerAt(at, instruction.dst) < 0) {
           const place = this.#place(instruction.dst);
-          return this.#asm.emit(Class.ST | Mode.MEM | Size.DW, FRAME_POINTER, 0, place, Number(instruction.value));
+          this.#asm.emit(Class.ST | Mode.MEM | Size.DW, FRAME_POINTER, 0, place, Number(instruction.value));
+          return;
         }
-        return this.#write(at, instruction.dst, (dst) => this.#const(dst, instruction.value));
+        this.#write(at, instruction.dst, (dst) => this.#const(dst, instruction.value));
+        return;
       case 'slot':
       case 'map':
       case 'map_value':
       case 'function':
-        return this.#write(at, instruction.dst, (dst) => this.#compute(instruction, dst));
+        this.#write(at, instruction.dst, (dst) => this.#compute(instruction, dst));
+        return;
       case 'mov':
-        if (allocation.registerAt(at, instruction.dst) < 0) return this.#store(this.#read(at, instruction.src), instruction.dst);
-        return this.#write(at, instruction.dst, (dst) => this.#mov(dst, this.#read(at, instruction.src)));
+        if (allocation.registerAt(at, instruction.dst) < 0) {
+          this.#store(this.#read(at, instruction.src), instruction.dst);
+          return;
+        }
+        this.#write(at, instruction.dst, (dst) => this.#mov(dst, this.#read(at, instruction.src)));
+        return;
       case 'alu':
-        return this.#write(at, instruction.dst, (dst) => this.#arithmetic(instruction, at, dst));
+        this.#write(at, instruction.dst, (dst) => this.#arithmetic(instruction, at, dst));
+        return;
       case 'neg':
-        return this.#write(at, instruction.dst, (dst) => {
+        this.#write(at, instruction.dst, (dst) => {
           this.#mov(dst, this.#read(at, instruction.src));
           this.#asm.emit(Class.ALU64 | Alu.NEG, dst, 0, 0, 0);
         });
+        return;
       case 'extend':
-        return this.#write(at, instruction.dst, (dst) => this.#extend(instruction, dst, this.#read(at, instruction.src)));
+        this.#write(at, instruction.dst, (dst) => this.#extend(instruction, dst, this.#read(at, instruction.src)));
+        return;
       case 'bswap':
-        return this.#write(at, instruction.dst, (dst) => {
+        this.#write(at, instruction.dst, (dst) => {
           this.#mov(dst, this.#read(at, instruction.src));
           // "to big endian" on a little-endian machine.
           this.#asm.emit(Class.ALU | Alu.END | SOURCE_X, dst, 0, 0, instruction.bits);
         });
+        return;
       case 'load':
-        return this.#write(at, instruction.dst, (dst) => {
+        this.#write(at, instruction.dst, (dst) => {
           const { base, offset } = this.#address(instruction, at);
           this.#asm.emit(Class.LDX | Mode.MEM | sizeBits(instruction.size), dst, base, offset, 0);
         });
+        return;
       case 'store': {
         const { base, offset } = this.#address(instruction, at);
         const bits = Mode.MEM | sizeBits(instruction.size);
-        if (isReg(instruction.value)) this.#asm.emit(Class.STX | bits, base, this.#read(at, instruction.value), offset, 0);
+        if (isReg(instruction.value))
+          this.#asm.emit(Class.STX | bits, base, this.#read(at, instruction.value), offset, 0);
         else this.#asm.emit(Class.ST | bits, base, 0, offset, instruction.value.imm);
         return;
       }
@@ -238,35 +263,51 @@ class Selector {
         const opcode = Class.STX | Mode.ATOMIC | sizeBits(instruction.size);
         const operation = ATOMIC[instruction.operator];
         const value = this.#read(at, instruction.value);
-        if (instruction.dst === undefined) return this.#asm.emit(opcode, base, value, offset, operation);
-        return this.#write(at, instruction.dst, (dst) => {
+        if (instruction.dst === undefined) {
+          this.#asm.emit(opcode, base, value, offset, operation);
+          return;
+        }
+        this.#write(at, instruction.dst, (dst) => {
           this.#mov(dst, value);
           this.#asm.emit(opcode, base, dst, offset, operation | Atomic.FETCH);
         });
+        return;
       }
       case 'call':
         this.#arguments(instruction.args, at);
         this.#asm.emit(CALL, 0, 0, 0, instruction.helper);
         if (instruction.dst === undefined) return;
-        if (allocation.registerAt(at, instruction.dst) < 0) return this.#store(R0, instruction.dst);
-        return this.#write(at, instruction.dst, (dst) => this.#mov(dst, R0));
+        if (allocation.registerAt(at, instruction.dst) < 0) {
+          this.#store(R0, instruction.dst);
+          return;
+        }
+        this.#write(at, instruction.dst, (dst) => this.#mov(dst, R0));
+        return;
       case 'jump':
-        return this.#asm.jump(GOTO, 0, 0, 0, this.#labels[this.#in.flow.labelBlock[instruction.to] as number] as number);
+        this.#asm.jump(GOTO, 0, 0, 0, this.#labels[this.#in.flow.labelBlock[instruction.to] as number] as number);
+        return;
       case 'branch':
-        return this.#branch(instruction, at, block);
+        this.#branch(instruction, at, block);
+        return;
       case 'return':
         this.#give(R0, instruction.value, at);
-        return this.#asm.emit(EXIT, 0, 0, 0, 0);
+        this.#asm.emit(EXIT, 0, 0, 0, 0);
+        return;
       case 'label':
         throw new Error('insitu bug: a label is left among the instructions');
       default:
-        return unreachable(instruction, 'instruction');
+        unreachable(instruction, 'instruction');
+        return;
     }
   }
 
-  #address(instruction: Extract<Instruction, { op: 'load' | 'store' | 'atomic' }>, at: number): { base: number; offset: number } {
+  #address(
+    instruction: Extract<Instruction, { op: 'load' | 'store' | 'atomic' }>,
+    at: number,
+  ): { base: number; offset: number } {
     const { fn, frame } = this.#in;
-    if (!isFrameAccess(instruction, fn.frameSlot)) return { base: this.#read(at, instruction.base), offset: instruction.offset };
+    if (!isFrameAccess(instruction, fn.frameSlot))
+      return { base: this.#read(at, instruction.base), offset: instruction.offset };
     const slot = frame.slots[fn.frameSlot[instruction.base] as number] as number;
     return { base: FRAME_POINTER, offset: slot + (fn.frameOffset[instruction.base] as number) + instruction.offset };
   }
@@ -278,12 +319,14 @@ class Selector {
     const left = this.#read(at, instruction.left);
     if (!isReg(instruction.right)) {
       this.#mov(dst, left);
-      return this.#alu(operation, dst, instruction.right, offset);
+      this.#alu(operation, dst, instruction.right, offset);
+      return;
     }
     const right = this.#read(at, instruction.right);
     if (dst === right && dst !== left) {
       invariant(isCommutative(operator), `${operator} overwrites its right side`);
-      return this.#alu(operation, dst, left, offset);
+      this.#alu(operation, dst, left, offset);
+      return;
     }
     this.#mov(dst, left);
     this.#alu(operation, dst, right, offset);
@@ -291,13 +334,20 @@ class Selector {
 
   #extend(instruction: Extract<Instruction, { op: 'extend' }>, dst: number, src: number): void {
     const { bits, signed } = instruction;
-    if (signed && this.#in.signedMoves) return this.#asm.emit(MOV_X, dst, src, bits, 0);
+    if (signed && this.#in.signedMoves) {
+      this.#asm.emit(MOV_X, dst, src, bits, 0);
+      return;
+    }
     if (signed) {
       this.#mov(dst, src);
       this.#alu(Alu.LSH, dst, { imm: 64 - bits });
-      return this.#alu(Alu.ARSH, dst, { imm: 64 - bits });
+      this.#alu(Alu.ARSH, dst, { imm: 64 - bits });
+      return;
     }
-    if (bits === 32) return this.#asm.emit(Class.ALU | Alu.MOV | SOURCE_X, dst, src, 0, 0);
+    if (bits === 32) {
+      this.#asm.emit(Class.ALU | Alu.MOV | SOURCE_X, dst, src, 0, 0);
+      return;
+    }
     this.#mov(dst, src);
     this.#alu(Alu.AND, dst, { imm: 2 ** bits - 1 });
   }
@@ -320,7 +370,10 @@ class Selector {
 
   /** Puts an operand into a machine register, from wherever it is. */
   #give(machine: number, operand: Operand, at: number): void {
-    if (!isReg(operand)) return this.#const(machine, BigInt(operand.imm));
+    if (!isReg(operand)) {
+      this.#const(machine, BigInt(operand.imm));
+      return;
+    }
     const from = this.#in.allocation.registerAt(at, operand);
     if (from >= 0) this.#mov(machine, from);
     else this.#reload(operand, machine);
@@ -341,7 +394,8 @@ class Selector {
       for (let machine = 0; free < 0; machine++) if (!taken.has(machine)) free = machine;
       const circle = open[0] as Move;
       this.#mov(free, circle.from);
-      for (const [index, move] of open.entries()) if (move.from === circle.from) open[index] = { from: free, to: move.to };
+      for (const [index, move] of open.entries())
+        if (move.from === circle.from) open[index] = { from: free, to: move.to };
     }
   }
 

@@ -11,8 +11,9 @@
  * its value at a use is the one of that instruction's last run.
  */
 import { invariant } from '../../base/errors.ts';
-import type { AluOperator, Condition, Instruction, IrFunction, Operand, Reg, RegClass } from '../ir/ir.ts';
+import type { AluOperator, Instruction, IrFunction, Operand, Reg, RegClass } from '../ir/ir.ts';
 import { destination, isPure, renameUses, uses } from '../ir/operands.ts';
+import { fitsImmediate, foldAlu, foldCondition, foldExtend, foldSwap, isCommutative, mirrored } from './fold.ts';
 
 export interface SimplifyOptions {
   /** Linux 6.12: signed division that the kernel guards against INT64_MIN / -1. */
@@ -27,118 +28,6 @@ export interface SimpleFunction {
   /** Per register the slot whose address it holds for good, or -1; and the offset into that slot. */
   readonly frameSlot: Int32Array;
   readonly frameOffset: Int32Array;
-}
-
-const MIN32 = -0x8000_0000n;
-const MAX32 = 0x7fff_ffffn;
-export const fitsImmediate = (value: bigint): boolean => value >= MIN32 && value <= MAX32;
-
-const commutative: Readonly<Record<AluOperator, boolean>> = {
-  add: true,
-  mul: true,
-  and: true,
-  or: true,
-  xor: true,
-  sub: false,
-  udiv: false,
-  sdiv: false,
-  umod: false,
-  smod: false,
-  shl: false,
-  lshr: false,
-  ashr: false,
-};
-export const isCommutative = (operator: AluOperator): boolean => commutative[operator];
-
-/** The condition with its sides exchanged. */
-const mirrored: Readonly<Record<Condition, Condition>> = {
-  eq: 'eq',
-  ne: 'ne',
-  set: 'set',
-  ult: 'ugt',
-  ule: 'uge',
-  ugt: 'ult',
-  uge: 'ule',
-  slt: 'sgt',
-  sle: 'sge',
-  sgt: 'slt',
-  sge: 'sle',
-};
-
-const u64 = (value: bigint): bigint => BigInt.asUintN(64, value);
-const s64 = (value: bigint): bigint => BigInt.asIntN(64, value);
-
-/** What BPF computes, on signed 64-bit values. */
-export function foldAlu(operator: AluOperator, left: bigint, right: bigint): bigint {
-  switch (operator) {
-    case 'add':
-      return s64(left + right);
-    case 'sub':
-      return s64(left - right);
-    case 'mul':
-      return s64(left * right);
-    case 'udiv':
-      return right === 0n ? 0n : s64(u64(left) / u64(right));
-    case 'sdiv':
-      return right === 0n ? 0n : s64(left / right);
-    case 'umod':
-      return right === 0n ? left : s64(u64(left) % u64(right));
-    case 'smod':
-      return right === 0n ? left : s64(left % right);
-    case 'and':
-      return left & right;
-    case 'or':
-      return left | right;
-    case 'xor':
-      return left ^ right;
-    case 'shl':
-      return s64(left << (right & 63n));
-    case 'lshr':
-      return s64(u64(left) >> (right & 63n));
-    case 'ashr':
-      return left >> (right & 63n);
-  }
-}
-
-function foldExtend(value: bigint, bits: number, signed: boolean): bigint {
-  return signed ? BigInt.asIntN(bits, value) : BigInt.asUintN(bits, value);
-}
-
-function foldSwap(value: bigint, bits: number): bigint {
-  let result = 0n;
-  for (let byte = 0; byte < bits / 8; byte++) result = (result << 8n) | ((value >> BigInt(byte * 8)) & 0xffn);
-  return s64(result);
-}
-
-function foldCondition(condition: Condition, bits: 32 | 64, a: bigint, b: bigint): boolean {
-  const left = BigInt.asIntN(bits, a);
-  const right = BigInt.asIntN(bits, b);
-  const uleft = BigInt.asUintN(bits, a);
-  const uright = BigInt.asUintN(bits, b);
-  switch (condition) {
-    case 'eq':
-      return left === right;
-    case 'ne':
-      return left !== right;
-    case 'ult':
-      return uleft < uright;
-    case 'ule':
-      return uleft <= uright;
-    case 'ugt':
-      return uleft > uright;
-    case 'uge':
-      return uleft >= uright;
-    case 'slt':
-      return left < right;
-    case 'sle':
-      return left <= right;
-    case 'sgt':
-      return left > right;
-    case 'sge':
-      return left >= right;
-    case 'set':
-      return (uleft & uright) !== 0n;
-  }
 }
 
 const isReg = (operand: Operand): operand is Reg => typeof operand === 'number';
@@ -222,10 +111,11 @@ class Simplifier {
   #push(instruction: Instruction): void {
     if (instruction.op === 'alu' && instruction.right === instruction.dst && instruction.left !== instruction.dst) {
       // BPF's left side is the destination: `a = b - a` would lose a before it is read.
-      if (!commutative[instruction.operator]) {
+      if (!isCommutative(instruction.operator)) {
         const result = this.#fresh();
         this.out.push({ ...instruction, dst: result });
-        return this.#push({ span: instruction.span, op: 'mov', dst: instruction.dst, src: result });
+        this.#push({ span: instruction.span, op: 'mov', dst: instruction.dst, src: result });
+        return;
       }
     }
     this.out.push(instruction);
@@ -263,29 +153,41 @@ class Simplifier {
   #step(instruction: Instruction): void {
     switch (instruction.op) {
       case 'const':
-        return this.#putConst(instruction, instruction.dst, instruction.value);
+        this.#putConst(instruction, instruction.dst, instruction.value);
+        return;
       case 'mov': {
         const value = this.#constants[instruction.src];
-        if (value !== undefined) return this.#putConst(instruction, instruction.dst, value);
+        if (value !== undefined) {
+          this.#putConst(instruction, instruction.dst, value);
+          return;
+        }
         const slot = this.frameSlot[instruction.src] as number;
         if (slot >= 0) this.#noteFrame(instruction.dst, slot, this.frameOffset[instruction.src] as number);
-        return this.#putMov(instruction, instruction.dst, instruction.src);
+        this.#putMov(instruction, instruction.dst, instruction.src);
+        return;
       }
       case 'alu':
-        return this.#alu(instruction);
+        this.#alu(instruction);
+        return;
       case 'neg': {
         const value = this.#constants[instruction.src];
-        if (value !== undefined) return this.#putConst(instruction, instruction.dst, s64(-value));
-        return this.#push(instruction);
+        if (value !== undefined) {
+          this.#putConst(instruction, instruction.dst, foldAlu('sub', 0n, value));
+          return;
+        }
+        this.#push(instruction);
+        return;
       }
       case 'extend': {
         const value = this.#constants[instruction.src];
         if (value !== undefined) {
-          return this.#putConst(instruction, instruction.dst, foldExtend(value, instruction.bits, instruction.signed));
+          this.#putConst(instruction, instruction.dst, foldExtend(value, instruction.bits, instruction.signed));
+          return;
         }
         const width = this.#width[instruction.src] as number;
         if (width > 0 && (instruction.signed ? width < instruction.bits : width <= instruction.bits)) {
-          return this.#putMov(instruction, instruction.dst, instruction.src);
+          this.#putMov(instruction, instruction.dst, instruction.src);
+          return;
         }
         this.#push(instruction);
         if (!instruction.signed) this.#noteWidth(instruction.dst, instruction.bits);
@@ -293,40 +195,60 @@ class Simplifier {
       }
       case 'bswap': {
         const value = this.#constants[instruction.src];
-        if (value !== undefined) return this.#putConst(instruction, instruction.dst, foldSwap(value, instruction.bits));
+        if (value !== undefined) {
+          this.#putConst(instruction, instruction.dst, foldSwap(value, instruction.bits));
+          return;
+        }
         this.#push(instruction);
-        return this.#noteWidth(instruction.dst, instruction.bits);
+        this.#noteWidth(instruction.dst, instruction.bits);
+        return;
       }
       case 'load':
         this.#push(instruction);
-        return this.#noteWidth(instruction.dst, instruction.size * 8);
+        this.#noteWidth(instruction.dst, instruction.size * 8);
+        return;
       case 'slot':
         this.#noteFrame(instruction.dst, instruction.slot, instruction.offset);
-        return this.#push(instruction);
+        this.#push(instruction);
+        return;
       case 'store': {
         const value = this.#constant(instruction.value);
-        if (value === undefined) return this.#push(instruction);
+        if (value === undefined) {
+          this.#push(instruction);
+          return;
+        }
         const cut = instruction.size === 8 ? value : BigInt.asIntN(instruction.size * 8, value);
-        if (!fitsImmediate(cut)) return this.#push(instruction);
-        return this.#push({ ...instruction, value: { imm: Number(cut) } });
+        if (!fitsImmediate(cut)) {
+          this.#push(instruction);
+          return;
+        }
+        this.#push({ ...instruction, value: { imm: Number(cut) } });
+        return;
       }
       case 'atomic':
         // xchg overwrites the register with the value, so that it needs one of its own.
         if (instruction.operator === 'xchg' && instruction.dst === undefined) {
-          return this.#push({ ...instruction, dst: this.#fresh() });
+          this.#push({ ...instruction, dst: this.#fresh() });
+          return;
         }
-        return this.#push(instruction);
+        this.#push(instruction);
+        return;
       case 'call':
-        return this.#push({ ...instruction, args: instruction.args.map((argument) => this.#immediate(argument)) });
+        this.#push({ ...instruction, args: instruction.args.map((argument) => this.#immediate(argument)) });
+        return;
       case 'return':
-        return this.#push({ ...instruction, value: this.#immediate(instruction.value) });
+        this.#push({ ...instruction, value: this.#immediate(instruction.value) });
+        return;
       case 'branch':
-        return this.#branch(instruction);
+        this.#branch(instruction);
+        return;
       case 'label':
         this.#block++;
-        return this.#push(instruction);
+        this.#push(instruction);
+        return;
       default:
-        return this.#push(instruction);
+        this.#push(instruction);
+        return;
     }
   }
 
@@ -350,7 +272,12 @@ class Simplifier {
       return;
     }
     if (left !== undefined && fitsImmediate(left) && isReg(branch.right)) {
-      this.#push({ ...branch, condition: mirrored[branch.condition], left: branch.right, right: { imm: Number(left) } });
+      this.#push({
+        ...branch,
+        condition: mirrored[branch.condition],
+        left: branch.right,
+        right: { imm: Number(left) },
+      });
     } else {
       this.#push({ ...branch, right: this.#immediate(branch.right) });
     }
@@ -361,18 +288,25 @@ class Simplifier {
     const leftValue = this.#constants[left];
     const rightValue = this.#constant(alu.right);
     if (leftValue !== undefined && rightValue !== undefined) {
-      return this.#putConst(alu, dst, foldAlu(operator, leftValue, rightValue));
+      this.#putConst(alu, dst, foldAlu(operator, leftValue, rightValue));
+      return;
     }
-    if (leftValue !== undefined && fitsImmediate(leftValue) && isReg(alu.right) && commutative[operator]) {
-      return this.#aluImmediate({ ...alu, left: alu.right }, Number(leftValue));
+    if (leftValue !== undefined && fitsImmediate(leftValue) && isReg(alu.right) && isCommutative(operator)) {
+      this.#aluImmediate({ ...alu, left: alu.right }, Number(leftValue));
+      return;
     }
     if (operator === 'and' && rightValue === 0xffff_ffffn) {
-      return this.#step({ span: alu.span, op: 'extend', dst, src: left, bits: 32, signed: false });
+      this.#step({ span: alu.span, op: 'extend', dst, src: left, bits: 32, signed: false });
+      return;
     }
-    if (rightValue !== undefined && fitsImmediate(rightValue)) return this.#aluImmediate(alu, Number(rightValue));
+    if (rightValue !== undefined && fitsImmediate(rightValue)) {
+      this.#aluImmediate(alu, Number(rightValue));
+      return;
+    }
     if ((operator === 'sdiv' || operator === 'smod') && !this.#options.signedDivision) {
       invariant(isReg(alu.right), 'a division by an immediate was not recognised as one');
-      return this.#divideSigned(alu, alu.right);
+      this.#divideSigned(alu, alu.right);
+      return;
     }
     this.#push(alu);
   }
@@ -383,49 +317,99 @@ class Simplifier {
     switch (operator) {
       case 'add':
       case 'sub': {
-        if (imm === 0) return this.#putMov(alu, dst, left);
+        if (imm === 0) {
+          this.#putMov(alu, dst, left);
+          return;
+        }
         const slot = this.frameSlot[left] as number;
         if (slot >= 0) {
           const offset = (this.frameOffset[left] as number) + (operator === 'add' ? imm : -imm);
           // Only inside the slot: past it the address may belong to something else.
           if (offset >= 0 && offset < (this.#fn.slots[slot]?.size ?? 0)) {
             this.#noteFrame(dst, slot, offset);
-            return this.#push({ span: alu.span, op: 'slot', dst, slot: slot as never, offset });
+            this.#push({ span: alu.span, op: 'slot', dst, slot: slot as never, offset });
+            return;
           }
         }
         break;
       }
       case 'or':
       case 'xor':
-        if (imm === 0) return this.#putMov(alu, dst, left);
+        if (imm === 0) {
+          this.#putMov(alu, dst, left);
+          return;
+        }
         break;
       case 'and':
-        if (imm === 0) return this.#putConst(alu, dst, 0n);
-        if (imm === -1) return this.#putMov(alu, dst, left);
+        if (imm === 0) {
+          this.#putConst(alu, dst, 0n);
+          return;
+        }
+        if (imm === -1) {
+          this.#putMov(alu, dst, left);
+          return;
+        }
         break;
       case 'shl':
       case 'lshr':
       case 'ashr':
-        if ((imm & 63) === 0) return this.#putMov(alu, dst, left);
-        return this.#putAlu(alu, operator, dst, left, { imm: imm & 63 });
+        if ((imm & 63) === 0) {
+          this.#putMov(alu, dst, left);
+          return;
+        }
+        this.#putAlu(alu, operator, dst, left, { imm: imm & 63 });
+        return;
       case 'mul':
-        if (imm === 0) return this.#putConst(alu, dst, 0n);
-        if (imm === 1) return this.#putMov(alu, dst, left);
-        if (power > 0) return this.#putAlu(alu, 'shl', dst, left, { imm: power });
+        if (imm === 0) {
+          this.#putConst(alu, dst, 0n);
+          return;
+        }
+        if (imm === 1) {
+          this.#putMov(alu, dst, left);
+          return;
+        }
+        if (power > 0) {
+          this.#putAlu(alu, 'shl', dst, left, { imm: power });
+          return;
+        }
         break;
       case 'udiv':
       case 'sdiv':
-        if (imm === 0) return this.#putConst(alu, dst, 0n);
-        if (imm === 1) return this.#putMov(alu, dst, left);
-        if (operator === 'sdiv') return this.#divideSignedBy(alu, imm);
-        if (power > 0) return this.#putAlu(alu, 'lshr', dst, left, { imm: power });
+        if (imm === 0) {
+          this.#putConst(alu, dst, 0n);
+          return;
+        }
+        if (imm === 1) {
+          this.#putMov(alu, dst, left);
+          return;
+        }
+        if (operator === 'sdiv') {
+          this.#divideSignedBy(alu, imm);
+          return;
+        }
+        if (power > 0) {
+          this.#putAlu(alu, 'lshr', dst, left, { imm: power });
+          return;
+        }
         break;
       case 'umod':
       case 'smod':
-        if (imm === 0) return this.#putMov(alu, dst, left);
-        if (imm === 1) return this.#putConst(alu, dst, 0n);
-        if (operator === 'smod') return this.#divideSignedBy(alu, imm);
-        if (power > 0) return this.#putAlu(alu, 'and', dst, left, { imm: imm - 1 });
+        if (imm === 0) {
+          this.#putMov(alu, dst, left);
+          return;
+        }
+        if (imm === 1) {
+          this.#putConst(alu, dst, 0n);
+          return;
+        }
+        if (operator === 'smod') {
+          this.#divideSignedBy(alu, imm);
+          return;
+        }
+        if (power > 0) {
+          this.#putAlu(alu, 'and', dst, left, { imm: imm - 1 });
+          return;
+        }
         break;
     }
     this.#push({ ...alu, right: { imm } });
@@ -439,8 +423,12 @@ class Simplifier {
       return to;
     };
     if (imm === -1) {
-      if (alu.operator === 'smod') return this.#putConst(alu, dst, 0n);
-      return this.#push({ span: alu.span, op: 'neg', dst, src: left });
+      if (alu.operator === 'smod') {
+        this.#putConst(alu, dst, 0n);
+        return;
+      }
+      this.#push({ span: alu.span, op: 'neg', dst, src: left });
+      return;
     }
     const magnitude = Math.abs(imm);
     const power = powerOfTwo(magnitude);
@@ -457,7 +445,10 @@ class Simplifier {
       step('sub', left, whole, dst);
       return;
     }
-    if (this.#options.signedDivision) return this.#push({ ...alu, right: { imm } });
+    if (this.#options.signedDivision) {
+      this.#push({ ...alu, right: { imm } });
+      return;
+    }
     const sign = step('ashr', left, { imm: 63 });
     const size = step('sub', step('xor', left, sign), sign);
     const result = step(alu.operator === 'sdiv' ? 'udiv' : 'umod', size, { imm: magnitude });
@@ -489,7 +480,7 @@ class Simplifier {
 /** Drops pure instructions whose result has no use left, and results of calls and atomics that nobody reads. */
 function dropUnread(code: Instruction[], registers: number, frameSlot: Int32Array): Instruction[] {
   const readers = new Int32Array(registers);
-  const writers: number[][] = [];
+  const writers: (number[] | undefined)[] = [];
   const operands: number[] = [];
   const isFrameBase = (instruction: Instruction, operand: number): boolean =>
     operand === 0 &&
@@ -508,7 +499,10 @@ function dropUnread(code: Instruction[], registers: number, frameSlot: Int32Arra
   for (const [at, instruction] of code.entries()) {
     count(instruction, 1);
     const dst = destination(instruction);
-    if (dst !== undefined && isPure(instruction)) (writers[dst] ??= []).push(at);
+    if (dst === undefined || !isPure(instruction)) continue;
+    const list = writers[dst];
+    if (list === undefined) writers[dst] = [at];
+    else list.push(at);
   }
   const dead = new Uint8Array(code.length);
   const kill = (reg: number): void => {
@@ -522,7 +516,11 @@ function dropUnread(code: Instruction[], registers: number, frameSlot: Int32Arra
   const kept: Instruction[] = [];
   for (const [at, instruction] of code.entries()) {
     if (dead[at]) continue;
-    if ((instruction.op === 'call' || instruction.op === 'atomic') && instruction.dst !== undefined && readers[instruction.dst] === 0) {
+    if (
+      (instruction.op === 'call' || instruction.op === 'atomic') &&
+      instruction.dst !== undefined &&
+      readers[instruction.dst] === 0
+    ) {
       if (instruction.op === 'call' || instruction.operator !== 'xchg') {
         const { dst: _, ...rest } = instruction;
         kept.push(rest);

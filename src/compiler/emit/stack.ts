@@ -36,7 +36,11 @@ const MIXED = -2;
 const NONE = -1;
 
 /** Which slot's address a register may hold: a slot, NONE or MIXED; and the slots whose address leaves our sight. */
-function followAddresses(code: readonly Instruction[], fn: SimpleFunction, slots: number): { holds: Int32Array; escaped: Uint8Array } {
+function followAddresses(
+  code: readonly Instruction[],
+  fn: SimpleFunction,
+  slots: number,
+): { holds: Int32Array; escaped: Uint8Array } {
   // The instruction that took a slot's address may be gone, its uses turned into offsets from r10.
   const holds = fn.frameSlot.slice();
   const escaped = new Uint8Array(slots);
@@ -63,13 +67,16 @@ function followAddresses(code: readonly Instruction[], fn: SimpleFunction, slots
       else if (instruction.op === 'mov') changed = merge(instruction.dst, holds[instruction.src] as number) || changed;
       else if (instruction.op === 'alu') {
         changed = merge(instruction.dst, holds[instruction.left] as number) || changed;
-        if (typeof instruction.right === 'number') changed = merge(instruction.dst, holds[instruction.right] as number) || changed;
+        if (typeof instruction.right === 'number')
+          changed = merge(instruction.dst, holds[instruction.right] as number) || changed;
       }
     }
   }
   for (const instruction of code) {
     const leaves =
-      instruction.op === 'store' || instruction.op === 'atomic' || instruction.op === 'return' ? instruction.value : undefined;
+      instruction.op === 'store' || instruction.op === 'atomic' || instruction.op === 'return'
+        ? instruction.value
+        : undefined;
     if (typeof leaves !== 'number') continue;
     const slot = holds[leaves] as number;
     if (slot >= 0) escaped[slot] = 1;
@@ -102,7 +109,8 @@ function slotRanges(flow: Flow, fn: SimpleFunction, slots: readonly StackSlot[],
   }
   const loops: { readonly start: number; readonly end: number }[] = [];
   for (const [index, block] of blocks.entries()) {
-    for (const next of block.next) if (next <= index) loops.push({ start: (blocks[next] as Block).start, end: block.end - 1 });
+    for (const next of block.next)
+      if (next <= index) loops.push({ start: (blocks[next] as Block).start, end: block.end - 1 });
   }
   return slots.map((_, slot) => {
     if (escaped[slot]) return [ENTRY_POSITION, live.end];
@@ -137,10 +145,13 @@ function pack(items: readonly Item[]): number {
   const placed: Item[] = [];
   let size = 0;
   for (const item of order) {
-    const others = placed.filter((other) => overlap(item.bounds, other.bounds)).sort((a, b) => a.depth - a.size - (b.depth - b.size));
+    const others = placed
+      .filter((other) => overlap(item.bounds, other.bounds))
+      .sort((a, b) => a.depth - a.size - (b.depth - b.size));
     const ending = (start: number): number => Math.ceil((start + item.size) / item.align) * item.align;
     let depth = ending(0);
-    for (const other of others) if (depth > other.depth - other.size && depth - item.size < other.depth) depth = ending(other.depth);
+    for (const other of others)
+      if (depth > other.depth - other.size && depth - item.size < other.depth) depth = ending(other.depth);
     item.depth = depth;
     placed.push(item);
     size = Math.max(size, depth);
@@ -176,7 +187,9 @@ export function layOutFrame(
   stored: readonly number[],
 ): Frame {
   const ranges = slots.length === 0 ? [] : slotRanges(flow, fn, slots, live);
-  const slotItems = slots.map((slot, index): Item => ({ size: slot.size, align: slot.align, bounds: ranges[index] ?? [], depth: 0 }));
+  const slotItems = slots.map(
+    (slot, index): Item => ({ size: slot.size, align: slot.align, bounds: ranges[index] ?? [], depth: 0 }),
+  );
   const spillItems = stored.map((reg): Item => ({ size: 8, align: 8, bounds: live.ranges[reg] ?? [], depth: 0 }));
   const items = [...slotItems, ...spillItems].filter((item) => item.bounds.length > 0);
   const size = pack(items);

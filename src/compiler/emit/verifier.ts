@@ -50,7 +50,8 @@ const EXPLANATIONS: readonly Explanation[] = [
     hints: ['Count the rounds with a variable that a constant bounds.'],
   },
   {
-    pattern: /combined stack size of (\d+) calls is (\d+)|invalid (?:write to|read from|indirect .*) stack .*off=?\s*-(?:5[2-9]\d|[6-9]\d\d)/,
+    pattern:
+      /combined stack size of (\d+) calls is (\d+)|invalid (?:write to|read from|indirect .*) stack .*off=?\s*-(?:5[2-9]\d|[6-9]\d\d)/,
     complaint: () => 'the program needs more than the 512 bytes of stack that it has',
     hints: ['Use fewer $variables at the same time, or put large ones into @maps.'],
   },
@@ -60,7 +61,8 @@ const EXPLANATIONS: readonly Explanation[] = [
     hints: ['Set config = { license = "GPL" }.'],
   },
   {
-    pattern: /(?:unknown func|invalid func) (\S+)|helper call is not allowed|program of this type cannot use helper (\S+)/,
+    pattern:
+      /(?:unknown func|invalid func) (\S+)|helper call is not allowed|program of this type cannot use helper (\S+)/,
     complaint: (match) => `this kernel does not offer ${helperOf(match)} to this kind of probe`,
     hints: ['A newer kernel may have it; insitu needs at least Linux 5.15.'],
   },
@@ -82,7 +84,8 @@ const EXPLANATIONS: readonly Explanation[] = [
     hints: [bounds],
   },
   {
-    pattern: /unbounded memory access|unbounded (?:min|max) value|min value is (?:negative|outside)|max value is outside|makes .* pointer be out of bounds|invalid zero-sized read/,
+    pattern:
+      /unbounded memory access|unbounded (?:min|max) value|min value is (?:negative|outside)|max value is outside|makes .* pointer be out of bounds|invalid zero-sized read/,
     complaint: () => 'a length or an index is not limited enough for the kernel to know that it stays inside',
     hints: [bounds],
   },
@@ -100,7 +103,10 @@ const EXPLANATIONS: readonly Explanation[] = [
     pattern: /Unreleased reference|reference .* has not been|BPF_EXIT instruction .*would lead to reference leak/,
     complaint: () => 'a reserved event record is not given back on some way through the probe',
   },
-  { pattern: /R(\d+) type=(\S+) expected=(.*)/, complaint: (match) => `a helper is given ${match[2]} where it takes ${match[3]}` },
+  {
+    pattern: /R(\d+) type=(\S+) expected=(.*)/,
+    complaint: (match) => `a helper is given ${match[2]} where it takes ${match[3]}`,
+  },
   { pattern: /unreachable insn (\d+)/, complaint: () => 'a part of the program can never run' },
 ];
 
@@ -112,7 +118,8 @@ function helperOf(match: RegExpExecArray): string {
 const INSTRUCTION = /^(\d+): \([0-9a-f]{2}\) (.*)$/;
 const SUMMARY = /^(?:processed \d+ insns|verification time|stack depth|max_states_per_insn|peak_states|mark_read)/;
 /** Register states, source lines, branches taken, precision tracking: everything that is no complaint. */
-const NARRATION = /^(?:;|from \d+ to \d+|\d+: (?:R\d+|frame\d+)|\s*R\d+(?:_w|_rw|_r)?=|propagating|last_idx|regs=|mark_precise|parent |caller:|callee:|frame ?\d+:|returning from callee|to caller|func#\d+ @|Live regs|arg#\d+|Func#\d+ |Validating |\d+: safe|\s*$)/;
+const NARRATION =
+  /^(?:;|from \d+ to \d+|\d+: (?:R\d+|frame\d+)|\s*R\d+(?:_w|_rw|_r)?=|propagating|last_idx|regs=|mark_precise|parent |caller:|callee:|frame ?\d+:|returning from callee|to caller|func#\d+ @|Live regs|arg#\d+|Func#\d+ |Validating |\d+: safe|\s*$)/;
 
 /** Reads a log; `spans` as in BpfProgram. */
 export function explainRefusal(log: string, spans: Int32Array, source?: Source): Refusal {
@@ -132,7 +139,10 @@ export function explainRefusal(log: string, spans: Int32Array, source?: Source):
   }
   const kernel = complaints.join('\n');
   // Some complaints come before the walk, or about another instruction than the last one in the log.
-  const named = /(?:unreachable insn|loop detected at insn|jump out of range from insn|back-edge from insn|insn) (\d+)/.exec(kernel);
+  const named =
+    /(?:unreachable insn|loop detected at insn|jump out of range from insn|back-edge from insn|insn) (\d+)/.exec(
+      kernel,
+    );
   if (named) {
     const other = Number(named[1]);
     if (other !== insn) instruction = '';
@@ -140,7 +150,8 @@ export function explainRefusal(log: string, spans: Int32Array, source?: Source):
   }
   const explanation = EXPLANATIONS.find(({ pattern }) => pattern.test(kernel));
   const match = explanation?.pattern.exec(kernel);
-  const complaint = explanation && match ? explanation.complaint(match) : complaints[0] ?? 'the kernel gave no reason';
+  const complaint =
+    explanation && match ? explanation.complaint(match) : (complaints[0] ?? 'the kernel gave no reason');
   return { insn, instruction, span: spanOf(insn, spans, source), complaint, kernel, hints: explanation?.hints ?? [] };
 }
 

@@ -32,12 +32,14 @@ type Complain = (at: number, what: string) => void;
 
 function checkShapes(unit: Unit, fn: IrFunction, maps: number, complain: Complain): void {
   const placed = new Int32Array(fn.labels);
-  for (const instruction of fn.code) if (instruction.op === 'label' && instruction.label < fn.labels) placed[instruction.label]!++;
+  for (const instruction of fn.code)
+    if (instruction.op === 'label' && instruction.label < fn.labels) placed[instruction.label]!++;
   const registers: number[] = [];
   for (const [at, instruction] of fn.code.entries()) {
     const count = uses(instruction, registers);
     const dst = destination(instruction);
-    for (let i = 0; i < count; i++) if (fn.registers[registers[i] as number] === undefined) complain(at, 'reads a register that does not exist');
+    for (let i = 0; i < count; i++)
+      if (fn.registers[registers[i] as number] === undefined) complain(at, 'reads a register that does not exist');
     if (dst !== undefined && fn.registers[dst] === undefined) complain(at, 'writes a register that does not exist');
     const what = shapeProblem(unit, fn, instruction, placed, maps);
     if (what !== undefined) complain(at, what);
@@ -46,14 +48,25 @@ function checkShapes(unit: Unit, fn: IrFunction, maps: number, complain: Complai
   if (last?.op !== 'return' && last?.op !== 'jump') complain(fn.code.length - 1, 'the function runs off its end');
 }
 
-function shapeProblem(unit: Unit, fn: IrFunction, instruction: Instruction, placed: Int32Array, maps: number): string | undefined {
+function shapeProblem(
+  unit: Unit,
+  fn: IrFunction,
+  instruction: Instruction,
+  placed: Int32Array,
+  maps: number,
+): string | undefined {
   const isPointer = (reg: number): boolean => fn.registers[reg] === 'pointer';
-  const badImmediate = (value: unknown): boolean => typeof value === 'object' && !fits32((value as { imm: number }).imm);
+  const badImmediate = (value: unknown): boolean =>
+    typeof value === 'object' && !fits32((value as { imm: number }).imm);
   switch (instruction.op) {
     case 'const':
-      return BigInt.asIntN(64, instruction.value) === instruction.value ? undefined : 'the constant is not a signed 64-bit number';
+      return BigInt.asIntN(64, instruction.value) === instruction.value
+        ? undefined
+        : 'the constant is not a signed 64-bit number';
     case 'mov':
-      return isPointer(instruction.src) && !isPointer(instruction.dst) ? 'a pointer goes into a scalar register' : undefined;
+      return isPointer(instruction.src) && !isPointer(instruction.dst)
+        ? 'a pointer goes into a scalar register'
+        : undefined;
     case 'alu':
       return badImmediate(instruction.right) ? 'the immediate does not fit 32 bits' : undefined;
     case 'load':
@@ -61,7 +74,9 @@ function shapeProblem(unit: Unit, fn: IrFunction, instruction: Instruction, plac
     case 'atomic':
       if (!isPointer(instruction.base)) return 'the base is not a pointer';
       if (instruction.offset < -0x8000 || instruction.offset > 0x7fff) return 'the offset does not fit 16 bits';
-      return instruction.op === 'store' && badImmediate(instruction.value) ? 'the immediate does not fit 32 bits' : undefined;
+      return instruction.op === 'store' && badImmediate(instruction.value)
+        ? 'the immediate does not fit 32 bits'
+        : undefined;
     case 'slot': {
       const slot = fn.slots[instruction.slot];
       if (slot === undefined) return 'there is no such slot';
@@ -71,7 +86,9 @@ function shapeProblem(unit: Unit, fn: IrFunction, instruction: Instruction, plac
     case 'map_value':
       return instruction.map < 0 || instruction.map >= maps ? 'there is no such map' : undefined;
     case 'function':
-      return instruction.function <= 0 || unit.functions[instruction.function] === undefined ? 'there is no such callback' : undefined;
+      return instruction.function <= 0 || unit.functions[instruction.function] === undefined
+        ? 'there is no such callback'
+        : undefined;
     case 'call':
       if (helperName(instruction.helper) === undefined) return 'there is no such helper';
       if (instruction.args.length > 5) return 'more than five arguments';

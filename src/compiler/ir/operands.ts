@@ -111,7 +111,9 @@ export function renameUses(instruction: Instruction, rename: (reg: Reg) => Reg):
     }
     case 'call': {
       const args = instruction.args.map(operand);
-      return args.every((argument, index) => argument === instruction.args[index]) ? instruction : { ...instruction, args };
+      return args.every((argument, index) => argument === instruction.args[index])
+        ? instruction
+        : { ...instruction, args };
     }
     case 'return': {
       const value = operand(instruction.value);

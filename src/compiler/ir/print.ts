@@ -40,7 +40,12 @@ export interface PrintOptions {
 const signed = (value: number): string => (value < 0 ? ` - ${-value}` : value > 0 ? ` + ${value}` : '');
 
 /** One instruction without indentation and comment. */
-export function printInstruction(instruction: Instruction, fn: IrFunction, options: PrintOptions = {}, unit?: Unit): string {
+export function printInstruction(
+  instruction: Instruction,
+  fn: IrFunction,
+  options: PrintOptions = {},
+  unit?: Unit,
+): string {
   // Pointers are %pN and scalars %N, so that a class that does not fit stands out.
   const reg = (index: number): string => ((fn.registers[index] as RegClass) === 'pointer' ? `%p${index}` : `%${index}`);
   const operand = (value: Operand): string => (typeof value === 'number' ? reg(value) : String(value.imm));
@@ -98,7 +103,9 @@ export function printInstruction(instruction: Instruction, fn: IrFunction, optio
 }
 
 function printFunction(fn: IrFunction, options: PrintOptions, unit: Unit): string {
-  const parameters = fn.parameters.map((reg) => ((fn.registers[reg] as RegClass) === 'pointer' ? `%p${reg}` : `%${reg}`));
+  const parameters = fn.parameters.map((reg) =>
+    (fn.registers[reg] as RegClass) === 'pointer' ? `%p${reg}` : `%${reg}`,
+  );
   const lines = [`function ${fn.name}(${parameters.join(', ')})`];
   for (const [index, slot] of fn.slots.entries()) {
     lines.push(`  slot ${slot.name}.${index}: ${slot.size} bytes, aligned to ${slot.align}`);
