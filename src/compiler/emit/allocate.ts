@@ -172,7 +172,7 @@ class Allocator implements Allocation {
       mention(-1, reg, WRITE | MEMORY);
       this.#hint(reg, -1 - (index + 1), 1);
     }
-    const operands: number[] = [];
+    const operands = new Int32Array(16);
     for (let at = 0; at < code.length; at++) {
       if (this.left[at]) continue;
       start = ats.length;

@@ -1,6 +1,7 @@
 /** What the verifier must accept, what must be refused with a reason, and that refusals point at the script. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { load, runInKernel } from '../../../test/bpf/run.ts';
 import { disassemble } from '../../bpf/disassemble.ts';
 import { Source, type Span } from '../../diag/source.ts';
 import { closeFd, mapCreate, type ProgramRefusal } from '../../kernel/sys/bpf.ts';
@@ -8,7 +9,6 @@ import { hasCapability } from '../../kernel/sys/errno.ts';
 import { checkUnit } from '../ir/check.ts';
 import { FunctionBuilder, type Reg, type Unit } from '../ir/ir.ts';
 import { type Emitted, emit } from './emit.ts';
-import { load, runInKernel } from './run.testing.ts';
 import { explainRefusal } from './verifier.ts';
 
 const skip = hasCapability('CAP_BPF') ? false : 'loading BPF programs needs CAP_BPF (run as root)';

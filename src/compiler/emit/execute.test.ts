@@ -1,18 +1,18 @@
 /**
  * What the kernel computes when it runs an emitted unit, against an interpreter of the
- * IR written for this test (run.testing.ts).
+ * IR written for this test (test/bpf/run.ts).
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { simulate } from '../../../test/bpf/machine.ts';
+import { interpret, type Run, runInKernel } from '../../../test/bpf/run.ts';
 import { disassemble } from '../../bpf/disassemble.ts';
 import { hasCapability } from '../../kernel/sys/errno.ts';
 import { checkUnit } from '../ir/check.ts';
 import { type AluOperator, type Condition, FunctionBuilder, type MemorySize, type Reg, type Unit } from '../ir/ir.ts';
 import { printUnit } from '../ir/print.ts';
 import { emit } from './emit.ts';
-import { simulate } from './machine.testing.ts';
-import { interpret, type Run, runInKernel } from './run.testing.ts';
 
 const skip = hasCapability('CAP_BPF') ? false : 'loading BPF programs needs CAP_BPF (run as root)';
 

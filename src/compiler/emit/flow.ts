@@ -170,7 +170,7 @@ export function isFrameAccess(instruction: Instruction, frameSlot: Int32Array): 
  * them is returned, and at `out[8 + i]` stands 1 when register i must not share a machine
  * register with the result, because the result is written before it is read.
  */
-export function reads(instruction: Instruction, frameSlot: Int32Array, out: number[]): number {
+export function reads(instruction: Instruction, frameSlot: Int32Array, out: Int32Array): number {
   let count = uses(instruction, out);
   if (isFrameAccess(instruction, frameSlot)) {
     count--;
@@ -208,7 +208,7 @@ function addTo(lists: (number[] | undefined)[], reg: number, member: number): vo
 function crossingBlocks(flow: Flow, fn: SimpleFunction): { liveIn: number[][]; liveOut: number[][] } {
   const { code, blocks } = flow;
   const count = fn.registers.length;
-  const operands: number[] = [];
+  const operands = new Int32Array(16);
   /** Blocks that read a register before they write it, and blocks that write it. */
   const readers: (number[] | undefined)[] = new Array(count).fill(undefined);
   const writers: (number[] | undefined)[] = new Array(count).fill(undefined);
@@ -261,7 +261,7 @@ function crossingBlocks(flow: Flow, fn: SimpleFunction): { liveIn: number[][]; l
 export function liveness(flow: Flow, fn: SimpleFunction): Liveness {
   const { code, blocks } = flow;
   const count = fn.registers.length;
-  const operands: number[] = [];
+  const operands = new Int32Array(16);
   const { liveIn, liveOut } = crossingBlocks(flow, fn);
 
   // Ranges, built from the back: each new one stands before those already there.

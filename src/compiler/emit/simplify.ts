@@ -481,7 +481,7 @@ class Simplifier {
 function dropUnread(code: Instruction[], registers: number, frameSlot: Int32Array): Instruction[] {
   const readers = new Int32Array(registers);
   const writers: (number[] | undefined)[] = [];
-  const operands: number[] = [];
+  const operands = new Int32Array(16);
   const isFrameBase = (instruction: Instruction, operand: number): boolean =>
     operand === 0 &&
     (instruction.op === 'load' || instruction.op === 'store' || instruction.op === 'atomic') &&

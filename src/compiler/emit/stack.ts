@@ -95,7 +95,7 @@ function slotRanges(flow: Flow, fn: SimpleFunction, slots: readonly StackSlot[],
   const { holds, escaped } = followAddresses(code, fn, slots.length);
   const first = new Int32Array(slots.length).fill(-1);
   const last = new Int32Array(slots.length).fill(-1);
-  const operands: number[] = [];
+  const operands = new Int32Array(16);
   for (let at = 0; at < code.length; at++) {
     const instruction = code[at] as Instruction;
     if (live.dead[at] || instruction.op === 'slot' || instruction.op === 'mov' || instruction.op === 'alu') continue;

@@ -34,7 +34,7 @@ function checkShapes(unit: Unit, fn: IrFunction, maps: number, complain: Complai
   const placed = new Int32Array(fn.labels);
   for (const instruction of fn.code)
     if (instruction.op === 'label' && instruction.label < fn.labels) placed[instruction.label]!++;
-  const registers: number[] = [];
+  const registers = new Int32Array(16);
   for (const [at, instruction] of fn.code.entries()) {
     const count = uses(instruction, registers);
     const dst = destination(instruction);
@@ -114,7 +114,7 @@ function checkAssigned(fn: IrFunction, complain: Complain): void {
   for (const [at, instruction] of fn.code.entries()) if (instruction.op === 'label') labels[instruction.label] = at;
   /** Per label the registers that have a value on all ways found so far. */
   const known = new Map<number, Int32Array>();
-  const registers: number[] = [];
+  const registers = new Int32Array(16);
   const entry = new Int32Array(words);
   for (const reg of fn.parameters) entry[reg >> 5]! |= 1 << (reg & 31);
   const work: { at: number; set: Int32Array }[] = [{ at: 0, set: entry }];

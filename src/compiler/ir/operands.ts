@@ -33,7 +33,7 @@ export function destination(instruction: Instruction): Reg | undefined {
 const isReg = (operand: Operand): operand is Reg => typeof operand === 'number';
 
 /** Writes the registers an instruction reads into `out` (a register may come twice); returns how many. */
-export function uses(instruction: Instruction, out: number[]): number {
+export function uses(instruction: Instruction, out: Int32Array): number {
   let count = 0;
   switch (instruction.op) {
     case 'mov':

@@ -2,9 +2,10 @@
  * For tests: loads an emitted unit into the running kernel and runs it, and a second,
  * slow opinion on what a unit does, which works on the IR with bigints.
  */
-import { btfLoad, closeFd, mapCreate, mapLookup, mapUpdate, progLoad, progTestRun } from '../../kernel/sys/bpf.ts';
-import type { AluOperator, Condition, Instruction, IrFunction, Unit } from '../ir/ir.ts';
-import type { Emitted } from './emit.ts';
+
+import type { Emitted } from '../../src/compiler/emit/emit.ts';
+import type { AluOperator, Condition, Instruction, IrFunction, Unit } from '../../src/compiler/ir/ir.ts';
+import { btfLoad, closeFd, mapCreate, mapLookup, mapUpdate, progLoad, progTestRun } from '../../src/kernel/sys/bpf.ts';
 
 const PSEUDO_MAP_FD = 1;
 const PSEUDO_MAP_VALUE = 2;

@@ -2,7 +2,7 @@
  * For tests: a BPF machine after RFC 9669, for what the kernel cannot show, such as the
  * arguments a helper is given. A read of a register or stack byte without a value throws.
  */
-import { decodeInsn, type Insn } from '../../bpf/insn.ts';
+import { decodeInsn, type Insn } from '../../src/bpf/insn.ts';
 
 const CONTEXT = 0x1000_0000n;
 const MAP = 0x2000_0000n;
