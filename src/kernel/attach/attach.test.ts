@@ -95,6 +95,25 @@ test('a tracepoint counts every getppid of a child', { skip, timeout: 20_000 }, 
   }
 });
 
+test('detach() leaves the event loop running and nothing attached', { skip, timeout: 20_000 }, async () => {
+  const events = ['getppid', 'getuid', 'getgid'];
+  const program = bpfProgram('TRACEPOINT', countHit, inValue(1));
+  const probes = events.map((event) => tracepoint('syscalls', `sys_enter_${event}`));
+  using loaded = loadProgram(sampleProgram([countersMap], [program], probes));
+  const attachment = attachProbes(loaded);
+  const programId = objectId('PROG', loaded.programs[0]?.fd ?? -1);
+  assert.equal(linksOf(programId).length, 3);
+  let ended = false;
+  const detached = attachment.detach().then(() => {
+    ended = true;
+  });
+  await new Promise((done) => setImmediate(done));
+  assert.equal(ended, false);
+  await detached;
+  assert.deepEqual(linksOf(programId), []);
+  attachment.close();
+});
+
 test('a raw tracepoint counts too', { skip, timeout: 20_000 }, async () => {
   const child = new Stepper(process.execPath, ['-e', ppidReader]);
   try {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
 import type { Program } from '../../program/program.ts';
 import {
@@ -6,6 +7,7 @@ import {
   countersMap,
   countHit,
   eventually,
+  holderArguments,
   idsNamed,
   needsRoot,
   returnFive,
@@ -122,4 +124,15 @@ test('reading logs of several kernels', () => {
   assert.equal(lastComplaint('back-edge from insn 9 to 4\nprocessed 0 insns\n'), 'back-edge from insn 9 to 4');
   assert.equal(failingInstruction('back-edge from insn 9 to 4\n'), 9);
   assert.equal(failingInstruction(''), undefined);
+});
+
+test('without the capabilities the message says which are missing', { skip, timeout: 10_000 }, (t) => {
+  const { status, stderr, error } = spawnSync(
+    'setpriv',
+    ['--bounding-set=-all', '--inh-caps=-all', process.execPath, ...holderArguments('probe')],
+    { encoding: 'utf8' },
+  );
+  if (error) return t.skip('needs setpriv (util-linux)');
+  assert.equal(status, 1);
+  assert.match(stderr, /not enough privileges: CAP_BPF and CAP_PERFMON are missing/);
 });

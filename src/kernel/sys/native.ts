@@ -13,7 +13,11 @@ import { lazy } from '../../base/lazy.ts';
 import { CallError } from './errno.ts';
 
 type Pointer = number | bigint;
-type Syscall = (nr: number, a: Pointer, b: Pointer, c: Pointer, d: Pointer, e: Pointer, f: Pointer) => number | bigint;
+type SyscallArguments = [nr: number, a: Pointer, b: Pointer, c: Pointer, d: Pointer, e: Pointer, f: Pointer];
+type Syscall = {
+  (...words: SyscallArguments): number | bigint;
+  async(...words: [...SyscallArguments, done: (error: Error | null) => void]): void;
+};
 interface Koffi {
   load(path: string | null): { func(definition: string): unknown };
   errno(): number;
@@ -114,6 +118,14 @@ export function systemCall(what: string, name: CallName, a = 0, b = 0, c = 0, d 
   const result = trySystemCall(name, a, b, c, d, e, f);
   if (result < 0) throw new CallError(what, -result);
   return result;
+}
+
+/** Closes a file descriptor on a thread of libuv's pool: for those whose release waits for the kernel. */
+export function closeOnThread(fd: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const done = (error: Error | null): void => (error ? reject(error) : resolve());
+    native().syscall.async(numbers.close[column], fd, 0, 0, 0, 0, 0, done);
+  });
 }
 
 /** Memory at an address as an ArrayBuffer, without a copy. Make one view a mapping. */
