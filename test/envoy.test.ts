@@ -1,0 +1,208 @@
+/**
+ * The article's workflow on the real Envoy: a shell prints its pid and waits; the tracer
+ * is attached to that pid; the shell becomes Envoy; a client connects. The questions:
+ * which code listens, is SO_REUSEADDR set, is TCP_NODELAY set on the accepted connection?
+ */
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { connect, createServer, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, describe, test } from 'node:test';
+import { envoy, insitu, lacking, Running, root, sharedCases, sleep } from './insitu.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'insitu-envoy-'));
+after(() => rmSync(folder, { recursive: true, force: true }));
+
+/** A port of the loopback interface that nobody uses. */
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer().once('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address();
+      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0));
+    });
+  });
+}
+
+/** True when nobody listens there. */
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer().once('error', () => resolve(false));
+    server.listen(port, '0.0.0.0', () => server.close(() => resolve(true)));
+  });
+}
+
+/** Waits until somebody listens; gives the connection. */
+async function client(port: number, host: string): Promise<Socket> {
+  for (const until = Date.now() + 15_000; Date.now() < until; await sleep(50)) {
+    const socket = await new Promise<Socket | undefined>((resolve) => {
+      const attempt = connect(port, host, () => resolve(attempt));
+      attempt.once('error', () => resolve(undefined));
+    });
+    if (socket !== undefined) return socket;
+  }
+  throw new Error(`nobody listens on ${host} port ${port}`);
+}
+
+/** The article's shell, which becomes Envoy under the same pid when a key is pressed. */
+function held(configuration: string): ChildProcess {
+  const line = `read -r _; exec ${envoy} -c ${configuration} --disable-hot-restart --log-level error`;
+  return spawn('bash', ['-c', line], { stdio: ['pipe', 'ignore', 'ignore'] });
+}
+
+/** Envoy's configuration with a listener elsewhere. */
+function configuration(host: string, port: number, admin: number): string {
+  const path = join(folder, `envoy-${port}.yaml`);
+  const listener = `{ socket_address: { address: "${host}", port_value: ${port} } }`;
+  writeFileSync(
+    path,
+    `admin:
+  address: { socket_address: { address: 127.0.0.1, port_value: ${admin} } }
+static_resources:
+  listeners:
+  - name: l0
+    address: ${listener}
+    filter_chains:
+    - filters:
+      - name: envoy.filters.network.http_connection_manager
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+          stat_prefix: ingress
+          route_config:
+            virtual_hosts:
+            - { name: a, domains: ["*"], routes: [{ match: { prefix: "/" }, direct_response: { status: 200 } }] }
+          http_filters:
+          - name: envoy.filters.http.router
+            typed_config: { "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router }
+`,
+  );
+  return path;
+}
+
+interface Event {
+  readonly line: string;
+  readonly stack: readonly string[];
+}
+
+/** What the script prints: lines, each with the stack behind or below it. */
+function eventsOf(output: string): Event[] {
+  const events: { line: string; stack: string[] }[] = [];
+  for (const line of output.split('\n')) {
+    if (/^ {8}\S/.test(line)) events.at(-1)?.stack.push(line.trim());
+    else if (/^(comm:|accept4:|== )/.test(line)) events.push({ line, stack: [] });
+  }
+  return events;
+}
+
+interface Seen {
+  readonly events: readonly Event[];
+  readonly clientPort: number;
+}
+
+/** Goes through the workflow with a script and gives what it saw. */
+async function workflow(script: string, config: string, port: number, host: string): Promise<Seen> {
+  const shell = held(config);
+  try {
+    const running = new Running([script, String(shell.pid)], { timeout: 40_000 });
+    await running.attached();
+    shell.stdin?.write('\n');
+    const socket = await client(port, host);
+    const clientPort = socket.localPort as number;
+    await running.until(() => new RegExp(`\\b${clientPort}\\b`).test(running.stdout), 'the connection was seen');
+    await sleep(500);
+    socket.destroy();
+    const { status, stdout, stderr } = await running.interrupt();
+    assert.equal(status, 0, stderr);
+    return { events: eventsOf(stdout), clientPort };
+  } finally {
+    shell.kill('SIGKILL');
+  }
+}
+
+const find = (events: readonly Event[], pattern: RegExp): Event => {
+  const event = events.find(({ line }) => pattern.test(line));
+  assert.ok(event, `no ${pattern} among\n${events.map(({ line }) => line).join('\n')}`);
+  return event;
+};
+
+/** A whole stack: from libc's stub through Envoy's own code down to where the thread began. */
+function assertStack(event: Event, stub: string, bottom: RegExp): void {
+  const text = `${event.line}\n${event.stack.join('\n')}`;
+  assert.match(event.stack[0] ?? '', new RegExp(`^${stub}\\+\\d+$`), text);
+  assert.ok(event.stack.length >= 5, `a short stack: ${text}`);
+  assert.ok(
+    event.stack.some((frame) => bottom.test(frame)),
+    `no ${bottom} in ${text}`,
+  );
+}
+
+const main = /^__libc_start_call_main\+\d+$/;
+const thread = /^start_thread\+\d+$/;
+
+describe("the article's script, unchanged", { skip: lacking('envoy', 'shared', 'tracefs') }, () => {
+  const script = join(sharedCases, 'trace-envoy-socket.bt');
+
+  test('IPv4', { timeout: 60_000 }, async (t) => {
+    if (!(await isFree(10_000)) || !(await isFree(9901))) {
+      t.skip('needs the ports 10000 and 9901 to be free');
+      return;
+    }
+    const { events, clientPort } = await workflow(script, join(sharedCases, 'envoy-demo.yaml'), 10_000, '127.0.0.1');
+    const bind = find(events, /^comm:envoy\s+: bind AF_INET: ip:0\.0\.0\.0\s+port:10000\s+fd=\d+/);
+    assertStack(bind, 'bind', main);
+    const listener = /fd=(\d+)/.exec(bind.line)?.[1];
+    assertStack(
+      find(events, new RegExp(`setsockopt: fd=${listener}, optname=2, optval=1, optlen=4\\. stack:`)),
+      'setsockopt',
+      main,
+    );
+    const accept = find(events, new RegExp(`family:2\\s+peerIP:127\\.0\\.0\\.1\\s+peerPort:${clientPort}\\s+fd:\\d+`));
+    assertStack(accept, 'accept4', thread);
+    const accepted = /fd:(\d+)/.exec(accept.line)?.[1];
+    assertStack(find(events, new RegExp(`setsockopt: fd=${accepted}, optname=1, optval=1,`)), 'setsockopt', thread);
+    assertStack(find(events, /peerPort:\d+\s+fd:-11/), 'accept4', thread);
+  });
+
+  test('IPv6', { timeout: 60_000 }, async () => {
+    const port = await freePort();
+    const { events, clientPort } = await workflow(script, configuration('::1', port, await freePort()), port, '::1');
+    assertStack(find(events, new RegExp(`bind AF_INET6:::1\\s+${port}\\b`)), 'bind', main);
+    assertStack(find(events, new RegExp(`family:10\\s+::1\\s+${clientPort}\\s+\\d+`)), 'accept4', thread);
+  });
+
+  test('under its own shebang', { timeout: 60_000 }, async () => {
+    // The first line names a path where another tracer would be: the kernel is asked for ours.
+    const path = join(folder, 'article.bt');
+    const text = readFileSync(script, 'utf8');
+    assert.match(text, /^#!/);
+    writeFileSync(path, text, { mode: 0o755 });
+    const outcome = await insitu(['--dry-run', path, String(process.pid)]);
+    assert.equal(outcome.status, 0, outcome.stderr);
+  });
+});
+
+describe('tools/sockets.bt', { skip: lacking('envoy', 'tracefs') }, () => {
+  const script = join(root, 'tools', 'sockets.bt');
+
+  for (const [family, host, shown] of [
+    ['IPv4', '127.0.0.1', '127\\.0\\.0\\.1'],
+    ['IPv6', '::1', '\\[::1\\]'],
+  ] as const) {
+    test(`answers the three questions about Envoy, ${family}`, { timeout: 60_000 }, async () => {
+      const port = await freePort();
+      const { events, clientPort } = await workflow(script, configuration(host, port, await freePort()), port, host);
+      const bind = find(events, new RegExp(`^== bind fd=\\d+ ${shown} port ${port}$`));
+      assertStack(bind, 'bind', main);
+      const listener = /fd=(\d+)/.exec(bind.line)?.[1];
+      assertStack(find(events, new RegExp(`^== setsockopt fd=${listener} .*SO_REUSEADDR = 1`)), 'setsockopt', main);
+      assertStack(find(events, new RegExp(`^== listen fd=${listener} `)), 'listen', main);
+      const accept = find(events, new RegExp(`^== accept fd=\\d+ from ${shown} port ${clientPort}$`));
+      assertStack(accept, 'accept4', thread);
+      const accepted = /fd=(\d+)/.exec(accept.line)?.[1];
+      find(events, new RegExp(`^== setsockopt fd=${accepted} .*TCP_NODELAY = 1`));
+      find(events, /^== accept returned -11$/);
+    });
+  }
+});
