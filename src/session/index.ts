@@ -10,9 +10,9 @@
  * rights to trace; nothing of a trace outlives it.
  */
 import { MachineError } from '../base/errors.ts';
-import { type HeldChild, holdCommand } from '../kernel/host/child.ts';
+import type { HeldChild } from '../kernel/host/child.ts';
 import { ProcessWatch } from './end.ts';
-import { ProcessNames } from './processes.ts';
+import type { ProcessNames } from './processes.ts';
 import { type Compiled, compileScript, ScriptError, type ScriptOptions } from './script.ts';
 import { Trace } from './trace.ts';
 
@@ -50,13 +50,15 @@ export async function trace(options: TraceOptions): Promise<Trace> {
   let child: HeldChild | undefined;
   let names: ProcessNames | undefined;
   try {
-    if (command !== undefined) child = await holdCommand(command, { onWarning });
+    // Parts that many scripts do without are loaded when they are needed.
+    if (command !== undefined) child = await (await import('../kernel/host/child.ts')).holdCommand(command, { onWarning });
     const compiled = compileScript(options, child?.pid);
     options.onCompiled?.(compiled);
     const { result, source } = compiled;
     if (!result.ok) throw new ScriptError(result.diagnostics, source);
     const { program } = result;
     if (program.needsUserSymbols) {
+      const { ProcessNames } = await import('./processes.ts');
       names = new ProcessNames({ demangle: program.config.cppDemangle, pid: pid ?? child?.pid });
     }
     return new Trace(program, {
