@@ -33,7 +33,6 @@ const Command = {
   LINK_CREATE: 28,
   LINK_GET_FD_BY_ID: 30,
   LINK_GET_NEXT_ID: 31,
-  LINK_DETACH: 34,
 } as const;
 type CommandName = keyof typeof Command;
 
@@ -65,8 +64,6 @@ export const AttachType = { TRACE_RAW_TP: 23, PERF_EVENT: 41, TRACE_UPROBE_MULTI
 export const BPF_F_SLEEPABLE: number = 1 << 4;
 /** MAP_*: flags of BPF_MAP_UPDATE_ELEM. */
 export const BPF_ANY = 0;
-/** MAP_CREATE: map_flags in use at run time. */
-export const BPF_F_MMAPABLE: number = 1 << 10;
 
 /** One attr for all commands; 144 bytes cover the largest in use. Reused: nothing here yields. */
 const attr = new DataView(new ArrayBuffer(144));
@@ -417,14 +414,6 @@ export function linkUprobeMulti(programFd: number, probes: UprobeMulti): number 
   attr.setUint32(52, probes.atReturn ? BPF_F_UPROBE_MULTI_RETURN : 0, true);
   attr.setUint32(56, probes.pid ?? 0, true);
   return bpf('LINK_CREATE', 64, `uprobe_multi, ${probes.offsets.length} functions in ${probes.path}`);
-}
-
-/** BPF_LINK_CREATE of a TRACING program that was loaded with attach_btf_id. */
-export function linkTracing(programFd: number): number {
-  clearAttr();
-  attr.setUint32(0, programFd, true);
-  attr.setUint32(8, AttachType.TRACE_RAW_TP, true);
-  return bpf('LINK_CREATE', 16, 'tracing');
 }
 
 /** BPF_RAW_TRACEPOINT_OPEN; `name` undefined for a program with attach_btf_id. Gives a link. */

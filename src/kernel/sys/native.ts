@@ -60,12 +60,9 @@ const native = lazy(() => {
 export type CallName =
   | 'bpf'
   | 'perf_event_open'
-  | 'ioctl'
   | 'mmap'
   | 'munmap'
   | 'close'
-  | 'prctl'
-  | 'kill'
   | 'mount'
   | 'clock_gettime'
   | 'pidfd_open';
@@ -74,12 +71,9 @@ export type CallName =
 const numbers: Record<CallName, readonly [x64: number, arm64: number]> = {
   bpf: [321, 280],
   perf_event_open: [298, 241],
-  ioctl: [16, 29],
   mmap: [9, 222],
   munmap: [11, 215],
   close: [3, 57],
-  prctl: [157, 167],
-  kill: [62, 129],
   mount: [165, 40],
   clock_gettime: [228, 113],
   pidfd_open: [434, 434],

@@ -1,4 +1,4 @@
-/** perf_event_open(2) and its ioctls (struct perf_event_attr in linux/perf_event.h). */
+/** perf_event_open(2) (struct perf_event_attr in linux/perf_event.h). */
 import { CallError } from './errno.ts';
 import { addressOf, trySystemCall } from './native.ts';
 

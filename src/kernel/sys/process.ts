@@ -1,4 +1,4 @@
-/** mount(2), kill(2), prctl(2), clock_gettime(2). */
+/** mount(2), clock_gettime(2). */
 import { addressOf, systemCall, trySystemCall } from './native.ts';
 
 const cString = (text: string): Uint8Array => new TextEncoder().encode(`${text}\0`);
@@ -6,13 +6,6 @@ const cString = (text: string): Uint8Array => new TextEncoder().encode(`${text}\
 /** Mounts a file system without a device; gives 0 or minus errno. */
 export function tryMount(type: string, target: string): number {
   return trySystemCall('mount', addressOf(cString('none')), addressOf(cString(target)), addressOf(cString(type)), 0, 0);
-}
-
-const PR_SET_NAME = 15;
-
-/** Sets the calling thread's name, what `comm` shows of it; at most 15 bytes count. */
-export function setThreadName(name: string): void {
-  trySystemCall('prctl', PR_SET_NAME, addressOf(cString(name)));
 }
 
 export const Clock = { REALTIME: 0, MONOTONIC: 1, BOOTTIME: 7, TAI: 11 } as const;
