@@ -18,14 +18,14 @@ const textType = (length: number): Type => ({ kind: 'string', size: length + 1 }
 
 function intoText(low: Lower, call: Call, to: DirectPlace): void {
   const type = low.typeOf(call);
-  const argument = call.args[0] as Expr;
-  const own = low.typeOf(argument);
   const literal = low.facts.notes.get(call);
   const room = roomOf(type, low.assets.stored);
   if (typeof literal === 'string') {
     low.writeBytes(to, stringBytes(`${literal}\0`), room);
     return;
   }
+  const argument = call.args[0] as Expr;
+  const own = low.typeOf(argument);
   if (own.kind === 'string') {
     copyValue(low, low.materialize(argument, own), own, to, type);
     return;

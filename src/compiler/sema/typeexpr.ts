@@ -63,12 +63,6 @@ export function resolveTypeExpr(type: TypeExpr, sema: Sema, names: Names): Type 
     dimensions = dimensions.slice(1);
   } else {
     base = named(type, names);
-    // A pointer to a type that nobody describes is still a pointer.
-    if (base === undefined && type.keyword && type.pointers > 0) {
-      sema.warning('opaque-type', `nothing describes ${type.keyword} ${type.name}: the pointer cannot be followed`, type.span);
-      const opaque: Type = { kind: type.keyword === 'union' ? 'union' : 'struct', name: type.name, size: 0, fields: () => [] };
-      base = opaque;
-    }
   }
   if (base === undefined) {
     const keyword = type.keyword ?? 'typedef';
