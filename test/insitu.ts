@@ -21,7 +21,7 @@ export const workerd: string = join(cache, 'workerd', 'package', 'bin', 'workerd
 export const sharedCases: string = join(root, '..', 'shared', 'cases');
 
 /** What a test may need of the machine. */
-export type Need = 'root' | 'envoy' | 'workerd' | 'gcc' | 'gdb' | 'shared' | 'tracefs' | 'peer';
+export type Need = 'root' | 'envoy' | 'workerd' | 'gcc' | 'nm' | 'shared' | 'tracefs';
 
 const onPath = (name: string): boolean =>
   (process.env['PATH'] ?? '').split(':').some((folder) => existsSync(join(folder, name)));
@@ -31,8 +31,7 @@ const needs: Readonly<Record<Need, readonly [present: () => boolean, reason: str
   envoy: [() => existsSync(envoy), `needs Envoy at ${envoy} (node tools/fixtures.mjs fetches it)`],
   workerd: [() => existsSync(workerd), `needs workerd at ${workerd} (node tools/fixtures.mjs fetches it)`],
   gcc: [() => onPath('gcc'), 'needs gcc'],
-  gdb: [() => onPath('gdb'), 'needs gdb'],
-  peer: [() => onPath('bpftrace'), 'needs bpftrace'],
+  nm: [() => onPath('nm') && onPath('readelf'), 'needs nm and readelf (binutils)'],
   shared: [() => existsSync(sharedCases), `needs the cases in ${sharedCases}`],
   tracefs: [
     () => ['/sys/kernel/tracing', '/sys/kernel/debug/tracing'].some((path) => existsSync(path)),
