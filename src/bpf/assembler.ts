@@ -4,30 +4,11 @@
  * (Linux 6.6) or through islands, jumps placed on the way that run-through code skips.
  */
 import { invariant } from '../base/errors.ts';
-import { EXIT, GOTO, GOTO_FAR, Jump, LD_IMM64, SLOT_BYTES } from './insn.ts';
+import { EXIT, GOTO, GOTO_FAR, LD_IMM64, SLOT_BYTES } from './insn.ts';
 
 /** How far before a jump's reach ends an island is put, to leave room for other islands in between. */
 const ISLAND_DISTANCE = 30_000;
 const REACH = 32_767;
-
-const opposite: Readonly<Record<number, number>> = {
-  [Jump.JEQ]: Jump.JNE,
-  [Jump.JNE]: Jump.JEQ,
-  [Jump.JGT]: Jump.JLE,
-  [Jump.JLE]: Jump.JGT,
-  [Jump.JGE]: Jump.JLT,
-  [Jump.JLT]: Jump.JGE,
-  [Jump.JSGT]: Jump.JSLE,
-  [Jump.JSLE]: Jump.JSGT,
-  [Jump.JSGE]: Jump.JSLT,
-  [Jump.JSLT]: Jump.JSGE,
-};
-
-/** The opcode that jumps exactly when `opcode` does not; undefined for JSET and unconditional ones. */
-export function oppositeJump(opcode: number): number | undefined {
-  const operation = opposite[opcode & 0xf0];
-  return operation === undefined ? undefined : (opcode & 0x0f) | operation;
-}
 
 /** `second`: the rest of a ld_imm64, which nothing may part from its first half. */
 interface Item {

@@ -4,7 +4,7 @@
  * them with the running kernel's BTF.
  */
 
-/** enum bpf_attach_type, bpf_link_type, bpf_map_type and the flags that go with them. */
+/** enum bpf_attach_type, bpf_link_type, bpf_map_type and the flags that go with them. @public */
 export const bpf_newer = {
   /** Linux 6.6. */
   BPF_TRACE_UPROBE_MULTI: 48,

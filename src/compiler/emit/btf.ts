@@ -25,7 +25,7 @@ export interface FunctionPlace {
 export interface ProgramBtf {
   readonly btf: Uint8Array;
   readonly funcInfo: Uint8Array;
-  /** Empty when no instruction has a span. */
+  /** Empty when no instruction has a span, or there is no source. */
   readonly lineInfo: Uint8Array;
 }
 
@@ -66,7 +66,7 @@ export function buildBtf(
   functions: readonly FunctionPlace[],
   spans: Int32Array,
   code: Uint8Array,
-  source: Source,
+  source: Source | undefined,
 ): ProgramBtf {
   const strings = new Strings();
   const types: number[] = [];
@@ -87,7 +87,7 @@ export function buildBtf(
     funcInfo.push(fn.slot, add(identifier(fn.name), Kind.FUNC, index === 0 ? Linkage.GLOBAL : Linkage.STATIC, proto));
   }
 
-  const lineInfo = lines(functions, spans, code, source, strings);
+  const lineInfo = source === undefined ? [] : lines(functions, spans, code, source, strings);
   const typeBytes = types.length * 4;
   const btf = new Uint8Array(HEADER_BYTES + typeBytes + strings.size);
   const view = new DataView(btf.buffer);

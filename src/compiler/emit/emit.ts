@@ -30,7 +30,7 @@ import { layOutFrame } from './stack.ts';
 export interface EmitOptions {
   /** The kernel that will load the program: later ones have better instructions. At least 5.15. */
   readonly kernel: { readonly major: number; readonly minor: number };
-  /** The script: with it comes BTF with line information. Callbacks need it. */
+  /** The script: with it comes BTF with line information. A unit with callbacks gets BTF in any case. */
   readonly source?: Source;
 }
 
@@ -90,7 +90,7 @@ export function emit(unit: Unit, options: EmitOptions): Result<Emitted, EmitFail
   );
   const { code, spans } = assembled;
   const emitted = { code, relocations, spans, functions, stackBytes };
-  if (options.source === undefined) return ok(emitted);
+  if (options.source === undefined && functions.length === 1) return ok(emitted);
   return ok({ ...emitted, btf: buildBtf(functions, spans, code, options.source) });
 }
 
