@@ -78,8 +78,8 @@ describe('-l', { skip }, () => {
   });
 
   test('and in workerd', { timeout: 60_000, skip: lacking('workerd') }, async () => {
-    const { mangled } = functionsOf(workerd, /workerd::api::KvNamespace::/);
-    const { stdout } = await insitu(['-l', `uprobe:${workerd}:*workerd::api::KvNamespace::*`], { timeout: 40_000 });
+    const { mangled } = functionsOf(workerd, /v8::ArrayBuffer::/);
+    const { stdout } = await insitu(['-l', `uprobe:${workerd}:*v8::ArrayBuffer::*`], { timeout: 40_000 });
     assert.deepEqual(stdout.trim().split('\n').sort(), mangled.map((name) => `uprobe:${workerd}:${name}`).sort());
   });
 
