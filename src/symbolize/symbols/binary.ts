@@ -14,12 +14,14 @@ import type { FileReader } from '../../bytes/file.ts';
 import { textPattern } from '../../bytes/search.ts';
 import { ET_DYN, SHT_DYNSYM, SHT_SYMTAB } from '../../debuginfo/elf/constants.ts';
 import { ElfFile } from '../../debuginfo/elf/elf.ts';
-import type { Binary, FunctionSymbol } from '../../target/target.ts';
+import { readUsdtNotes } from '../../debuginfo/elf/usdt.ts';
+import type { Binary, FunctionSymbol, UsdtProbe } from '../../target/target.ts';
 import { type DebugFiles, findDebugFile } from './debugfile.ts';
 import { Glob } from './glob.ts';
-import { anyForm, type Demangle, looksMangled, mangledPieces } from './names.ts';
+import { anyForm, type Demangle, looksMangled, mangledPieces, mangledTest } from './names.ts';
 import { nearNames } from './near.ts';
-import { preferredAlias, type SymbolEntry, type SymbolKind, SymbolTable } from './table.ts';
+import type { SymbolKind } from './scan.ts';
+import { preferredAlias, type SymbolEntry, SymbolTable } from './table.ts';
 import { findVersion } from './version.ts';
 
 export interface BinaryOptions {
@@ -122,12 +124,17 @@ export class ElfBinary implements Binary {
     if (looksMangled(name)) return found.inOrder();
 
     const isWanted = (form: string): boolean => form === name;
-    if (/^[A-Za-z_]\w*$/.test(name)) {
+    const [, scope, last] = /(?:^|(\w+)::)([A-Za-z]\w*)$/.exec(name) ?? [];
+    const source = `${last?.length}${last}`;
+    if (last === name) {
       // A function outside every namespace is mangled as _Z<length><name>, or _ZL for a static one.
-      const source = `${name.length}${name}`;
       const start = new RegExp(`^_+ZL?${source}`);
       this.#collect(found, [source], (mangled) => start.test(mangled), isWanted);
+    } else if (last !== undefined && last !== scope) {
+      // The function's own name is spelled out with its length before it, in all manglings.
+      this.#collect(found, [source, ...mangledPieces([name])], looksMangled, isWanted);
     } else {
+      // Constructors (mangled as C1, C2 …), operators, template instances, names with parameters.
       this.#collect(found, mangledPieces([name]), looksMangled, isWanted);
     }
     // The parts that a compiler split off (`.cold`, `.part.0`) carry the function's name, but are not entered by its callers.
@@ -141,7 +148,9 @@ export class ElfBinary implements Binary {
     const pattern = new Glob(glob);
     const all = pattern.matchesAll;
     const isWanted = (text: string): boolean => pattern.matches(text);
-    this.#collect(found, all ? [] : mangledPieces(pattern.literals), looksMangled, isWanted, isWanted);
+    const { literals } = pattern;
+    const pieces = all ? [] : mangledPieces(literals);
+    this.#collect(found, pieces, mangledTest(glob, literals), isWanted, isWanted);
     return found.inOrder();
   }
 
@@ -156,16 +165,15 @@ export class ElfBinary implements Binary {
     byForm: (form: string) => boolean,
     byName: (name: string) => boolean = () => false,
   ): void {
-    const [longest, ...others] = pieces;
+    const visit = (entry: SymbolEntry): void => {
+      const { name } = entry;
+      if (!pieces.every((piece) => name.includes(piece))) return;
+      if (byName(name) || (worthDemangling(name) && anyForm(name, this.#demangle, byForm))) found.add(entry);
+    };
+    const [first, ...others] = pieces.map(textPattern);
     for (const table of this.#functions()) {
-      const visit = (index: number, name: string): void => {
-        if (!others.every((piece) => name.includes(piece))) return;
-        if (byName(name) || (worthDemangling(name) && anyForm(name, this.#demangle, byForm))) {
-          found.add(table.entry(index, name));
-        }
-      };
-      if (longest === undefined) table.forEach(visit);
-      else table.forEachWith(textPattern(longest), visit);
+      if (first === undefined) table.forEach(visit);
+      else table.forEachWith([first, ...others], visit);
     }
   }
 
@@ -186,9 +194,11 @@ export class ElfBinary implements Binary {
     return preferred === undefined ? undefined : new NamedFunction(preferred, this.#demangle);
   }
 
-  toFileOffset(address: VirtualAddress): Result<FileOffset, MachineError> {
-    return this.elf.toFileOffset(address, 'executable');
+  toFileOffset(address: VirtualAddress, which: 'executable' | 'any' = 'executable'): Result<FileOffset, MachineError> {
+    return this.elf.toFileOffset(address, which);
   }
+
+  readonly usdt: () => readonly UsdtProbe[] = lazy(() => readUsdtNotes(this.elf));
 
   object(name: string): { readonly address: VirtualAddress; readonly size: number } | undefined {
     const pattern = textPattern(name);

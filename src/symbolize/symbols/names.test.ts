@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { isFunction, lacking, listedSymbols, nodePath, output, random, workerdPath } from '../../../test/binaries.ts';
-import { mangledPieces } from './names.ts';
+import { mangledPieces, mangledTest } from './names.ts';
 
 test('pieces are what must stand in a mangled name', () => {
   assert.deepEqual(mangledPieces(['node::Start(int, char**)']), ['Start', 'node']);
@@ -33,8 +33,15 @@ for (const [name, path] of Object.entries({ node: nodePath, workerd: workerdPath
         names.forEach((mangled, index) => {
           const text = demangled[index] as string;
           if (text === mangled) return;
+          // A plain function of a namespace or class: every pattern for the start of its name admits it.
+          if (/^[\w:~]+\(/.test(text)) {
+            const cut = text.slice(0, 1 + pick(text.indexOf('(')));
+            if (!mangledTest(`${cut}*`, [cut])(mangled)) assert.fail(`${cut}* does not admit ${mangled.slice(0, 200)}`);
+          }
           const start = pick(text.length);
           for (const part of [text, text.slice(start, start + 1 + pick(40))]) {
+            const test = mangledTest(`*${part}*`, [part]);
+            if (!test(mangled)) assert.fail(`"${part}" does not admit ${mangled.slice(0, 200)}`);
             for (const piece of mangledPieces([part])) {
               pieces++;
               if (!mangled.includes(piece)) assert.fail(`${piece} is not in ${mangled.slice(0, 200)}`);

@@ -72,6 +72,42 @@ export function looksMangled(name: string): boolean {
   return /^_{0,3}(Z|R)/.test(name);
 }
 
+/** For words that a demangler adds: what must stand in the mangled name for the word to appear. */
+const codes: readonly (readonly [word: string, code: RegExp])[] = [
+  ['std', /St|S[absiod]|std/],
+  ['string', /S[sb]|string/],
+  ['allocator', /S[absiod]|allocator/],
+  ['lambda', /Ul|lambda/],
+  ['anonymous', /_GLOBAL_|anonymous/],
+  ['clone', /\.|clone/],
+];
+
+/**
+ * A test that every mangled name passes which the pattern (a glob, or a name) might fit
+ * when demangled; `literals` are its literal texts.
+ */
+export function mangledTest(pattern: string, literals: readonly string[]): (name: string) => boolean {
+  const needed = codes.filter(([word]) => literals.some((text) => text.includes(word))).map(([, code]) => code);
+  const start = scopeStart(pattern);
+  return (name) => {
+    if (!looksMangled(name) || !needed.every((code) => code.test(name))) return false;
+    // Rust's new mangling has hashes between the parts of a path.
+    return start === undefined || !/^_+Z/.test(name) || start.test(name);
+  };
+}
+
+/**
+ * A pattern that starts with a scope, `a::b::…`, asks for what lies in that scope (not for
+ * functions that return something out of it): the mangled name then starts with it too.
+ */
+function scopeStart(pattern: string): RegExp | undefined {
+  const [scope] = /^([A-Za-z]\w*::)+/.exec(pattern) ?? [];
+  if (scope === undefined || pattern.includes(' ')) return undefined;
+  const parts = scope.split('::').slice(0, -1);
+  if (parts.some((part) => addedWords.includes(part))) return undefined;
+  return new RegExp(`^_+Z+N[rVKROH]*${parts.map((part) => `${part.length}${part}`).join('')}`);
+}
+
 /** True when one of the forms in which people write the function's name, see Demangle, satisfies `test`. */
 export function anyForm(mangled: string, demangle: Demangle, test: (form: string) => boolean): boolean {
   const satisfies = ({ full, base }: DemangledNames): boolean =>
@@ -79,8 +115,8 @@ export function anyForm(mangled: string, demangle: Demangle, test: (form: string
   const verbose = demangle(mangled, { verbose: true });
   if (verbose === undefined) return false;
   if (satisfies(verbose)) return true;
-  // The short way differs in the standard library's abbreviations, in constants and in Rust's hashes.
-  if (!/S[absiod]|L[a-z]|17h|^_R/.test(mangled)) return false;
+  // The short way differs in the standard library's abbreviations, and in Rust's hashes and constants.
+  if (!/S[absiod]|17h|^_R/.test(mangled)) return false;
   const short = demangle(mangled, { verbose: false });
   return short !== undefined && satisfies(short);
 }

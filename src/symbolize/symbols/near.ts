@@ -37,7 +37,7 @@ export function nearNames(
   let candidates = 0;
   const edits = tolerance(mangled ? wanted.length : last.length);
   for (const table of tables) {
-    table.forEach((_, name) => {
+    table.forEach(({ name }) => {
       if (candidates > mostCandidates) return;
       if (mangled || !looksMangled(name)) {
         if (Math.abs(name.length - wanted.length) <= edits) {

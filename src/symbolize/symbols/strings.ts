@@ -72,17 +72,19 @@ export class StringTable {
     return found;
   }
 
-  /** The strings in which the pattern occurs, in order. */
-  stringsWith(pattern: Pattern): StringHit[] {
+  /** The strings in which all of the patterns occur, in order. `last` is of the first pattern. */
+  stringsWith([first, ...others]: readonly [Pattern, ...Pattern[]]): StringHit[] {
     const hits: StringHit[] = [];
     this.forEachChunk((bytes, base) => {
-      for (let at = pattern.indexIn(bytes); at >= 0; ) {
+      for (let at = first.indexIn(bytes); at >= 0; ) {
         const start = at === 0 ? 0 : bytes.lastIndexOf(0, at - 1) + 1;
         const end = bytes.indexOf(0, at);
-        let last = at;
-        for (let next = at; next >= 0; next = pattern.indexIn(bytes, next + 1, end)) last = next;
-        hits.push({ start: base + start, last: base + last, text: decodeText(bytes, start, end) });
-        at = pattern.indexIn(bytes, end + 1);
+        if (others.every((pattern) => pattern.indexIn(bytes, start, end) >= 0)) {
+          let last = at;
+          for (let next = at; next >= 0; next = first.indexIn(bytes, next + 1, end)) last = next;
+          hits.push({ start: base + start, last: base + last, text: decodeText(bytes, start, end) });
+        }
+        at = first.indexIn(bytes, end + 1);
       }
     });
     return hits;

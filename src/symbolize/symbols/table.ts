@@ -6,20 +6,11 @@
 import { type VirtualAddress, virtualAddress } from '../../base/numbers.ts';
 import { decodeText } from '../../bytes/cursor.ts';
 import type { Pattern } from '../../bytes/search.ts';
-import {
-  SHF_EXECINSTR,
-  SHN_UNDEF,
-  STB_LOCAL,
-  STB_WEAK,
-  STT_FUNC,
-  STT_GNU_IFUNC,
-  STT_OBJECT,
-} from '../../debuginfo/elf/constants.ts';
+import { SHF_EXECINSTR, STB_LOCAL, STB_WEAK } from '../../debuginfo/elf/constants.ts';
 import type { ElfFile } from '../../debuginfo/elf/elf.ts';
 import type { Section } from '../../debuginfo/elf/header.ts';
+import { entryCount, type SymbolKind, scanSymbols } from './scan.ts';
 import { StringTable } from './strings.ts';
-
-export type SymbolKind = 'function' | 'object';
 
 /** One symbol, with its name read. */
 export interface SymbolEntry {
@@ -28,10 +19,6 @@ export interface SymbolEntry {
   readonly size: number;
   readonly binding: number;
 }
-
-const chunkEntries = 32_768;
-/** More than any real file has (Chromium with full symbols: 1.4 million). */
-const mostEntries = 16_000_000;
 
 /** The symbols of a table, one array for each of their parts. */
 interface Columns {
@@ -82,15 +69,14 @@ export class SymbolTable {
     return { columns: this.#read(), reach: this.#reach };
   }
 
-  /** The symbol at an index, its name read from the file unless given. */
-  entry(index: number, name?: string): SymbolEntry {
+  #entry(index: number, name?: string): SymbolEntry {
     const { addresses, sizes, names, bindings } = this.#read();
-    return {
-      name: withoutVersion(name ?? this.strings.at(names[index] as number)),
-      address: virtualAddress(addresses[index] as number),
-      size: sizes[index] as number,
-      binding: bindings[index] as number,
-    };
+    return entryOf(
+      name ?? this.strings.at(names[index] as number),
+      addresses[index] as number,
+      sizes[index] as number,
+      bindings[index] as number,
+    );
   }
 
   /**
@@ -122,38 +108,55 @@ export class SymbolTable {
     let from = index;
     while (from > 0 && addresses[from - 1] === start) from--;
     const found: SymbolEntry[] = [];
-    for (let at = from; addresses[at] === start; at++) if (keep(at)) found.push(this.entry(at));
+    for (let at = from; addresses[at] === start; at++) if (keep(at)) found.push(this.#entry(at));
     return found;
   }
 
   /** The symbols of exactly that name, as it stands in the table (without version). */
   named(pattern: Pattern): SymbolEntry[] {
     const offsets = new Set(this.strings.offsetsOf(pattern));
-    if (offsets.size === 0) return [];
-    const { names } = this.#read();
     const found: SymbolEntry[] = [];
-    for (let index = 0; index < names.length; index++) {
-      if (offsets.has(names[index] as number)) found.push(this.entry(index));
-    }
+    if (offsets.size === 0) return found;
+    this.#scan(
+      (name) => offsets.has(name),
+      (name, address, size, binding) => found.push(entryOf(this.strings.at(name), address, size, binding)),
+    );
     return found;
   }
 
-  /** Calls back with every symbol whose name may contain the pattern. */
-  forEachWith(pattern: Pattern, visit: (index: number, name: string) => void): void {
-    const hits = this.strings.stringsWith(pattern);
+  /** Calls back with every symbol whose name may contain all the patterns. The first should be the rarest. */
+  forEachWith(patterns: readonly [Pattern, ...Pattern[]], visit: (entry: SymbolEntry) => void): void {
+    const hits = this.strings.stringsWith(patterns);
     if (hits.length === 0) return;
-    const { names } = this.#read();
     const starts = Float64Array.from(hits, (hit) => hit.start);
+    this.#scan(
+      (name) => name <= (hits[lastAtOrBelow(starts, name)]?.last ?? -1),
+      (name, address, size, binding) => {
+        const hit = hits[lastAtOrBelow(starts, name)];
+        visit(entryOf(name === hit?.start ? hit.text : this.strings.at(name), address, size, binding));
+      },
+    );
+  }
+
+  /** Goes through the columns where they have been read, else through the file: a search by name needs no index. */
+  #scan(
+    isWanted: (name: number) => boolean,
+    visit: (name: number, address: number, size: number, binding: number) => void,
+  ): void {
+    if (this.#columns === undefined) {
+      scanSymbols(this.#elf, this.#section, this.#kind, isWanted, visit);
+      return;
+    }
+    const { addresses, sizes, names, bindings } = this.#columns;
     for (let index = 0; index < names.length; index++) {
-      const offset = names[index] as number;
-      const hit = hits[lastAtOrBelow(starts, offset)];
-      if (hit === undefined || offset > hit.last) continue;
-      visit(index, withoutVersion(offset === hit.start ? hit.text : this.strings.at(offset)));
+      const name = names[index] as number;
+      if (!isWanted(name)) continue;
+      visit(name, addresses[index] as number, sizes[index] as number, bindings[index] as number);
     }
   }
 
   /** Calls back with every symbol, in the order of the string table, so that the file is read once from front to back. */
-  forEach(visit: (index: number, name: string) => void): void {
+  forEach(visit: (entry: SymbolEntry) => void): void {
     const { names } = this.#read();
     const order = orderOf(names);
     const decoder = new TextDecoder();
@@ -169,49 +172,26 @@ export class SymbolTable {
         next++;
         if (at < 0) continue;
         const name = ascii ? text.slice(at, text.indexOf('\0', at)) : decodeText(bytes, at, bytes.indexOf(0, at));
-        visit(index, withoutVersion(name));
+        visit(this.#entry(index, name));
       }
     });
   }
 }
 
 function readColumns(elf: ElfFile, section: Section, kind: SymbolKind): Columns {
-  const wide = elf.header.class === 64;
-  const little = elf.header.littleEndian;
-  const entrySize = wide ? 24 : 16;
-  const there = Math.max(0, Math.min(section.size, elf.reader.size - section.offset));
-  const total = Math.min(mostEntries, Math.floor(there / entrySize));
+  const total = entryCount(elf, section);
   const addresses = new Float64Array(total);
   const sizes = new Uint32Array(total);
   const names = new Uint32Array(total);
   const bindings = new Uint8Array(total);
-  const buffer = new Uint8Array(Math.min(chunkEntries, total) * entrySize);
-  const view = new DataView(buffer.buffer);
-  const word = (at: number): number => {
-    if (!wide) return view.getUint32(at, little);
-    const [low, high] = little ? [at, at + 4] : [at + 4, at];
-    return view.getUint32(high, little) * 0x1_0000_0000 + view.getUint32(low, little);
-  };
-  // Elf64_Sym and Elf32_Sym hold the same fields in different order.
-  const place = wide ? { info: 4, index: 6, value: 8, size: 16 } : { info: 12, index: 14, value: 4, size: 8 };
   let count = 0;
-  for (let first = 0; first < total; first += chunkEntries) {
-    const wanted = Math.min(chunkEntries, total - first) * entrySize;
-    const length = elf.reader.readInto(buffer.subarray(0, wanted), section.offset + first * entrySize);
-    for (let at = 0; at + entrySize <= length; at += entrySize) {
-      const info = buffer[at + place.info] as number;
-      if (!isWanted(info & 15, kind) || view.getUint16(at + place.index, little) === SHN_UNDEF) continue;
-      const name = view.getUint32(at, little);
-      const address = word(at + place.value);
-      if (name === 0 || address > Number.MAX_SAFE_INTEGER) continue;
-      addresses[count] = address;
-      sizes[count] = Math.min(word(at + place.size), 0xffffffff);
-      names[count] = name;
-      bindings[count] = info >> 4;
-      count++;
-    }
-    if (length < wanted) break;
-  }
+  scanSymbols(elf, section, kind, undefined, (name, address, size, binding) => {
+    addresses[count] = address;
+    sizes[count] = size;
+    names[count] = name;
+    bindings[count] = binding;
+    count++;
+  });
   return {
     addresses: addresses.slice(0, count),
     sizes: sizes.slice(0, count),
@@ -251,13 +231,9 @@ function lastAtOrBelow(values: Float64Array, wanted: number): number {
   return low - 1;
 }
 
-function isWanted(type: number, kind: SymbolKind): boolean {
-  return kind === 'function' ? type === STT_FUNC || type === STT_GNU_IFUNC : type === STT_OBJECT;
-}
-
-function withoutVersion(name: string): string {
-  const at = name.indexOf('@', 1);
-  return at < 0 ? name : name.slice(0, at);
+function entryOf(name: string, address: number, size: number, binding: number): SymbolEntry {
+  const version = name.indexOf('@', 1);
+  return { name: version < 0 ? name : name.slice(0, version), address: virtualAddress(address), size, binding };
 }
 
 /** The indices of the values in ascending order of value; equal ones keep their order. */
