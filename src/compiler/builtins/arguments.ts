@@ -1,4 +1,4 @@
-/** argN, retval, reg(): what the registers hold (struct pt_regs of arch/x86 and arch/arm64). */
+/** argN, retval, reg(): what the registers hold. */
 import { nearest } from '../../base/near.ts';
 import type { Span } from '../../diag/source.ts';
 import { uint64 } from '../../types/model.ts';
@@ -7,50 +7,12 @@ import { bpfHelper } from '../lower/bpfhelper.ts';
 import type { Lower } from '../lower/lower.ts';
 import type { Sema } from '../sema/sema.ts';
 import type { BuiltinFunction, BuiltinVariable } from './builtin.ts';
+import { loadRegister, registersOf } from './registers.ts';
+import { readUsdtArgument, usdtArgumentType } from './usdtargument.ts';
 
-interface Registers {
-  /** Byte offset in pt_regs by name. */
-  readonly offsets: Readonly<Record<string, number>>;
-  readonly arguments: readonly string[];
-  readonly result: string;
-  readonly stack: string;
-  readonly instruction: string;
-  /** Bytes between the stack pointer and the first argument on the stack, at a function's entry. */
-  readonly stackArguments: number;
-}
-
-const x86: Registers = {
-  offsets: {
-    r15: 0, r14: 8, r13: 16, r12: 24, bp: 32, bx: 40, r11: 48, r10: 56, r9: 64, r8: 72, ax: 80, cx: 88,
-    dx: 96, si: 104, di: 112, orig_ax: 120, ip: 128, cs: 136, flags: 144, sp: 152, ss: 160,
-  },
-  arguments: ['di', 'si', 'dx', 'cx', 'r8', 'r9'],
-  result: 'ax',
-  stack: 'sp',
-  instruction: 'ip',
-  stackArguments: 8,
-};
-
-const arm64: Registers = {
-  offsets: {
-    ...Object.fromEntries(Array.from({ length: 31 }, (_, i) => [`r${i}`, 8 * i])),
-    sp: 248, pc: 256, pstate: 264,
-  },
-  arguments: ['r0', 'r1', 'r2', 'r3', 'r4', 'r5', 'r6', 'r7'],
-  result: 'r0',
-  stack: 'sp',
-  instruction: 'pc',
-  stackArguments: 0,
-};
-
-export const registersOf = (target: { readonly arch: 'x86_64' | 'arm64' }): Registers => (target.arch === 'x86_64' ? x86 : arm64);
-
-/** Loads a register of the probed code. */
-export function loadRegister(low: Lower, name: string): Reg {
-  return low.b.load(low.context, registersOf(low.options.target).offsets[name] as number, 8);
-}
-
-const lastArgument = 9;
+/** A function's arguments by number go this far; sys/sdt.h has two more. */
+const lastOfFunction = 9;
+const lastArgument = 11;
 
 function checkRegisters(sema: Sema, what: string, span: Span): boolean {
   const { provider, registers } = sema.probe;
@@ -68,12 +30,15 @@ export const argumentVariables: readonly BuiltinVariable[] = Array.from({ length
   name: `arg${n}`,
   about: `argument ${n} of the function, as a number`,
   type: (sema, node) => {
-    if (checkRegisters(sema, `arg${n}`, node.span) && (sema.probe.provider === 'uretprobe' || sema.probe.provider === 'kretprobe')) {
+    if (sema.probe.provider === 'usdt') return usdtArgumentType(sema, node, n);
+    if (n > lastOfFunction) sema.error('no-argument', `arguments by number are arg0 to arg${lastOfFunction}`, node.span);
+    else if (checkRegisters(sema, `arg${n}`, node.span) && (sema.probe.provider === 'uretprobe' || sema.probe.provider === 'kretprobe')) {
       sema.error('no-args', `arg${n} is gone when a function returns`, node.span, 'keep it in a map at the entry: @a[tid] = arg0');
     }
     return uint64;
   },
   scalar: (low) => {
+    if (low.probe.provider === 'usdt') return readUsdtArgument(low, n);
     if (low.probe.provider === 'rawtracepoint') return low.b.load(low.context, 8 * n, 8);
     const registers = registersOf(low.options.target);
     const name = registers.arguments[n];

@@ -1,8 +1,9 @@
 /** probe: the full name of the probe that fired; func: the probed function. */
 import type { BuiltinVariable } from './builtin.ts';
 import { bpfHelper } from '../lower/bpfhelper.ts';
-import { functionAddress, loadRegister, registersOf } from './arguments.ts';
+import { functionAddress } from './arguments.ts';
 import { currentPid } from './identity.ts';
+import { loadRegister, registersOf } from './registers.ts';
 
 export const probeVariables: readonly BuiltinVariable[] = [
   {
@@ -21,7 +22,7 @@ export const probeVariables: readonly BuiltinVariable[] = [
     about: 'name of the probed function',
     type: (sema, node) => {
       const { provider } = sema.probe;
-      if (provider !== 'uprobe' && provider !== 'uretprobe' && provider !== 'kprobe' && provider !== 'kretprobe') {
+      if (provider !== 'uprobe' && provider !== 'uretprobe' && provider !== 'usdt' && provider !== 'kprobe' && provider !== 'kretprobe') {
         sema.error('no-func', `The func builtin can not be used with '${provider}' probes`, node.span);
       }
       return provider === 'kprobe' || provider === 'kretprobe' ? { kind: 'ksym' } : { kind: 'usym' };

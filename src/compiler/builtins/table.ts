@@ -1,6 +1,7 @@
 /** All builtins by name. A new one is a new file and a line here. */
 import { aggregateFunctions } from './aggregates.ts';
 import { argumentVariables, regFunction, retvalVariable } from './arguments.ts';
+import { bswapFunction } from './bits.ts';
 import { bufFunction } from './buf.ts';
 import type { Builtins } from './builtin.ts';
 import { exitFunction } from './exit.ts';
@@ -37,6 +38,7 @@ const functions: Builtins['functions'] = byName([
   ...stackFunctions,
   ...symbolFunctions,
   ...timeFunctions,
+  bswapFunction,
   bufFunction,
   exitFunction,
   joinFunction,

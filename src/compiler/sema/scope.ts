@@ -53,24 +53,6 @@ export class Scope {
   }
 }
 
-/**
- * Integers are kept at 64 bits in variables and maps; only uint64 keeps its sign, every
- * narrower unsigned value fits an int64.
- */
-export const storedInteger = (type: IntType): IntType => (type.size === 8 ? type : int64);
-
-/** The type in which a value of that type is kept in a variable or map. */
-export function storedType(type: Type): Type {
-  switch (type.kind) {
-    case 'int':
-      return storedInteger(type);
-    case 'tuple':
-      return { kind: 'tuple', elements: type.elements.map(storedType) };
-    default:
-      return type;
-  }
-}
-
 export const isIntegral = (type: Type): boolean => type.kind === 'int' || type.kind === 'bool' || type.kind === 'enum';
 
 /** Integers, pointers and what converts to them without a cast. */
@@ -94,8 +76,10 @@ export function join(first: Type, second: Type): Type | undefined {
   if (isUnknown(first)) return second;
   if (isUnknown(second)) return first;
   if (first.kind === 'int' && second.kind === 'int') {
-    if (first.size === second.size) return first;
-    return first.size > second.size ? first : second;
+    if (first.signed === second.signed) return first.size >= second.size ? first : second;
+    if (first.size === 8 && second.size === 8) return first;
+    const [signed, unsigned] = first.signed ? [first, second] : [second, first];
+    return unsigned.size === 8 ? unsigned : signed.size > unsigned.size ? signed : int64;
   }
   if (isIntegral(first) && isIntegral(second)) return sameType(first, second) ? first : promoted(first);
   if (first.kind === 'string' && second.kind === 'string') return first.size >= second.size ? first : second;

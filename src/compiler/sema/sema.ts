@@ -30,7 +30,6 @@ import {
   type MapInfo,
   promoted,
   Scope,
-  storedType,
   unchanged,
   unknownType,
   type VariableInfo,
@@ -192,7 +191,7 @@ export class Sema {
           this.error('for-map', `a loop over @${map.name}, which holds ${map.value.aggregate}() values, is not understood by this version`, statement.map.span, `print(@${map.name}) shows it`);
         }
         const keys = map.keys ?? [];
-        const key: Type = keys.length === 1 ? (keys[0] as Type) : { kind: 'tuple', elements: keys.map(storedType) };
+        const key: Type = keys.length === 1 ? (keys[0] as Type) : { kind: 'tuple', elements: keys };
         const outer = this.#scope;
         this.#scope = new Scope(outer);
         const value = map.value.kind === 'aggregate' ? aggregateValue(map.value) : map.value;
@@ -258,7 +257,7 @@ export class Sema {
     const fixed = statement.type ? this.resolveType(statement.type) : undefined;
     if (statement.type && fixed === undefined) return;
     const valueType = statement.value ? this.expr(statement.value) : undefined;
-    this.#declare(variable, fixed ?? (valueType ? storedType(valueType) : unknownType), fixed !== undefined);
+    this.#declare(variable, fixed ?? (valueType ? valueType : unknownType), fixed !== undefined);
     const info = this.facts.variables.get(variable) as VariableInfo;
     if (valueType && statement.value) this.#assignTo(info, valueType, statement.value, statement.span);
   }
@@ -289,8 +288,7 @@ export class Sema {
       this.error('aggregate-in-variable', `${type.aggregate}() can only be assigned to a map`, span, `write @${info.name} = ${type.aggregate}(…)`);
       return;
     }
-    const stored = storedType(type);
-    const joined = join(info.type, stored);
+    const joined = join(info.type, type);
     if (joined === undefined || (info.fixed && !this.#fits(info.type, type))) {
       this.error(
         'type-mismatch',
@@ -335,11 +333,12 @@ export class Sema {
     }
     if (operator !== '=') {
       const info = this.#variable(target);
-      if (info) this.#compound(operator, info.type, type, statement);
+      if (info === undefined) return;
+      this.#compound(operator, info.type, type, statement);
       return;
     }
     const known = this.#scope.find(target.name);
-    const info = known ?? this.#declare(target, storedType(type), false);
+    const info = known ?? this.#declare(target, type, false);
     this.facts.variables.set(target, info);
     this.facts.types.set(target, info.type);
     if (type.kind === 'none' && !isUnknown(type)) info.type = unknownType;
@@ -360,6 +359,13 @@ export class Sema {
     this.#divisor(plain, statement.value);
   }
 
+  /** Maps are changed in place by 64-bit instructions, and so have 64 bits. */
+  #widen(info: MapInfo): void {
+    if (info.value.kind !== 'int' || info.value.size === 8) return;
+    info.value = int64;
+    this.changed = true;
+  }
+
   #assignMap(statement: Ast.Assign, target: Ast.MapAccess): void {
     const info = this.#mapKeys(target);
     const { value, operator } = statement;
@@ -370,8 +376,9 @@ export class Sema {
         this.error('aggregate-arithmetic', `@${info.name} holds ${info.value.aggregate}() values: '${operator}' does not apply`, statement.span);
         return;
       }
-      if (isUnknown(info.value)) this.#joinMapValue(info, storedType(type), statement.span);
+      if (isUnknown(info.value)) this.#joinMapValue(info, type, statement.span);
       this.#compound(operator, info.value, type, statement);
+      this.#widen(info);
       this.facts.types.set(target, info.value);
       return;
     }
@@ -388,7 +395,7 @@ export class Sema {
       );
       return;
     }
-    this.#joinMapValue(info, storedType(type), statement.span);
+    this.#joinMapValue(info, type, statement.span);
     this.facts.types.set(target, info.value);
   }
 
@@ -435,7 +442,7 @@ export class Sema {
     // `@m[(a, b)]` and `@m[a, b]` are the same key.
     const only = written.length === 1 ? written[0] : undefined;
     const flat = only?.kind === 'tuple' ? only.elements : written;
-    const types = flat.map(storedType);
+    const types = flat;
     if (info.keys === undefined) {
       info.keys = types;
       this.changed = true;
@@ -551,7 +558,7 @@ export class Sema {
             return unknownType;
           }
         }
-        return { kind: 'tuple', elements: elements.map(storedType) };
+        return { kind: 'tuple', elements: elements };
       }
       case 'record':
       case 'block_expr':
@@ -759,6 +766,7 @@ export class Sema {
     if (operand.node === 'map') {
       const info = this.#mapKeys(operand);
       if (isUnknown(info.value)) this.#joinMapValue(info, int64, expr.span);
+      this.#widen(info);
       this.facts.types.set(operand, info.value);
       if (info.value.kind !== 'int' && info.value.kind !== 'pointer') {
         this.error('operand-type', `${sign} needs an integer: @${info.name} holds '${describe(info.value)}'`, expr.span);
