@@ -23,6 +23,7 @@ import { Assets } from './lower/assets.ts';
 import { lowerCondition, lowerInto, lowerScalar, placeOf } from './lower/expressions.ts';
 import { Lower, type Lowerings } from './lower/lower.ts';
 import { lowerStatements } from './lower/statements.ts';
+import { argumentVariables } from './builtins/arguments.ts';
 import { builtins } from './builtins/table.ts';
 import type { ProbeContext } from './probes/context.ts';
 import { expandBlock } from './probes/expand.ts';
@@ -68,6 +69,8 @@ const lowerings: Lowerings = {
 const maxPasses = 12;
 /** Instructions that a program may have before the verifier's own limit (a million visited) comes near. */
 const maxInstructions = 60_000;
+
+const argumentNames = argumentVariables.map(({ name }) => name);
 
 interface Variant {
   readonly block: ProbeBlock;
@@ -170,6 +173,7 @@ function expandAll(script: Script, target: Target, options: CompileOptions, conf
       pid: options.pid ?? options.childPid,
       missing: config.missingProbes,
       usesArgs: mentions(block, 'args'),
+      usesNumbered: argumentNames.some((name) => mentions(block, name)),
     });
     return contexts.map((context, i): Variant => ({ block, context, id: `${blockIndex}.${i}` }));
   });

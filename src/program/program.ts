@@ -86,13 +86,15 @@ export type ProbeSpec = {
   | { readonly kind: 'tracepoint'; readonly category: string; readonly event: string }
   | { readonly kind: 'rawtracepoint'; readonly event: string }
   | {
-      readonly kind: 'uprobe' | 'uretprobe';
+      readonly kind: 'uprobe' | 'uretprobe' | 'usdt';
       /** As the tracer sees it (may start with /proc/PID/root). */
       readonly path: string;
       /** Where in the file: what the kernel takes. */
       readonly offset: number;
-      /** Function it came from, '' for a bare address. */
+      /** Function it came from, '' for a bare address; of usdt `provider:name`. */
       readonly symbol: string;
+      /** usdt: where in the file the counter is that the kernel raises while the probe is attached. */
+      readonly semaphore?: number;
       /** Only this process; undefined: all. */
       readonly pid?: number;
     }

@@ -7,7 +7,7 @@ import { nearest } from '../base/near.ts';
 import { type FileOffset, fileOffset, type VirtualAddress, virtualAddress } from '../base/numbers.ts';
 import { fail, ok, type Result } from '../base/result.ts';
 import type { TypeSource } from '../types/source.ts';
-import type { Binary, Features, FunctionSymbol, Target, TracepointFormat } from './target.ts';
+import type { Binary, Features, FunctionSymbol, Target, TracepointFormat, UsdtProbe } from './target.ts';
 
 /** A binary in numbers: one executable segment is assumed when none is given (address = offset). */
 export interface FixedBinary {
@@ -20,6 +20,7 @@ export interface FixedBinary {
   readonly objects?: Readonly<Record<string, { readonly address: number; readonly size: number }>>;
   /** Executable segments: p_vaddr, p_offset, p_filesz. */
   readonly segments?: readonly { readonly address: number; readonly offset: number; readonly size: number }[];
+  readonly usdt?: readonly UsdtProbe[];
   readonly stripped?: boolean;
   readonly positionIndependent?: boolean;
   readonly buildId?: string;
@@ -137,6 +138,7 @@ function fixedBinary(path: string, data: FixedBinary): Binary {
         }),
       );
     },
+    usdt: () => data.usdt ?? [],
     object(name) {
       const found = own(data.objects, name);
       return found === undefined ? undefined : { address: virtualAddress(found.address), size: found.size };

@@ -33,6 +33,17 @@ export interface FunctionSymbol {
   readonly size: number;
 }
 
+/** A trace point that a program's source defines (sys/sdt.h); one name may stand at many places. */
+export interface UsdtProbe {
+  readonly provider: string;
+  readonly name: string;
+  readonly address: VirtualAddress;
+  /** Of the counter that tells the program that somebody traces, undefined when there is none. */
+  readonly semaphore: VirtualAddress | undefined;
+  /** As the assembler writes them: `-4@%edi 8@-16(%rbp)`. */
+  readonly arguments: string;
+}
+
 /** An executable or library as a probe target. */
 export interface Binary {
   /** Where the file is read from and attached to (may be below /proc/PID/root). */
@@ -43,8 +54,10 @@ export interface Binary {
   match(glob: string): readonly FunctionSymbol[];
   /** The function that covers an address. */
   at(address: VirtualAddress): FunctionSymbol | undefined;
-  /** Through the program headers. Fails when no executable segment has that address. */
-  toFileOffset(address: VirtualAddress): Result<FileOffset, MachineError>;
+  /** Through the program headers. Fails when no executable segment (no segment at all, with `any`) has that address. */
+  toFileOffset(address: VirtualAddress, which?: 'executable' | 'any'): Result<FileOffset, MachineError>;
+  /** All trace points of the file. */
+  usdt(): readonly UsdtProbe[];
   /** An object (global variable) by name. */
   object(name: string): { readonly address: VirtualAddress; readonly size: number } | undefined;
   /** True when there is neither .symtab nor a debug file. */
@@ -78,7 +91,11 @@ export interface Target {
   /** All names of such constants, for hints. */
   constantNames(): Iterable<string>;
   /** Text of a header, `<…>` or `"…"`, from -I, the script's folder and the system's include folders. */
-  header(path: string, system: boolean, from: string | undefined): { readonly path: string; readonly text: string } | undefined;
+  header(
+    path: string,
+    system: boolean,
+    from: string | undefined,
+  ): { readonly path: string; readonly text: string } | undefined;
   /** A file by path, program name (PATH), or library short name (libc → the system's libc.so.6). */
   binary(name: string, pid: number | undefined): Result<Binary, MachineError>;
   processExists(pid: number): boolean;

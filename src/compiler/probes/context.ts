@@ -2,6 +2,7 @@
 import type { Span } from '../../diag/source.ts';
 import type { BpfProgramType, ProbeSpec } from '../../program/program.ts';
 import type { TracepointFormat } from '../../target/target.ts';
+import type { UsdtArgument } from './usdtargs.ts';
 
 /** An attach point without the numbers that compile() gives it at the end. */
 export type Attachment = ProbeSpec extends infer Spec
@@ -11,7 +12,7 @@ export type Attachment = ProbeSpec extends infer Spec
   : never;
 
 export type ProviderName =
-  | 'begin' | 'end' | 'self' | 'tracepoint' | 'rawtracepoint' | 'uprobe' | 'uretprobe'
+  | 'begin' | 'end' | 'self' | 'tracepoint' | 'rawtracepoint' | 'uprobe' | 'uretprobe' | 'usdt'
   | 'interval' | 'profile' | 'software' | 'hardware' | 'kprobe' | 'kretprobe';
 
 /** One compilation of a probe block: all attachments in it see the same context layout. */
@@ -24,6 +25,8 @@ export interface ProbeContext {
   readonly shortName: string;
   /** Layout of `args`, for tracepoints. */
   readonly tracepoint?: TracepointFormat;
+  /** Where a usdt probe's arguments are. */
+  readonly usdtArguments?: readonly UsdtArgument[];
   /** The context starts with the user's or kernel's registers (struct pt_regs). */
   readonly registers: boolean;
   /** Integers that are cast to pointers point into user memory (a user-space probe). */

@@ -13,6 +13,7 @@ import { begin, end, self } from './special.ts';
 import { timer } from './timer.ts';
 import { rawtracepoint, tracepoint } from './tracepoint.ts';
 import { uprobe } from './uprobe.ts';
+import { usdt } from './usdt.ts';
 
 const providers: Readonly<Record<string, Provider>> = {
   begin,
@@ -22,6 +23,7 @@ const providers: Readonly<Record<string, Provider>> = {
   rawtracepoint,
   uprobe: uprobe('uprobe'),
   uretprobe: uprobe('uretprobe'),
+  usdt,
   interval: timer('interval'),
   profile: timer('profile'),
   software: software('software'),
@@ -37,6 +39,7 @@ const aliases: Readonly<Record<string, string>> = {
   rt: 'rawtracepoint',
   u: 'uprobe',
   ur: 'uretprobe',
+  U: 'usdt',
   i: 'interval',
   p: 'profile',
   s: 'software',
@@ -47,7 +50,7 @@ const aliases: Readonly<Record<string, string>> = {
 
 /** Providers of bpftrace that this version has no way to attach yet. */
 const later: Readonly<Record<string, string>> = {
-  usdt: 'usdt', U: 'usdt', watchpoint: 'watchpoint', w: 'watchpoint', asyncwatchpoint: 'watchpoint', iter: 'iter', it: 'iter',
+  watchpoint: 'watchpoint', w: 'watchpoint', asyncwatchpoint: 'watchpoint', iter: 'iter', it: 'iter',
   fentry: 'fentry', f: 'fentry', kfunc: 'fentry', fexit: 'fexit', fr: 'fexit', kretfunc: 'fexit', test: 'test', bench: 'bench',
 };
 

@@ -29,6 +29,7 @@ const kinds: Record<ProbeKind, Attach> = {
   rawtracepoint: attachRawTracepoints,
   uprobe: attachUprobes,
   uretprobe: attachUprobes,
+  usdt: attachUprobes,
   interval: attachTimers,
   profile: attachTimers,
   software: attachPerfEvents,

@@ -12,3 +12,6 @@ export function eventSourceType(source: 'uprobe' | 'kprobe'): number | undefined
 
 /** perf_event_attr.config of a probe at a function's return (/sys/bus/event_source/devices/uprobe/format/retprobe). */
 export const RETPROBE = 1;
+
+/** The unit of ref_ctr_offset, the upper half of a uprobe's config (…/uprobe/format/ref_ctr_offset: 32-63). */
+export const COUNTER: number = 2 ** 32;

@@ -1,5 +1,5 @@
 /**
- * uprobe, uretprobe: one uprobe_multi link for all places of a program in a file
+ * uprobe, uretprobe, usdt: one uprobe_multi link for all places of a program in a file
  * (Linux 6.6), else a perf event each. The cookie is the index of the probe's name.
  */
 import { statSync } from 'node:fs';
@@ -10,12 +10,12 @@ import { linkUprobeMulti } from '../sys/bpf.ts';
 import { CallError } from '../sys/errno.ts';
 import { type Attach, attachOne, type Placed, type Workbench } from './bench.ts';
 import { linkEvent } from './event.ts';
-import { eventSourceType, RETPROBE } from './source.ts';
+import { COUNTER, eventSourceType, RETPROBE } from './source.ts';
 
-type UprobeSpec = Extract<ProbeSpec, { kind: 'uprobe' | 'uretprobe' }>;
+type UprobeSpec = Extract<ProbeSpec, { kind: 'uprobe' | 'uretprobe' | 'usdt' }>;
 type Uprobe = Placed<UprobeSpec>;
 
-const isUprobe = (probe: Placed): probe is Uprobe => probe.spec.kind === 'uprobe' || probe.spec.kind === 'uretprobe';
+const isUprobe = (probe: Placed): probe is Uprobe => ['uprobe', 'uretprobe', 'usdt'].includes(probe.spec.kind);
 
 export const attachUprobes: Attach = (probes, bench) => {
   const groups = new Map<string, Uprobe[]>();
@@ -68,6 +68,9 @@ function attachTogether(group: readonly Uprobe[], bench: Workbench): void {
         path,
         offsets: group.map((probe) => probe.spec.offset),
         cookies: group.map((probe) => probe.spec.name),
+        ...(group.some(({ spec }) => spec.semaphore !== undefined)
+          ? { counters: group.map(({ spec }) => spec.semaphore ?? 0) }
+          : {}),
         atReturn: kind === 'uretprobe',
         ...(pid === undefined ? {} : { pid }),
       }),
@@ -94,7 +97,7 @@ function attachAlone(probe: Uprobe): number {
   try {
     return linkEvent(probe, {
       type,
-      config: spec.kind === 'uretprobe' ? RETPROBE : 0,
+      config: (spec.kind === 'uretprobe' ? RETPROBE : 0) + (spec.semaphore ?? 0) * COUNTER,
       text: spec.path,
       offset: spec.offset,
       // A process's event needs no CPU, everybody's takes one and sees all.

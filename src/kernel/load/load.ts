@@ -182,7 +182,7 @@ function uprobeMultiPrograms(program: Program, options: LoadOptions): ReadonlySe
   const multi = new Set<number>();
   const others = new Set<number>();
   for (const probe of program.probes) {
-    const isUprobe = probe.kind === 'uprobe' || probe.kind === 'uretprobe';
+    const isUprobe = probe.kind === 'uprobe' || probe.kind === 'uretprobe' || probe.kind === 'usdt';
     // Before 6.10 the link's process filter let only the one thread through.
     const filterWorks = isUprobe && (probe.pid === undefined || kernelAtLeast(6, 10));
     (filterWorks ? multi : others).add(probe.program);

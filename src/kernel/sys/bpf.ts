@@ -384,6 +384,8 @@ export interface UprobeMulti {
   readonly offsets: readonly number[];
   /** One an offset. */
   readonly cookies: readonly number[];
+  /** ref_ctr_offsets: where in the file a counter is raised for each offset, 0 for none. */
+  readonly counters?: readonly number[];
   /** Probe at the function's return. */
   readonly atReturn: boolean;
   /** Only this process; undefined: all. */
@@ -409,6 +411,7 @@ export function linkUprobeMulti(programFd: number, probes: UprobeMulti): number 
   attr.setUint32(8, AttachType.TRACE_UPROBE_MULTI, true);
   setPointer(16, cString(probes.path));
   setPointer(24, u64Array(probes.offsets));
+  if (probes.counters) setPointer(32, u64Array(probes.counters));
   setPointer(40, u64Array(probes.cookies));
   attr.setUint32(48, probes.offsets.length, true);
   attr.setUint32(52, probes.atReturn ? BPF_F_UPROBE_MULTI_RETURN : 0, true);
