@@ -24,6 +24,15 @@ export class PerfMap {
   #sorted = true;
   #consumed = 0;
 
+  /** What a forked child starts with; its own file, if it writes one, starts anew. */
+  copy(): PerfMap {
+    const map = new PerfMap();
+    map.#entries = this.#entries.slice();
+    map.#sorted = this.#sorted;
+    map.#consumed = this.#consumed;
+    return map;
+  }
+
   /** Takes in what the file has gained since the last call. */
   update(reader: FileReader): void {
     if (reader.size < this.#consumed) {

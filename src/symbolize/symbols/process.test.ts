@@ -101,7 +101,9 @@ test('perf map: later lines count, half lines wait, a new file starts anew', () 
   assert.equal(at(0x1000), 'moved+0');
   assert.equal(at(0x1012), 'inside+2');
   assert.equal(at(0x1018), 'one+24');
+  const child = map.copy();
   update('9000 10 other process\n');
+  assert.equal(child.at(processAddress(0x2004))?.offset, 4);
   assert.equal(at(0x2004), undefined);
   assert.equal(at(0x9000), 'other process+0');
 });

@@ -163,6 +163,27 @@ describe('a process', { skip: lacking('gcc', 'g++') }, () => {
     assert.equal(name(names.symbolize(4_000_001, address(words[0]))), 'nothing is mapped at that address');
   });
 
+  test('after exec, and after lost events, what is mapped now is looked at once', async () => {
+    const { pid, words } = await start(program().path, program().library);
+    let reads = 0;
+    const maps = (wanted: number): string | undefined => {
+      reads++;
+      return processFiles.maps(wanted);
+    };
+    const names = symbolizer({ ...processFiles, maps });
+    const shown = (): string => name(names.symbolize(pid, address(words[0])));
+    names.executed(pid);
+    assert.equal(shown(), 'shown+0');
+    assert.equal(name(names.symbolize(pid, processAddress(16))), 'nothing is mapped at that address');
+    assert.equal(name(names.symbolize(pid, processAddress(16))), 'nothing is mapped at that address');
+    assert.equal(reads, 1);
+    names.unmapped(pid, processAddress(0), processAddress(2 ** 47));
+    assert.equal(shown(), 'nothing is mapped at that address');
+    names.lost();
+    assert.equal(shown(), 'shown+0');
+    assert.equal(reads, 2);
+  });
+
   test('by build-id and file offset, as the kernel tells frames, with its padding', async () => {
     const text =
       'int counted(void) { return 5; } int main(void) { __builtin_printf("ready\\n"); fflush(stdout); return getchar(); }';

@@ -126,9 +126,10 @@ export class Symbolizer {
     this.#processes.get(pid)?.maps.remove(start, end);
   }
 
-  /** The process has started another program; all its mappings follow by `mapped`. */
+  /** The process has started another program; its mappings follow by `mapped`. */
   executed(pid: number): void {
-    this.#add(pid, new ProcessMaps(), true).followed = true;
+    // Not called complete, so that one look at what it has mapped makes up for events that were missed.
+    this.#add(pid, new ProcessMaps(), false).followed = true;
   }
 
   /** Events have been lost: what is known of any process may be out of date. */
@@ -140,7 +141,7 @@ export class Symbolizer {
   forked(parent: number, child: number): void {
     const process = this.#processes.get(parent) ?? this.#load(parent);
     if (process === undefined) this.#processes.delete(child);
-    else this.#processes.set(child, { ...process, maps: process.maps.copy() });
+    else this.#processes.set(child, { ...process, maps: process.maps.copy(), perfMap: process.perfMap?.copy() });
   }
 
   /** Names one address of a process. */
