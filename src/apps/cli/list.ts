@@ -38,6 +38,16 @@ const functions = (prefix: string): Lister =>
     for (const name of [...names].sort()) yield `${prefix}:${path}:${name}`;
   };
 
+/** BINARY[:PROVIDER][:NAME]. */
+const tracePoints: Lister = function* (target, pattern, options) {
+  const [path = '', ...rest] = pattern.split(':');
+  const binary = must(target.binary(path, options.pid));
+  const [provider, name] = rest.length > 1 ? rest : ['*', rest[0] ?? '*'];
+  const glob = new Glob(`${provider}:${name}`);
+  const names = new Set(binary.usdt().map((one) => `${one.provider}:${one.name}`));
+  for (const full of [...names].sort()) if (glob.matches(full)) yield `usdt:${path}:${full}`;
+};
+
 /** Functions that kprobes could take; none where the kernel has no kprobes. */
 const kernelFunctions = (target: Target): readonly string[] =>
   target.features.kprobes ? target.kernelFunctions() : [];
@@ -62,6 +72,7 @@ const listers: Readonly<Record<string, Lister>> = {
   tracepoint: named('tracepoint', (target) => must(target.tracepoints())),
   uprobe: functions('uprobe'),
   uretprobe: functions('uretprobe'),
+  usdt: tracePoints,
 };
 
 /** Kinds that a pattern without a kind looks through. */
