@@ -9,6 +9,7 @@ export const ET_EXEC = 2;
 export const ET_DYN = 3;
 
 export const EM_X86_64 = 62;
+export const EM_AARCH64 = 183;
 
 /** e_phnum that says: the number is in section header 0's sh_info. */
 export const PN_XNUM = 0xffff;
@@ -20,6 +21,7 @@ export const PT_LOAD = 1;
 export const PT_DYNAMIC = 2;
 export const PT_INTERP = 3;
 export const PT_NOTE = 4;
+export const PT_GNU_EH_FRAME = 0x6474e550;
 
 export const PF_X = 1;
 export const PF_W = 2;
