@@ -11,6 +11,8 @@ const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 const bundle = join(root, 'dist', 'bundle.cjs');
 const cache = join(root, 'dist', 'bundle.cache');
 
+// V8 knows a source by its length alone: an old cache must never meet a new bundle.
+rmSync(cache, { force: true });
 await build({
   absWorkingDir: root,
   entryPoints: ['src/apps/main.ts'],
@@ -56,7 +58,6 @@ chmodSync(executable, 0o755);
 
 // The cache holds the functions that have run by then. The run may fail (loading needs
 // root): it has compiled the script before.
-rmSync(cache, { force: true });
 const args = [executable, '-q', '-e', 'BEGIN { @start = nsecs; printf("%d %s\\n", pid, comm); exit(); }'];
 spawnSync(process.execPath, args, {
   env: { ...process.env, INSITU_MAKE_CACHE: cache },
