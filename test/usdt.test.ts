@@ -128,11 +128,18 @@ usdt:${binary}:*:same { printf("%s %d\\n", probe, arg0); }`;
 });
 
 describe("python's own trace points", { skip: existsSync('/usr/bin/python3') ? lacking() : 'needs python3' }, () => {
-  test('functions that a script enters, by name', { timeout: 40_000 }, async () => {
+  test('functions and lines of a script as they run', { timeout: 40_000 }, async () => {
     const path = join(folder, 'script.py');
     writeFileSync(path, 'def first(): second()\ndef second(): pass\nfirst()\nsecond()\n');
-    const script = `usdt:/usr/bin/python3:python:function__entry /str(arg0) == "${path}"/ { printf("%s %d\\n", str(arg1), arg2); }`;
+    // Python 3.11 tells of functions only while it is also asked for lines.
+    const script = `usdt:/usr/bin/python3:python:line /str(arg0) == "${path}"/ { printf("line %d of %s\\n", arg2, str(arg1)); }
+usdt:/usr/bin/python3:python:function__entry /str(arg0) == "${path}"/ { printf("%s\\n", str(arg1)); }`;
     const { stdout, stderr } = await insitu(['-q', '-c', `/usr/bin/python3 ${path}`, '-e', script]);
-    assert.deepEqual(lines(stdout), ['<module> 1', 'first 1', 'second 2', 'second 2'], stderr);
+    const line = (number: number): string => `line ${number} of <module>`;
+    assert.deepEqual(
+      lines(stdout),
+      ['<module>', line(1), line(2), line(3), 'first', 'second', line(4), 'second'],
+      stderr,
+    );
   });
 });
