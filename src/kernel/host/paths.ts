@@ -7,6 +7,7 @@
 import { closeSync, existsSync, openSync, readdirSync, readFileSync, readlinkSync, readSync, statSync } from 'node:fs';
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
 import { MachineError } from '../../base/errors.ts';
+import { lazy } from '../../base/lazy.ts';
 import { nearest } from '../../base/near.ts';
 import { fail, ok, type Result } from '../../base/result.ts';
 import { type Mapping, parseMaps } from '../../debuginfo/text/maps.ts';
@@ -76,7 +77,7 @@ export function libraryMatch(name: string, soname: string): number {
 }
 
 /** `libfoo.so.10` after `libfoo.so.9`: numbers in names compare as numbers. */
-const byVersion = new Intl.Collator('en', { numeric: true });
+const byVersion = lazy(() => new Intl.Collator('en', { numeric: true }));
 
 function bestLibrary(name: string, libraries: readonly CachedLibrary[]): CachedLibrary | undefined {
   let best: CachedLibrary | undefined;
@@ -84,7 +85,7 @@ function bestLibrary(name: string, libraries: readonly CachedLibrary[]): CachedL
   for (const library of libraries) {
     const match = libraryMatch(name, library.soname);
     if (match === 0 || match < score) continue;
-    if (match > score || (best !== undefined && byVersion.compare(library.soname, best.soname) > 0)) best = library;
+    if (match > score || (best !== undefined && byVersion().compare(library.soname, best.soname) > 0)) best = library;
     score = match;
   }
   return best;
