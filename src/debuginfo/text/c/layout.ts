@@ -63,9 +63,10 @@ export function layOutMembers(
   for (const member of members) {
     const type = member.type.type();
     const packed = attributes.packed || member.attributes.packed;
-    let natural = member.type.align();
-    if (pack > 0) natural = Math.min(natural, pack);
-    const { aligned } = member.attributes;
+    // #pragma pack limits every alignment, also one that an attribute asks for.
+    const limit = (align: number): number => (pack > 0 ? Math.min(align, pack) : align);
+    const natural = limit(member.type.align());
+    const aligned = limit(member.attributes.aligned);
     const align = Math.max(packed ? 1 : natural, aligned);
     let start = kind === 'union' ? 0 : end;
     if (member.bits === undefined) {
@@ -74,8 +75,8 @@ export function layOutMembers(
       most = Math.max(most, align);
       placed.push({ member, type, start });
     } else if (member.bits === 0) {
-      // A bit-field of no width ends the unit, also in packed structs.
-      size = roundUp(start, Math.max(natural, aligned) * 8);
+      // A bit-field of no width ends the unit, whatever `packed` and #pragma pack say.
+      size = roundUp(start, Math.max(member.type.align(), aligned) * 8);
     } else {
       if (aligned > 0) start = roundUp(start, aligned * 8);
       const unit = sizeOf(type) * 8;
@@ -84,7 +85,8 @@ export function layOutMembers(
       size = start + member.bits;
       // Without a name it does not align the whole.
       if (member.name !== '') {
-        most = Math.max(most, align);
+        // With #pragma pack its type counts even where `packed` takes it out.
+        most = Math.max(most, pack > 0 ? Math.max(natural, aligned) : align);
         placed.push({ member, type, start });
       } else if (aligned > 0) most = Math.max(most, aligned);
     }
