@@ -1,0 +1,92 @@
+/**
+ * The .debug_* sections of a file, opened when first asked for and read piecemeal: a
+ * plain section through the file's reader, a compressed one (SHF_COMPRESSED, or GNU's
+ * older .zdebug_*) unpacked once and kept.
+ */
+import type { MachineError } from '../../base/errors.ts';
+import { cStringAt, decodeText } from '../../bytes/cursor.ts';
+import { bytesReader, type FileReader } from '../../bytes/file.ts';
+import { SHT_NOBITS } from '../elf/constants.ts';
+import type { ElfFile, Inflate } from '../elf/elf.ts';
+
+/** A part of a file, or of unpacked bytes, with offsets counted from its own start. */
+export class DebugSection {
+  readonly size: number;
+  readonly #reader: FileReader;
+  readonly #base: number;
+
+  constructor(reader: FileReader, base: number, size: number) {
+    this.#reader = reader;
+    this.#base = base;
+    this.size = Math.max(0, Math.min(size, reader.size - base));
+  }
+
+  /** Up to `length` bytes from `offset`; fewer at the section's end. */
+  read(offset: number, length: number): Uint8Array {
+    if (!(offset >= 0 && offset < this.size)) return new Uint8Array(0);
+    return this.#reader.read(this.#base + offset, Math.min(length, this.size - offset));
+  }
+
+  /** The zero-terminated string at an offset; '' when it lies outside or has no end within a mebibyte. */
+  string(offset: number): string {
+    for (let length = 128; length <= 1 << 20; length *= 16) {
+      const bytes = this.read(offset, length);
+      const end = bytes.indexOf(0);
+      if (end >= 0) return decodeText(bytes, 0, end);
+      if (bytes.length < length) break;
+    }
+    return '';
+  }
+}
+
+const empty: DebugSection = new DebugSection(bytesReader(new Uint8Array(0)), 0, 0);
+
+export class DwarfSections {
+  readonly elf: ElfFile;
+  readonly littleEndian: boolean;
+  /** Why a section could not be had, in the order found. */
+  readonly problems: MachineError[] = [];
+  readonly #inflate: Inflate | undefined;
+  readonly #opened: Map<string, DebugSection> = new Map();
+
+  constructor(elf: ElfFile, inflate?: Inflate) {
+    this.elf = elf;
+    this.littleEndian = elf.header.littleEndian;
+    this.#inflate = inflate;
+  }
+
+  /** The section `.debug_<name>`; an empty one where there is none. */
+  get(name: string): DebugSection {
+    let section = this.#opened.get(name);
+    if (section === undefined) {
+      section = this.#open(name);
+      this.#opened.set(name, section);
+    }
+    return section;
+  }
+
+  #open(name: string): DebugSection {
+    const section = this.elf.section(`.debug_${name}`) ?? this.elf.section(`.zdebug_${name}`);
+    if (section === undefined || section.type === SHT_NOBITS) return empty;
+    const packing = this.elf.packing(section);
+    if (packing.ok && packing.value.method === 'none') {
+      return new DebugSection(this.elf.reader, section.offset, section.size);
+    }
+    const contents = packing.ok ? this.elf.contents(section, this.#inflate) : packing;
+    if (contents.ok) return new DebugSection(bytesReader(contents.value), 0, contents.value.length);
+    this.problems.push(contents.error);
+    return empty;
+  }
+
+  /** .gnu_debugaltlink: file name and build-id of the file that several debug files share (dwz); undefined without one. */
+  supplementaryLink(): { readonly name: string; readonly buildId: string } | undefined {
+    const section = this.elf.section('.gnu_debugaltlink');
+    if (section === undefined || section.type === SHT_NOBITS || section.size > 8192) return undefined;
+    const bytes = this.elf.reader.read(section.offset, section.size);
+    const name = cStringAt(bytes, 0);
+    if (name === undefined) return undefined;
+    let buildId = '';
+    for (const byte of bytes.subarray(bytes.indexOf(0) + 1)) buildId += byte.toString(16).padStart(2, '0');
+    return { name, buildId };
+  }
+}
