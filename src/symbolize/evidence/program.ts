@@ -1,0 +1,69 @@
+/** A program as the rules see it: its memory, pointers, functions and what the code refers to. */
+import type { FunctionBounds } from '../../debuginfo/elf/frames.ts';
+import type { Image } from '../../debuginfo/elf/image.ts';
+import type { Pointers } from '../../debuginfo/elf/relocations.ts';
+import { CALL_THROUGH, JUMP_THROUGH, type References } from './references.ts';
+
+export class Program {
+  readonly image: Image;
+  readonly pointers: Pointers;
+  readonly bounds: FunctionBounds;
+  readonly references: References;
+  /** One bit for each 8-byte word of the image: whether data or code refers to it. */
+  readonly #referenced: Uint8Array;
+
+  constructor(image: Image, pointers: Pointers, bounds: FunctionBounds, references: References) {
+    this.image = image;
+    this.pointers = pointers;
+    this.bounds = bounds;
+    this.references = references;
+    this.#referenced = new Uint8Array(((image.parts.at(-1)?.memoryEnd ?? 0) >>> 6) + 1);
+    const mark = (address: number): void => {
+      const at = address >>> 6;
+      this.#referenced[at] = (this.#referenced[at] ?? 0) | (1 << ((address >>> 3) & 7));
+    };
+    pointers.forEach((_, value) => mark(value));
+    const { target, kind } = references;
+    for (let index = 0; index < target.length; index++) {
+      const what = kind[index] as number;
+      if (what < 2 || what === CALL_THROUGH || what === JUMP_THROUGH) mark(target[index] as number);
+    }
+  }
+
+  get functionCount(): number {
+    return this.bounds.starts.length;
+  }
+
+  /** Whether data or code refers to a word. */
+  isReferenced(address: number): boolean {
+    return (((this.#referenced[address >>> 6] ?? 0) >>> ((address >>> 3) & 7)) & 1) !== 0;
+  }
+
+  startOf(index: number): number {
+    return this.bounds.starts[index] as number;
+  }
+
+  /** The function that starts at an address, -1 when none does. */
+  functionStarting(address: number): number {
+    const index = this.#lastAtOrBelow(address);
+    return index >= 0 && this.bounds.starts[index] === address ? index : -1;
+  }
+
+  /** The function whose bytes hold an address, -1 when none does. */
+  functionAt(address: number): number {
+    const index = this.#lastAtOrBelow(address);
+    return index >= 0 && address < this.startOf(index) + (this.bounds.sizes[index] as number) ? index : -1;
+  }
+
+  #lastAtOrBelow(address: number): number {
+    const { starts } = this.bounds;
+    let low = 0;
+    let high = starts.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((starts[middle] as number) <= address) low = middle + 1;
+      else high = middle;
+    }
+    return low - 1;
+  }
+}
