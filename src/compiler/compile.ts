@@ -27,7 +27,7 @@ import { argumentVariables } from './builtins/arguments.ts';
 import { builtins } from './builtins/table.ts';
 import type { ProbeContext } from './probes/context.ts';
 import { expandBlock } from './probes/expand.ts';
-import { createNames, type CNames } from './sema/names.ts';
+import { createNames, type ScriptDefinitions } from './sema/names.ts';
 import { isUnknown, type MapInfo, unknownType } from './sema/scope.ts';
 import { type BlockFacts, Sema, type SemaOptions } from './sema/sema.ts';
 import type { ProbeBlock, Script } from './syntax/ast.ts';
@@ -48,7 +48,7 @@ export interface CompileOptions {
   /** Include BTF line information. Default true. */
   readonly debugInfo?: boolean;
   /** Reads the script's C declarations and headers; without it they are left to kernel types. */
-  readonly readC?: (script: Script, target: Target, diagnostics: Diagnostics) => CNames | undefined;
+  readonly readC?: (source: Source, script: Script, target: Target, diagnostics: Diagnostics) => ScriptDefinitions | undefined;
 }
 
 export type DebugStage = 'ast' | 'types' | 'ir' | 'bpf';
@@ -93,14 +93,12 @@ export function compile(source: Source, target: Target, options: CompileOptions 
     return failed();
   }
   refuseUnsupported(script, diagnostics);
-  const c = script.preamble.some((node) => node.node === 'c' || node.node === 'include' || node.node === 'define')
-    ? options.readC?.(script, target, diagnostics)
-    : undefined;
+  const definitions = options.readC?.(source, script, target, diagnostics);
   const variants = expandAll(script, target, options, config, diagnostics);
   const semaOptions: SemaOptions = {
     target,
     config,
-    names: createNames(target, c),
+    names: createNames(target, definitions),
     builtins,
     parameters: options.parameters ?? [],
     pid: options.pid,
@@ -276,6 +274,6 @@ function emitProgram(
     );
     return undefined;
   }
-  return { name: unit.name.slice(0, 15), type: variant.context.programType, code, relocations, spans, ...(btf ? { btf } : {}) };
+  return { name: unit.name.slice(0, 15), type: variant.context.programType, ...(variant.context.attachTo ? { attachTo: variant.context.attachTo } : {}), code, relocations, spans, ...(btf ? { btf } : {}) };
 }
 

@@ -6,6 +6,7 @@ import { Source } from '../diag/source.ts';
 import { constant, constantNames } from '../kernel/host/constants/index.ts';
 import { createHostTarget } from '../kernel/host/target.ts';
 import type { Target } from '../target/target.ts';
+import { readDefinitions } from './definitions.ts';
 
 export interface ScriptOptions {
   /** The script's text. */
@@ -62,6 +63,8 @@ export function compileScript(options: ScriptOptions, childPid?: number): Compil
     parameters: options.parameters ?? [],
     unsafe: options.unsafe ?? false,
     environment,
+    readC: (text, script, machine, diagnostics) =>
+      readDefinitions(text, script, machine, diagnostics, options.includes ?? []),
     ...(options.pid === undefined ? {} : { pid: options.pid }),
     ...(childPid === undefined ? {} : { childPid }),
   });

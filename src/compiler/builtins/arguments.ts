@@ -5,7 +5,7 @@ import { uint64 } from '../../types/model.ts';
 import type { Reg } from '../ir/ir.ts';
 import { bpfHelper } from '../lower/bpfhelper.ts';
 import type { Lower } from '../lower/lower.ts';
-import type { Sema } from '../sema/sema.ts';
+import { decayed, type Sema } from '../sema/sema.ts';
 import type { BuiltinFunction, BuiltinVariable } from './builtin.ts';
 import { loadRegister, registersOf } from './registers.ts';
 import { readUsdtArgument, usdtArgumentType } from './usdtargument.ts';
@@ -21,7 +21,7 @@ function checkRegisters(sema: Sema, what: string, span: Span): boolean {
     'no-registers',
     `The ${what} builtin can not be used with '${provider}' probes`,
     span,
-    provider === 'tracepoint' ? 'tracepoints have args.NAME' : 'it is there in uprobes and kprobes',
+    provider === 'tracepoint' || provider === 'fentry' || provider === 'fexit' ? `${provider} probes have args.NAME` : 'it is there in uprobes and kprobes',
   );
   return false;
 }
@@ -53,13 +53,20 @@ export const retvalVariable: BuiltinVariable = {
   name: 'retval',
   about: 'return value of the function, as a number',
   type: (sema, node) => {
-    const { provider } = sema.probe;
-    if (provider !== 'uretprobe' && provider !== 'kretprobe') {
-      sema.error('no-retval', `The retval builtin can not be used with '${provider}' probes`, node.span, 'it is there in uretprobes and kretprobes');
+    const { provider, returns } = sema.probe;
+    if (returns !== undefined) {
+      if (returns.type.kind !== 'void') return decayed(returns.type);
+      sema.error('no-retval', 'the function returns nothing', node.span);
+    } else if (provider !== 'uretprobe' && provider !== 'kretprobe') {
+      sema.error('no-retval', `The retval builtin can not be used with '${provider}' probes`, node.span, 'it is there in uretprobes, kretprobes and fexit');
     }
     return uint64;
   },
-  scalar: (low) => loadRegister(low, registersOf(low.options.target).result),
+  scalar: (low) => {
+    const { returns } = low.probe;
+    if (returns !== undefined) return low.readScalar({ kind: 'context', offset: returns.offset }, returns.type);
+    return loadRegister(low, registersOf(low.options.target).result);
+  },
 };
 
 export const regFunction: BuiltinFunction = {

@@ -1,4 +1,5 @@
 /** probe: the full name of the probe that fired; func: the probed function. */
+import { uint64 } from '../../types/model.ts';
 import type { BuiltinVariable } from './builtin.ts';
 import { bpfHelper } from '../lower/bpfhelper.ts';
 import { functionAddress } from './arguments.ts';
@@ -6,6 +7,23 @@ import { currentPid } from './identity.ts';
 import { loadRegister, registersOf } from './registers.ts';
 
 export const probeVariables: readonly BuiltinVariable[] = [
+  {
+    name: 'ctx',
+    about: 'what an iterator stands at: the kernel’s struct bpf_iter__… ',
+    type: (sema, node) => {
+      const { iterator, provider } = sema.probe;
+      if (iterator === undefined) {
+        sema.error('no-ctx', `The ctx builtin can not be used with '${provider}' probes`, node.span, 'it is there in iter probes');
+        return uint64;
+      }
+      return iterator.type;
+    },
+    scalar: (low) => {
+      const dst = low.b.reg('pointer');
+      low.b.mov(dst, low.context);
+      return dst;
+    },
+  },
   {
     name: 'probe',
     about: 'full name of the probe',
@@ -22,12 +40,12 @@ export const probeVariables: readonly BuiltinVariable[] = [
     about: 'name of the probed function',
     type: (sema, node) => {
       const { provider } = sema.probe;
-      if (provider !== 'uprobe' && provider !== 'uretprobe' && provider !== 'usdt' && provider !== 'kprobe' && provider !== 'kretprobe') {
+      if (provider !== 'uprobe' && provider !== 'uretprobe' && provider !== 'usdt' && provider !== 'kprobe' && provider !== 'kretprobe' && provider !== 'fentry' && provider !== 'fexit') {
         sema.error('no-func', `The func builtin can not be used with '${provider}' probes`, node.span);
       }
-      return provider === 'kprobe' || provider === 'kretprobe' ? { kind: 'ksym' } : { kind: 'usym' };
+      return provider.startsWith('k') || provider.startsWith('f') ? { kind: 'ksym' } : { kind: 'usym' };
     },
-    scalar: (low) => (low.probe.provider === 'kretprobe' ? functionAddress(low) : loadRegister(low, registersOf(low.options.target).instruction)),
+    scalar: (low) => (low.probe.provider !== 'kprobe' ? functionAddress(low) : loadRegister(low, registersOf(low.options.target).instruction)),
     into: (low, _node, to) => {
       low.assets.needsUserSymbols = true;
       const address = low.probe.provider === 'uretprobe' ? functionAddress(low) : loadRegister(low, registersOf(low.options.target).instruction);

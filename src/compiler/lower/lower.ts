@@ -7,7 +7,7 @@
 import { invariant } from '../../base/errors.ts';
 import type { Span } from '../../diag/source.ts';
 import { sizeOf } from '../../types/layout.ts';
-import type { AddressSpace, Type } from '../../types/model.ts';
+import { type AddressSpace, type Type, uint64 } from '../../types/model.ts';
 import { FunctionBuilder, type IrFunction, type Label, type Operand, type Reg, type Slot, type Unit } from '../ir/ir.ts';
 import type { ProbeContext } from '../probes/context.ts';
 import type { VariableInfo } from '../sema/scope.ts';
@@ -93,6 +93,7 @@ export class Lower {
     const context = builder.reg('pointer');
     this.#frame = { builder, context, scratch, exit, environment: undefined, loop: undefined, readBuffer: undefined };
     this.#layOutVariables();
+    this.#leaveAtEnd();
     if (block.predicate) {
       builder.span = block.predicate.span;
       this.condition(block.predicate, exit, false);
@@ -100,6 +101,14 @@ export class Lower {
     this.#lowerings.statements(this, block.body);
     builder.span = undefined;
     builder.place(exit);
+  }
+
+  /** An iterator runs the program once more behind its last object. */
+  #leaveAtEnd(): void {
+    const { iterator } = this.probe;
+    if (iterator === undefined) return;
+    const object = this.readScalar({ kind: 'context', offset: iterator.object }, uint64);
+    this.b.branch('eq', object, { imm: 0 }, this.exitLabel);
   }
 
   /** The finished unit: prologue and epilogue are added now that the scratch size is known. */
@@ -365,7 +374,9 @@ export class Lower {
 
   #readBytes(place: Place, size: 1 | 2 | 4 | 8): Reg {
     if (place.kind === 'direct') return this.b.load(place.base, place.offset, size);
-    if (place.kind === 'context' && place.offset % size === 0) return this.b.load(this.context, place.offset, size);
+    // Pointers that the verifier knows the type of allow no arithmetic: they are read as the numbers they are.
+    const typed = this.probe.attachTo !== undefined;
+    if (place.kind === 'context' && place.offset % size === 0 && !typed) return this.b.load(this.context, place.offset, size);
     const frame = this.#frame;
     frame.readBuffer ??= this.b.newSlot(8, 8, 'read');
     const buffer = this.b.slotAddress(frame.readBuffer);

@@ -1,7 +1,8 @@
 /** What an expanded probe means for the code in its block: where it runs and what it can see. */
 import type { Span } from '../../diag/source.ts';
-import type { BpfProgramType, ProbeSpec } from '../../program/program.ts';
+import type { BpfProgramType, ProbeSpec, TracingTarget } from '../../program/program.ts';
 import type { TracepointFormat } from '../../target/target.ts';
+import type { Field, Type } from '../../types/model.ts';
 import type { UsdtArgument } from './usdtargs.ts';
 
 /** An attach point without the numbers that compile() gives it at the end. */
@@ -13,6 +14,7 @@ export type Attachment = ProbeSpec extends infer Spec
 
 export type ProviderName =
   | 'begin' | 'end' | 'self' | 'tracepoint' | 'rawtracepoint' | 'uprobe' | 'uretprobe' | 'usdt'
+  | 'fentry' | 'fexit' | 'iter'
   | 'interval' | 'profile' | 'software' | 'hardware' | 'kprobe' | 'kretprobe';
 
 /** One compilation of a probe block: all attachments in it see the same context layout. */
@@ -25,6 +27,14 @@ export interface ProbeContext {
   readonly shortName: string;
   /** Layout of `args`, for tracepoints. */
   readonly tracepoint?: TracepointFormat;
+  /** What `args.NAME` are, for functions and raw tracepoints: fields of the context. */
+  readonly parameters?: readonly Field[];
+  /** What `retval` is, at the return of a function whose type is known. */
+  readonly returns?: Field;
+  /** For TRACING programs. The verifier knows what their context's pointers point to, and allows no arithmetic on them. */
+  readonly attachTo?: TracingTarget;
+  /** What `ctx` points to, and where in it the pointer is that is 0 when an iterator has come to its end. */
+  readonly iterator?: { readonly type: Type; readonly object: number };
   /** Where a usdt probe's arguments are. */
   readonly usdtArguments?: readonly UsdtArgument[];
   /** The context starts with the user's or kernel's registers (struct pt_regs). */

@@ -6,12 +6,15 @@
 import { nearest } from '../../base/near.ts';
 import type { AttachPointSyntax, ProbeBlock } from '../syntax/ast.ts';
 import type { ProbeContext } from './context.ts';
+import { fentry } from './fentry.ts';
+import { iter } from './iter.ts';
 import { kprobe } from './kprobe.ts';
 import type { ExpandOptions, Provider } from './provider.ts';
+import { rawtracepoint } from './rawtracepoint.ts';
 import { software } from './software.ts';
 import { begin, end, self } from './special.ts';
 import { timer } from './timer.ts';
-import { rawtracepoint, tracepoint } from './tracepoint.ts';
+import { tracepoint } from './tracepoint.ts';
 import { uprobe } from './uprobe.ts';
 import { usdt } from './usdt.ts';
 
@@ -30,6 +33,9 @@ const providers: Readonly<Record<string, Provider>> = {
   hardware: software('hardware'),
   kprobe: kprobe('kprobe'),
   kretprobe: kprobe('kretprobe'),
+  fentry: fentry('fentry'),
+  fexit: fentry('fexit'),
+  iter,
 };
 
 const aliases: Readonly<Record<string, string>> = {
@@ -46,11 +52,16 @@ const aliases: Readonly<Record<string, string>> = {
   h: 'hardware',
   k: 'kprobe',
   kr: 'kretprobe',
+  f: 'fentry',
+  kfunc: 'fentry',
+  fr: 'fexit',
+  kretfunc: 'fexit',
+  it: 'iter',
 };
 
 /** Providers of bpftrace that this version has no way to attach yet. */
 const later: Readonly<Record<string, string>> = {
-  watchpoint: 'watchpoint', w: 'watchpoint', asyncwatchpoint: 'watchpoint', iter: 'iter', it: 'iter',
+  watchpoint: 'watchpoint', w: 'watchpoint', asyncwatchpoint: 'watchpoint',
   fentry: 'fentry', f: 'fentry', kfunc: 'fentry', fexit: 'fexit', fr: 'fexit', kretfunc: 'fexit', test: 'test', bench: 'bench',
 };
 

@@ -1,4 +1,4 @@
-/** tracepoint:CATEGORY:EVENT (with wildcards) and rawtracepoint:EVENT. */
+/** tracepoint:CATEGORY:EVENT, with wildcards. */
 import { nearest } from '../../base/near.ts';
 import type { AttachPointSyntax } from '../syntax/ast.ts';
 import type { Attachment, ProbeContext } from './context.ts';
@@ -73,23 +73,3 @@ function machine(options: ExpandOptions, point: AttachPointSyntax, error: { read
   options.diagnostics.error('tracefs', error.message, point.span, ...error.hints);
   return [];
 }
-
-export const rawtracepoint: Provider = (point, rest, options) => {
-  const event = rest.replace(/^vmlinux:/, '');
-  if (!/^[A-Za-z0-9_]+$/.test(event)) {
-    options.diagnostics.error('probe-form', 'rawtracepoint takes the name of a tracepoint', point.span, 'rawtracepoint:sched_switch');
-    return [];
-  }
-  return [
-    {
-      provider: 'rawtracepoint',
-      programType: 'RAW_TRACEPOINT',
-      attachments: [{ spec: { kind: 'rawtracepoint', event }, name: `rawtracepoint:${event}` }],
-      span: point.span,
-      shortName: kernelName(event),
-      registers: false,
-      userMemory: false,
-      hasProcess: true,
-    },
-  ];
-};

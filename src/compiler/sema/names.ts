@@ -19,7 +19,12 @@ export interface CNames {
   macroValue(name: string): bigint | undefined;
 }
 
-export function createNames(target: Target, c: CNames | undefined): Names {
+/** What a script brings: declarations of its own, or only headers, which are read when nothing else knows a name. */
+export type ScriptDefinitions = { readonly own: CNames } | { readonly headers: () => CNames };
+
+export function createNames(target: Target, definitions: ScriptDefinitions | undefined): Names {
+  const c = definitions && 'own' in definitions ? definitions.own : undefined;
+  const headers = definitions && 'headers' in definitions ? definitions.headers : undefined;
   const number = (value: bigint): { value: bigint; type: Type } => ({
     value,
     type: value > 0x7fffffffffffffffn ? uint64 : int64,
@@ -34,7 +39,10 @@ export function createNames(target: Target, c: CNames | undefined): Names {
       if (uapi !== undefined) return number(uapi);
       // Only names that look like enumerators are worth a search through kernel BTF.
       if (!/^[A-Za-z_][A-Za-z0-9_]{2,}$/.test(name)) return undefined;
-      return target.kernelTypes()?.findEnumerator(name);
+      const kernel = target.kernelTypes()?.findEnumerator(name);
+      if (kernel) return kernel;
+      const macroOfHeader = headers?.().macroValue(name);
+      return macroOfHeader !== undefined ? number(macroOfHeader) : headers?.().types.findEnumerator(name);
     },
     candidates(name) {
       const prefix = name.slice(0, 2);
@@ -42,7 +50,8 @@ export function createNames(target: Target, c: CNames | undefined): Names {
       for (const candidate of target.constantNames()) if (candidate.startsWith(prefix)) found.push(candidate);
       return found;
     },
-    type: (keyword, name) => c?.types.find(keyword, name) ?? target.kernelTypes()?.find(keyword, name),
+    type: (keyword, name) =>
+      c?.types.find(keyword, name) ?? target.kernelTypes()?.find(keyword, name) ?? headers?.().types.find(keyword, name),
     *typeNames(keyword) {
       if (c) yield* c.types.names(keyword);
       const kernel = target.kernelTypes();

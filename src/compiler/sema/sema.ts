@@ -12,6 +12,7 @@ import type { Target } from '../../target/target.ts';
 import { describe, fieldNames, findField, sameType, sizeOf } from '../../types/layout.ts';
 import {
   boolType,
+  type Field,
   int64,
   type Type,
   uint64,
@@ -935,24 +936,29 @@ export class Sema {
   }
 
   #argument(expr: Ast.FieldAccess): Type {
-    const { tracepoint, provider } = this.probe;
-    if (tracepoint === undefined) {
+    const { tracepoint, provider, parameters } = this.probe;
+    const declared: readonly Field[] | undefined = tracepoint?.fields ?? parameters;
+    if (declared === undefined) {
       const uprobe = provider === 'uprobe' || provider === 'uretprobe';
       this.error(
         'no-args',
         `The args builtin can not be used with '${provider}' probes`,
         expr.object.span,
-        uprobe ? 'arg0, arg1 … are the arguments by position, retval is the return value' : 'args is there in tracepoints',
+        uprobe
+          ? 'arg0, arg1 … are the arguments by position, retval is the return value'
+          : provider === 'rawtracepoint'
+            ? 'the names of its arguments come from BTF, which this kernel lacks: arg0, arg1 … are the arguments by position'
+            : 'args is there in tracepoints, raw tracepoints, fentry and fexit',
       );
       return unknownType;
     }
-    const field = tracepoint.fields.find((f) => f.name === expr.name);
+    const field = declared.find((f) => f.name === expr.name);
     if (field === undefined) {
-      const names = tracepoint.fields.map((f) => f.name).filter((name) => !name.startsWith('common_'));
+      const names = declared.map((f) => f.name).filter((name) => !name.startsWith('common_'));
       const near = nearest(expr.name, names, 2);
       this.error(
         'unknown-field',
-        `tracepoint:${tracepoint.category}:${tracepoint.event} does not have a field named '${expr.name}'`,
+        `${tracepoint ? `tracepoint:${tracepoint.category}:${tracepoint.event}` : this.probe.attachments[0]?.name} does not have a field named '${expr.name}'`,
         expr.nameSpan,
         near.length > 0 ? `did you mean ${near.map((n) => `'${n}'`).join(' or ')}?` : `its fields: ${names.join(', ')}`,
       );
