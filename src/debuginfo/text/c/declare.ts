@@ -45,8 +45,7 @@ export class Declarations extends SpecifierReader {
       if (specifiers.typedef && declarator.name !== undefined) {
         this.typedefs.set(declarator.name.text, this.aligned(declarator, specifiers.attributes));
       } else if (this.at('{')) {
-        // The body of a function.
-        this.skipGroup();
+        this.skipBody();
         return;
       }
       if (this.take('=')) this.skipInitializer();

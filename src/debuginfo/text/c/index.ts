@@ -3,10 +3,11 @@
  * macros that the declarations make. Tolerant: what is not understood is reported with
  * its place and passed over. Rules: C11, GNU C's extensions, the System V ABI's layout.
  */
+import { lazy } from '../../../base/lazy.ts';
 import type { Type } from '../../../types/model.ts';
 import type { TypeKeyword, TypeSource } from '../../../types/source.ts';
 import { Declarations } from './declare.ts';
-import { TOO_MANY_TOKENS } from './macro.ts';
+import { spell, TOO_MANY_TOKENS } from './macro.ts';
 import { predefinedMacros } from './predefined.ts';
 import { type CProblem, type IncludeFinder, type MissingHeader, Preprocessor } from './preprocess.ts';
 
@@ -54,14 +55,19 @@ export function readCDefinitions(input: CInput, options: COptions): CDefinitions
     const message = 'the macros of this text make too many tokens';
     source.problems.push({ severity: 'error', code: 'too-large', message, file: input.name, start: 0, end: 0 });
   }
-  const macros = new Map<string, string>();
-  for (const macro of source.table.macros.values()) {
-    if (!macro.predefined && macro.parameters === undefined) macros.set(macro.name, macro.text);
-  }
+  const macros = lazy(() => {
+    const bodies = new Map<string, string>();
+    for (const macro of source.table.macros.values()) {
+      if (!macro.predefined && !macro.isFunction) bodies.set(macro.name, spell(macro.body).trim());
+    }
+    return bodies;
+  });
   const values = new Map<string, bigint | undefined>();
   return {
     types: new DeclaredTypes(declarations),
-    macros,
+    get macros(): ReadonlyMap<string, string> {
+      return macros();
+    },
     macroValue(name) {
       if (!values.has(name)) values.set(name, evaluate(name, source, declarations));
       return values.get(name);
@@ -73,7 +79,7 @@ export function readCDefinitions(input: CInput, options: COptions): CDefinitions
 
 function evaluate(name: string, source: Preprocessor, declarations: Declarations): bigint | undefined {
   const macro = source.table.macros.get(name);
-  if (macro === undefined || macro.parameters !== undefined || macro.body.length === 0) return undefined;
+  if (macro === undefined || macro.isFunction || macro.body.length === 0) return undefined;
   try {
     return declarations.evaluate(source.table.expand(macro.body.map((token) => ({ ...token, hidden: [name] }))));
   } catch (error) {

@@ -1,17 +1,64 @@
 /** Macros and their replacement (C11 6.10.3), with GNU's named and swallowed variable arguments. */
 import { type CFile, type CToken, isPunct, Lexer } from './token.ts';
 
-export interface Macro {
+/** A definition as written; headers define thousands, of which few are used, so that it is read at its first use. */
+export class Macro {
   readonly name: string;
-  /** undefined: an object-like macro. */
-  readonly parameters: readonly string[] | undefined;
-  /** The last parameter takes all further arguments. */
-  readonly variadic: boolean;
-  readonly body: readonly CToken[];
-  /** The body as written, blanks joined. */
-  readonly text: string;
+  /** `(a, b) a + b`, `1`; comments and continued lines still in it. */
+  private readonly definition: string;
+  /** Followed by its parameters without a blank between. */
+  readonly isFunction: boolean;
   /** Defined before the first line. */
   readonly predefined: boolean;
+  private read:
+    | { readonly parameters: readonly string[]; readonly variadic: boolean; readonly body: readonly CToken[] }
+    | undefined;
+  /** What is wrong with the parameters; undefined: nothing. */
+  wrong: string | undefined;
+
+  constructor(name: string, definition: string, predefined: boolean) {
+    this.name = name;
+    this.definition = definition;
+    this.isFunction = definition.startsWith('(');
+    this.predefined = predefined;
+  }
+
+  get parameters(): readonly string[] {
+    return this.parts().parameters;
+  }
+
+  /** The last parameter takes all further arguments. */
+  get variadic(): boolean {
+    return this.parts().variadic;
+  }
+
+  get body(): readonly CToken[] {
+    return this.parts().body;
+  }
+
+  private parts(): NonNullable<Macro['read']> {
+    this.read ??= this.readParts();
+    return this.read;
+  }
+
+  private readParts(): NonNullable<Macro['read']> {
+    const tokens = tokenize(this.definition, '');
+    if (!this.isFunction) return { parameters: [], variadic: false, body: tokens };
+    const parameters: string[] = [];
+    let variadic = false;
+    let at = 1;
+    for (; at < tokens.length && !isPunct(tokens[at] as CToken, ')'); at++) {
+      const token = tokens[at] as CToken;
+      if (isPunct(token, '...')) {
+        variadic = true;
+        // `args...` names them, plain `...` is __VA_ARGS__.
+        if (tokens[at - 1]?.kind !== 'name') parameters.push('__VA_ARGS__');
+      } else if (token.kind === 'name') parameters.push(token.text);
+      else if (!isPunct(token, ',')) this.wrong = `unexpected '${token.text}' among the parameters of ${this.name}`;
+    }
+    if (at >= tokens.length) this.wrong = `the parameters of ${this.name} have no ')'`;
+    return { parameters, variadic, body: tokens.slice(at + 1) };
+  }
 }
 
 /** Where tokens come from, and where what a macro makes goes back to. */
@@ -36,6 +83,7 @@ export const END: CToken = {
   end: 0,
   space: false,
   first: false,
+  hidden: undefined,
 };
 
 /** A source over a list. */
@@ -76,6 +124,10 @@ export function tokenize(text: string, name: string): CToken[] {
 export const spell = (tokens: readonly CToken[]): string =>
   tokens.map((token, i) => (i > 0 && token.space ? ` ${token.text}` : token.text)).join('');
 
+/** A token within the string that # makes: only literals are escaped (C11 6.10.3.2). */
+const escaped = (token: CToken): string =>
+  token.kind === 'string' || token.kind === 'char' ? token.text.replace(/["\\]/g, '\\$&') : token.text;
+
 export class MacroTable {
   readonly macros: Map<string, Macro> = new Map();
   private made = 0;
@@ -97,7 +149,7 @@ export class MacroTable {
   replace(token: CToken, source: TokenSource): boolean {
     const macro = this.macros.get(token.text);
     if (macro === undefined || token.hidden?.includes(token.text)) return false;
-    if (macro.parameters === undefined) {
+    if (!macro.isFunction) {
       const hidden = [...(token.hidden ?? []), macro.name];
       source.unread(this.place(this.paste(macro.body, hidden), token, hidden));
       return true;
@@ -135,7 +187,7 @@ export class MacroTable {
     macro: Macro,
     source: TokenSource,
   ): { readonly arguments: readonly (readonly CToken[])[]; readonly close: CToken } | undefined {
-    const count = (macro.parameters as readonly string[]).length;
+    const count = macro.parameters.length;
     const out: CToken[][] = [[]];
     let depth = 0;
     let taken = 0;
@@ -157,8 +209,7 @@ export class MacroTable {
   }
 
   private substitute(macro: Macro, given: readonly (readonly CToken[])[], hidden: readonly string[]): CToken[] {
-    const parameters = macro.parameters as readonly string[];
-    const { body } = macro;
+    const { parameters, body } = macro;
     const expanded = new Map<number, readonly CToken[]>();
     const argument = (token: CToken | undefined): number =>
       token === undefined || token.kind !== 'name' ? -1 : parameters.indexOf(token.text);
@@ -166,8 +217,10 @@ export class MacroTable {
     for (let i = 0; i < body.length; i++) {
       const token = body[i] as CToken;
       if (isPunct(token, '#') && argument(body[i + 1]) >= 0) {
-        const text = spell(given[argument(body[i + 1])] ?? []).trim();
-        out.push({ ...token, kind: 'string', text: JSON.stringify(text) });
+        const text = (given[argument(body[i + 1])] ?? []).map(
+          (part, at) => (at > 0 && part.space ? ' ' : '') + escaped(part),
+        );
+        out.push({ ...token, kind: 'string', text: `"${text.join('')}"` });
         i++;
         continue;
       }

@@ -1,6 +1,6 @@
 /** The C preprocessor (C11 6.10): directives, includes, and the stream of tokens that is left. */
 import { ExpressionReader, intValue, NotConstant } from './expression.ts';
-import { END, type Macro, MacroTable, spell, TokenList, type TokenSource, tokenize } from './macro.ts';
+import { END, Macro, MacroTable, spell, TokenList, type TokenSource, tokenize } from './macro.ts';
 import { type CFile, type CToken, isPunct, Lexer } from './token.ts';
 
 export interface CProblem {
@@ -121,18 +121,15 @@ export class Preprocessor implements TokenSource {
   }
 
   private predefine(name: string, body: string): void {
-    // As on a compiler's command line: NAME or NAME(a,b).
-    const match = /^([A-Za-z_]\w*)(?:\(([^)]*)\))?$/.exec(name);
+    if (!name.includes('(')) {
+      // A body that begins with '(' is no list of parameters.
+      this.table.macros.set(name, new Macro(name, ` ${body}`, true));
+      return;
+    }
+    // As on a compiler's command line: NAME(a,b).
+    const match = /^([A-Za-z_]\w*)(\([^)]*\))$/.exec(name);
     if (match === null) return;
-    const parameters = match[2]?.split(',').map((parameter) => parameter.trim());
-    this.table.macros.set(match[1] as string, {
-      name: match[1] as string,
-      parameters,
-      variadic: false,
-      body: tokenize(body, ''),
-      text: body,
-      predefined: true,
-    });
+    this.table.macros.set(match[1] as string, new Macro(match[1] as string, `${match[2]} ${body}`, true));
   }
 
   private enter(file: CFile): void {
@@ -167,7 +164,7 @@ export class Preprocessor implements TokenSource {
         this.includeFile(frame, name);
         break;
       case 'define':
-        this.define(this.restTokens(frame), name);
+        this.define(frame, name);
         break;
       case 'undef': {
         const [macro] = this.restTokens(frame);
@@ -384,38 +381,22 @@ export class Preprocessor implements TokenSource {
     this.enter({ name: found.path, text: found.text });
   }
 
-  private define(tokens: readonly CToken[], directive: CToken): void {
-    const [name] = tokens;
-    if (name?.kind !== 'name') {
-      this.problem(name ?? directive, 'bad-directive', 'expected the name of a macro behind #define');
+  private define(frame: Frame, directive: CToken): void {
+    const name = frame.lexer.next(true);
+    if (name.kind !== 'name') {
+      const at = name.kind === 'end' ? directive : name;
+      this.problem(at, 'bad-directive', 'expected the name of a macro behind #define');
+      frame.lexer.skipLine();
       return;
     }
-    let body = tokens.slice(1);
-    let parameters: string[] | undefined;
-    let variadic = false;
-    const open = tokens[1];
-    if (open !== undefined && isPunct(open, '(') && !open.space) {
-      parameters = [];
-      let at = 2;
-      for (; at < tokens.length && !isPunct(tokens[at] as CToken, ')'); at++) {
-        const token = tokens[at] as CToken;
-        if (isPunct(token, '...')) {
-          variadic = true;
-          // `args...` names them, plain `...` is __VA_ARGS__.
-          if (!(tokens[at - 1]?.kind === 'name' && parameters.length > 0)) parameters.push('__VA_ARGS__');
-        } else if (token.kind === 'name') parameters.push(token.text);
-        else if (!isPunct(token, ',')) {
-          this.problem(token, 'bad-directive', `unexpected '${token.text}' among the parameters of ${name.text}`);
-          return;
-        }
-      }
-      if (at >= tokens.length) {
-        this.problem(name, 'bad-directive', `the parameters of ${name.text} have no ')'`);
+    const macro = new Macro(name.text, frame.lexer.restOfDirective(), false);
+    if (frame.file === this.main && macro.isFunction) {
+      void macro.parameters;
+      if (macro.wrong !== undefined) {
+        this.problem(name, 'bad-directive', macro.wrong);
         return;
       }
-      body = tokens.slice(at + 1);
     }
-    const macro: Macro = { name: name.text, parameters, variadic, body, text: spell(body).trim(), predefined: false };
     this.table.macros.set(name.text, macro);
   }
 }

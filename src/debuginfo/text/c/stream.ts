@@ -2,7 +2,7 @@
 import { NotConstant, type TokenStream } from './expression.ts';
 import type { TokenList } from './macro.ts';
 import { PACK, type Preprocessor } from './preprocess.ts';
-import type { CToken } from './token.ts';
+import { type CToken, isPunct } from './token.ts';
 
 /** Code of an Abandon whose cause has been reported. */
 export const REPORTED = '';
@@ -98,6 +98,18 @@ export class DeclarationStream implements TokenStream {
       if (token.text === '(' || token.text === '[' || token.text === '{') depth++;
       else if (token.text === ')' || token.text === ']' || token.text === '}') depth--;
     } while (depth > 0);
+  }
+
+  /** Passes over the {…} of a function, whose macros need no replacing. */
+  protected skipBody(): void {
+    let depth = 0;
+    for (const { token } of this.ahead) depth += isPunct(token, '{') ? 1 : isPunct(token, '}') ? -1 : 0;
+    this.ahead.length = 0;
+    while (depth > 0) {
+      const token = this.source.next();
+      if (token.kind === 'end') return;
+      depth += isPunct(token, '{') ? 1 : isPunct(token, '}') ? -1 : 0;
+    }
   }
 
   /** Up to the end of a declaration that is not understood. */

@@ -17,40 +17,25 @@ export interface CToken {
   /** First on its line. */
   readonly first: boolean;
   /** Macros that made it and must not be replaced in it again. */
-  readonly hidden?: readonly string[];
+  readonly hidden: readonly string[] | undefined;
 }
 
-const isNameStart = (c: number): boolean =>
-  (c >= 97 && c <= 122) || (c >= 65 && c <= 90) || c === 95 || c === 36 || c > 127;
-const isDigit = (c: number): boolean => c >= 48 && c <= 57;
-const isNamePart = (c: number): boolean => isNameStart(c) || isDigit(c);
+// Regular expressions scan faster than a loop that has not been compiled yet, and headers
+// are read once, at start-up.
+const BLANKS = /(?:[ \t\r\v\f]+|\\\r?\n|\/\*.*?(?:\*\/|$)|\/\/(?:\\\r?\n|[^\n])*)+/sy;
+const BLANK_LINES = /(?:[ \t\r\v\f\n]+|\\\r?\n|\/\*.*?(?:\*\/|$)|\/\/(?:\\\r?\n|[^\n])*)+/sy;
+const NAME = /[A-Za-z_$\u0080-\uffff][\w$\u0080-\uffff]*/y;
+/** A preprocessing number: the sign of an exponent belongs to it. */
+const NUMBER = /\.?[0-9](?:[eEpP][+-]|[\w$.\u0080-\uffff])*/y;
+const PUNCTUATOR = /\.\.\.|<<=|>>=|->|\+\+|--|<<|>>|<=|>=|==|!=|&&|\|\||\+=|-=|\*=|\/=|%=|&=|\|=|\^=|##|./sy;
+const STRING = /(?:L|u8?|U)?"(?:\\.|[^"\\\n])*"?/sy;
+const CHARACTER = /(?:L|u8?|U)?'(?:\\.|[^'\\\n])*'?/sy;
 
-/** Punctuators of more than one character, longest first. */
-const LONG_PUNCTUATORS: readonly string[] = [
-  '...',
-  '<<=',
-  '>>=',
-  '->',
-  '++',
-  '--',
-  '<<',
-  '>>',
-  '<=',
-  '>=',
-  '==',
-  '!=',
-  '&&',
-  '||',
-  '+=',
-  '-=',
-  '*=',
-  '/=',
-  '%=',
-  '&=',
-  '|=',
-  '^=',
-  '##',
-];
+/** Where a match that begins at `at` ends; `at` when there is none. */
+function ends(pattern: RegExp, text: string, at: number): number {
+  pattern.lastIndex = at;
+  return pattern.test(text) ? pattern.lastIndex : at;
+}
 
 /** Reads one file from front to back. */
 export class Lexer {
@@ -58,7 +43,6 @@ export class Lexer {
   private readonly text: string;
   private at = 0;
   private first = true;
-  private space = false;
 
   constructor(file: CFile) {
     this.file = file;
@@ -71,42 +55,59 @@ export class Lexer {
 
   /** The next token, of kind `end` at the end and, with `line`, before the next line. */
   next(line = false): CToken {
-    if (!this.skipSpace(line)) return this.make('end', this.at);
     const { text } = this;
-    const start = this.at;
-    const c = text.charCodeAt(start);
-    if (isNameStart(c)) {
-      let at = start + 1;
-      while (at < text.length && isNamePart(text.charCodeAt(at))) at++;
-      const quote = text.charCodeAt(at);
-      if ((quote === 34 || quote === 39) && /^(?:L|u8?|U)$/.test(text.slice(start, at))) {
-        this.at = at;
-        return this.quoted(start, quote);
-      }
-      this.at = at;
-      return this.make('name', start);
+    let start = this.at;
+    let space = false;
+    let first = this.first;
+    // Most tokens have nothing or one blank before them.
+    let c = text.charCodeAt(start);
+    if (c === 32) {
+      c = text.charCodeAt(++start);
+      space = true;
     }
-    if (isDigit(c) || (c === 46 && isDigit(text.charCodeAt(start + 1)))) {
-      let at = start + 1;
-      for (; at < text.length; at++) {
-        const d = text.charCodeAt(at);
-        if (isNamePart(d) || d === 46) continue;
-        // The sign of an exponent.
-        if ((d === 43 || d === 45) && /[eEpP]/.test(text[at - 1] as string)) continue;
-        break;
-      }
-      this.at = at;
-      return this.make('number', start);
-    }
-    if (c === 34 || c === 39) return this.quoted(start, c);
-    for (const punctuator of LONG_PUNCTUATORS) {
-      if (punctuator.charCodeAt(0) === c && text.startsWith(punctuator, start)) {
-        this.at = start + punctuator.length;
-        return this.make('punct', start);
+    if (c === 32 || c === 47 || c === 92 || (c >= 9 && c <= 13)) {
+      const from = start;
+      start = ends(line ? BLANKS : BLANK_LINES, text, from);
+      if (start !== from) {
+        space = true;
+        const newline = line ? -1 : text.indexOf('\n', from);
+        if (newline >= 0 && newline < start && this.isLineEnd(from, start)) first = true;
+        c = text.charCodeAt(start);
       }
     }
-    this.at = start + 1;
-    return this.make('punct', start);
+    this.at = start;
+    this.first = false;
+    if (start >= text.length || (line && c === 10)) {
+      this.first = first;
+      return this.make('end', start, space, first);
+    }
+    if ((c >= 97 && c <= 122) || (c >= 65 && c <= 90) || c === 95 || c === 36 || c > 127) {
+      this.at = ends(NAME, text, start);
+      const quote = text.charCodeAt(this.at);
+      if ((quote === 34 || quote === 39) && this.at - start <= 2) {
+        const end = ends(quote === 34 ? STRING : CHARACTER, text, start);
+        if (end !== start) {
+          this.at = end;
+          return this.make(quote === 34 ? 'string' : 'char', start, space, first);
+        }
+      }
+      return this.make('name', start, space, first);
+    }
+    if (c === 34 || c === 39) {
+      this.at = ends(c === 34 ? STRING : CHARACTER, text, start);
+      return this.make(c === 34 ? 'string' : 'char', start, space, first);
+    }
+    this.at = ends(NUMBER, text, start);
+    if (this.at !== start) return this.make('number', start, space, first);
+    this.at = ends(PUNCTUATOR, text, start);
+    return this.make('punct', start, space, first);
+  }
+
+  /** Whether a stretch of blanks holds the end of a line, and not only continued lines and comments. */
+  private isLineEnd(from: number, to: number): boolean {
+    const blanks = this.text.slice(from, to);
+    if (!blanks.includes('\\') && !blanks.includes('/*')) return true;
+    return blanks.replace(/\/\*.*?(?:\*\/|$)|\\\r?\n/gs, '').includes('\n');
   }
 
   /** The rest of the line as it stands, `<…>` of an #include for one; comments are not taken out. */
@@ -124,6 +125,13 @@ export class Lexer {
     }
     this.at = end;
     return { text: this.text.slice(start, end), start };
+  }
+
+  /** The rest of the line with the comments that begin in it, which may go on over further lines. */
+  restOfDirective(): string {
+    const start = this.at;
+    this.skipLine();
+    return this.text.slice(start, this.at);
   }
 
   /** Passes over the line without making tokens of it; stands then before the next line's first token. */
@@ -166,52 +174,17 @@ export class Lexer {
     }
   }
 
-  /** False at the end, or before a line end when `line`. */
-  private skipSpace(line: boolean): boolean {
-    const { text } = this;
-    const { length } = text;
-    this.space = false;
-    for (;;) {
-      if (this.at >= length) return false;
-      const c = text.charCodeAt(this.at);
-      if (c === 10) {
-        if (line) return false;
-        this.at++;
-        this.first = true;
-        this.space = true;
-      } else if (c === 32 || c === 9 || c === 13 || c === 11 || c === 12) {
-        this.at++;
-        this.space = true;
-      } else if (c === 92 && /^\\\r?\n/.test(text.slice(this.at, this.at + 3))) {
-        this.at += text.charCodeAt(this.at + 1) === 13 ? 3 : 2;
-        this.space = true;
-      } else if (c === 47 && text.charCodeAt(this.at + 1) === 42) {
-        const close = text.indexOf('*/', this.at + 2);
-        this.at = close < 0 ? length : close + 2;
-        this.space = true;
-      } else if (c === 47 && text.charCodeAt(this.at + 1) === 47) {
-        this.restOfLine();
-        this.space = true;
-      } else return true;
-    }
-  }
-
-  private quoted(start: number, quote: number): CToken {
-    const { text } = this;
-    let at = text.charCodeAt(this.at) === quote ? this.at + 1 : start + 1;
-    for (; at < text.length; at++) {
-      const c = text.charCodeAt(at);
-      if (c === 92) at++;
-      else if (c === quote || c === 10) break;
-    }
-    this.at = Math.min(text.charCodeAt(at) === quote ? at + 1 : at, text.length);
-    return this.make(quote === 34 ? 'string' : 'char', start);
-  }
-
-  private make(kind: CToken['kind'], start: number): CToken {
-    const { first, space } = this;
-    this.first = false;
-    return { kind, text: this.text.slice(start, this.at), file: this.file, start, end: this.at, space, first };
+  private make(kind: CToken['kind'], start: number, space: boolean, first: boolean): CToken {
+    return {
+      kind,
+      text: this.text.slice(start, this.at),
+      file: this.file,
+      start,
+      end: this.at,
+      space,
+      first,
+      hidden: undefined,
+    };
   }
 }
 
