@@ -57,6 +57,14 @@ export type Relocation =
 /** Kernel program types, by name without BPF_PROG_TYPE_. */
 export type BpfProgramType = 'KPROBE' | 'TRACEPOINT' | 'PERF_EVENT' | 'RAW_TRACEPOINT' | 'TRACING';
 
+export interface TracingTarget {
+  readonly as: 'fentry' | 'fexit' | 'iter';
+  /** A function's name; of iter what is gone through (`task`). */
+  readonly name: string;
+  /** The module that the function is in, undefined for the kernel itself or when any will do. */
+  readonly module?: string;
+}
+
 export interface BpfProgram {
   /** At most 15 characters of [A-Za-z0-9_.] reach the kernel. */
   readonly name: string;
@@ -68,8 +76,8 @@ export interface BpfProgram {
   readonly spans: Int32Array;
   /** .BTF bytes, func_info and line_info records as BPF_PROG_LOAD takes them; absent without debug info. */
   readonly btf?: { readonly btf: Uint8Array; readonly funcInfo: Uint8Array; readonly lineInfo: Uint8Array };
-  /** For TRACING etc.: the kernel function or tracepoint to attach to. */
-  readonly attachTo?: string;
+  /** For TRACING: what of the kernel it is made for; the kernel wants to know when it is loaded. */
+  readonly attachTo?: TracingTarget;
   /** For uprobes: may be loaded as sleepable (BPF_F_SLEEPABLE). */
   readonly sleepable?: boolean;
 }
@@ -100,6 +108,9 @@ export type ProbeSpec = {
     }
   | { readonly kind: 'interval' | 'profile'; readonly periodNs?: string; readonly frequencyHz?: number }
   | { readonly kind: 'software' | 'hardware'; readonly event: string; readonly count: string }
+  | { readonly kind: 'fentry' | 'fexit'; readonly module: string | undefined; readonly symbol: string }
+  /** `pin`: where in bpffs the iterator is put for others to read, instead of being read at once. */
+  | { readonly kind: 'iter'; readonly object: string; readonly pin?: string; readonly pid?: number }
   | { readonly kind: 'kprobe' | 'kretprobe'; readonly module: string | undefined; readonly symbol: string; readonly offset: number }
 );
 

@@ -7,7 +7,7 @@
  * in the order of the records, so that output has the script's order.
  */
 import { spawnSync } from 'node:child_process';
-import { closeSync, openSync, readSync } from 'node:fs';
+import { closeSync, openSync, read, readSync } from 'node:fs';
 import { invariant, type MachineError } from '../base/errors.ts';
 import { Attachment, attachProbes } from '../kernel/attach/attach.ts';
 import type { ChildExit, HeldChild } from '../kernel/host/child.ts';
@@ -147,6 +147,7 @@ export class Trace implements AsyncIterable<TraceEvent> {
     try {
       yield [{ type: 'attached_probes', count: this.attached }];
       this.#release();
+      if (this.#attachment.iterators.length > 0) void this.#iterate();
       while (!this.#stopping) {
         const more = this.#drain(batchBytes);
         if (this.#pending.length > 0) yield this.#takePending();
@@ -198,6 +199,18 @@ export class Trace implements AsyncIterable<TraceEvent> {
     });
     child?.start();
     watched?.onEnd(() => this.stop());
+  }
+
+  /**
+   * Reads the iterators to their end, on pool threads, while the records that their
+   * programs write are taken out. A script that has nothing else to wait for ends then.
+   */
+  async #iterate(): Promise<void> {
+    const bytes = new Uint8Array(4096);
+    for (const fd of this.#attachment.iterators) {
+      for (let more = true; more && !this.#stopping; ) more = await readSome(fd, bytes);
+    }
+    if (this.program.probes.every(({ kind }) => atOnce.includes(kind))) this.stop();
   }
 
   /** Resolves when there are records, or the run is to end. */
@@ -300,6 +313,21 @@ export class Trace implements AsyncIterable<TraceEvent> {
     }
     return events;
   }
+}
+
+/** Kinds that have run when the iterators have been read. */
+const atOnce: readonly string[] = ['iter', 'begin', 'end', 'test'];
+
+/** Reads on in an iterator's file; false at its end. The kernel pauses (EAGAIN) after a million objects. */
+function readSome(fd: number, bytes: Uint8Array): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    read(fd, bytes, 0, bytes.length, null, (error, count) => {
+      if (error === null) resolve(count > 0);
+      else if (error.code === 'EAGAIN') resolve(true);
+      else if (error.code === 'EBADF') resolve(false);
+      else reject(error);
+    });
+  });
 }
 
 /** Keeps Node from ending while there is nothing but signals to wait for. */

@@ -112,6 +112,11 @@ export class BtfTypes implements TypeSource {
     }
   }
 
+  /** Number of the function of that name in this BTF itself (not its base), as BPF_PROG_LOAD takes it. */
+  functionId(name: string): number | undefined {
+    return name === '' ? undefined : this.records.find(bit(BTF_KIND.FUNC), encoder.encode(name));
+  }
+
   /** Names of all functions that BTF describes. */
   *functionNames(): Generator<string, void, void> {
     if (this.#base !== undefined) yield* this.#base.functionNames();

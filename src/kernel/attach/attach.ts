@@ -10,12 +10,14 @@ import type { LoadedBpf, LoadedProgram } from '../load/load.ts';
 import { closeFd } from '../sys/bpf.ts';
 import { closeOnThread } from '../sys/native.ts';
 import type { Attach, Placed, Workbench } from './bench.ts';
+import { attachIterators } from './iter.ts';
 import { attachKprobes } from './kprobe.ts';
 import { attachPerfEvents } from './perf.ts';
 import { attachRawTracepoints } from './rawtracepoint.ts';
 import { keepForTestRun, runProgram } from './testrun.ts';
 import { attachTimers } from './timer.ts';
 import { attachTracepoints } from './tracepoint.ts';
+import { attachTracing } from './tracing.ts';
 import { attachUprobes } from './uprobe.ts';
 
 type ProbeKind = ProbeSpec['kind'];
@@ -36,6 +38,9 @@ const kinds: Record<ProbeKind, Attach> = {
   hardware: attachPerfEvents,
   kprobe: attachKprobes,
   kretprobe: attachKprobes,
+  fentry: attachTracing,
+  fexit: attachTracing,
+  iter: attachIterators,
 };
 
 export interface AttachOptions {
@@ -69,13 +74,16 @@ const closers = 3;
 export class Attachment {
   readonly #loaded: LoadedProgram;
   readonly #fds: readonly number[];
+  /** Files of iterators, to be read once; they close with the attachment. */
+  readonly iterators: readonly number[];
   #open = true;
   /** Probes that are attached (begin, end and self count as such). */
   readonly attached: number;
 
-  constructor(loaded: LoadedProgram, fds: readonly number[], attached: number) {
+  constructor(loaded: LoadedProgram, fds: readonly number[], attached: number, iterators: readonly number[] = []) {
     this.#loaded = loaded;
-    this.#fds = fds;
+    this.#fds = [...fds, ...iterators];
+    this.iterators = iterators;
     this.attached = attached;
   }
 
@@ -146,6 +154,7 @@ const goOn = 'config = { missing_probes = "warn" } goes on without probes that c
 export function attachProbes(loaded: LoadedProgram, options: AttachOptions = {}): Attachment {
   const missing = options.missing ?? loaded.program.config.missingProbes;
   const fds: number[] = [];
+  const iterators: number[] = [];
   let failures = 0;
   const groups = new Map<Attach, Placed[]>();
   for (const spec of loaded.program.probes) {
@@ -157,6 +166,7 @@ export function attachProbes(loaded: LoadedProgram, options: AttachOptions = {})
   }
   const bench: Workbench = {
     keep: (fd) => void fds.push(fd),
+    read: (fd) => void iterators.push(fd),
     failed(probe, error) {
       const { probes } = loaded.program;
       if (missing === 'error') {
@@ -169,8 +179,8 @@ export function attachProbes(loaded: LoadedProgram, options: AttachOptions = {})
   try {
     for (const [attach, probes] of groups) attach(probes, bench);
   } catch (error) {
-    for (const fd of fds) closeFd(fd);
+    for (const fd of [...fds, ...iterators]) closeFd(fd);
     throw error;
   }
-  return new Attachment(loaded, fds, loaded.program.probes.length - failures);
+  return new Attachment(loaded, fds, loaded.program.probes.length - failures, iterators);
 }

@@ -15,6 +15,8 @@ export interface Placed<Spec extends ProbeSpec = ProbeSpec> {
 export interface Workbench {
   /** Takes over a link (or event) that goes when the attachment is closed. */
   keep(fd: number): void;
+  /** Takes over a file that is read to its end, once, when the run begins. */
+  read(fd: number): void;
   /** A probe could not be attached: throws, or remembers it when missing probes are allowed. */
   failed(probe: Placed, error: MachineError): void;
 }

@@ -111,11 +111,42 @@ class KernelTypes implements TypeSource {
     return this.#first((types) => types.findFunction(name));
   }
 
+  *functionNames(): Generator<string, void, void> {
+    yield* this.#kernel.functionNames();
+  }
+
   *names(keyword: TypeKeyword): Generator<string, void, void> {
     yield* this.#kernel.names(keyword);
     for (const module of this.#modules()) yield* module.ownNames(keyword);
   }
 }
+
+/** The running kernel's own BTF, opened once. */
+const vmlinux: () => BtfTypes | undefined = lazy(() => openTypes(`${FOLDER}/vmlinux`));
+
+/** A function by its number in the BTF of the kernel or of a module. */
+export interface FunctionId {
+  readonly id: number;
+  /** undefined: the kernel itself. */
+  readonly module: string | undefined;
+}
+
+/** Finds a function of the running kernel, or of a loaded module; undefined when BTF has none of that name. */
+export function kernelFunctionId(name: string, module?: string): FunctionId | undefined {
+  const kernel = vmlinux();
+  if (kernel === undefined) return undefined;
+  if (module === undefined || module === 'vmlinux') {
+    const id = kernel.functionId(name);
+    if (id !== undefined || module !== undefined) return id === undefined ? undefined : { id, module: undefined };
+  }
+  for (const other of module === undefined ? moduleNames() : [module]) {
+    const id = openTypes(`${FOLDER}/${other}`, kernel)?.functionId(name);
+    if (id !== undefined) return { id, module: other };
+  }
+  return undefined;
+}
+
+const moduleNames = (): string[] => readdirSync(FOLDER).filter((name) => name !== 'vmlinux');
 
 /**
  * The kernel's types, undefined when there is no readable BTF. `path` (BPFTRACE_BTF) names
@@ -123,7 +154,7 @@ class KernelTypes implements TypeSource {
  */
 export function openKernelTypes(path?: string): TypeSource | undefined {
   if (path !== undefined) return openTypes(path);
-  const kernel = openTypes(`${FOLDER}/vmlinux`);
+  const kernel = vmlinux();
   if (kernel === undefined) {
     const { release } = kernelVersion();
     for (const image of IMAGES) {
@@ -134,8 +165,7 @@ export function openKernelTypes(path?: string): TypeSource | undefined {
   }
   const modules = lazy(() => {
     const opened: BtfTypes[] = [];
-    for (const name of readdirSync(FOLDER)) {
-      if (name === 'vmlinux') continue;
+    for (const name of moduleNames()) {
       const types = openTypes(`${FOLDER}/${name}`, kernel);
       if (types !== undefined) opened.push(types);
     }

@@ -5,8 +5,9 @@
  * kernel lets go of everything when they are closed, by whatever end of the process.
  */
 import { invariant, MachineError } from '../../base/errors.ts';
-import type { BpfProgram, MapSpec, Program } from '../../program/program.ts';
+import type { BpfProgram, MapSpec, Program, TracingTarget } from '../../program/program.ts';
 import { hasUprobeMulti } from '../host/features.ts';
+import { kernelFunctionId } from '../host/kerneltypes.ts';
 import { kernelAtLeast, requireKernel } from '../host/machine.ts';
 import { requirePrivileges } from '../host/privilege.ts';
 import {
@@ -17,6 +18,7 @@ import {
   mapCreate,
   mapFreeze,
   mapUpdate,
+  moduleBtf,
   type ProgramAttributes,
   ProgramRefusal,
   progLoad,
@@ -26,8 +28,6 @@ import { CallError } from '../sys/errno.ts';
 export interface LoadOptions {
   /** Verifier log to keep of programs that load: 1 what it does, 2 with states. 0 or absent: none. */
   readonly verifierLog?: number;
-  /** BTF type id of a kernel function or tracepoint typedef, for TRACING programs. */
-  readonly kernelTypeId?: (name: string) => number | undefined;
   /** False takes the perf-event way for uprobes although the kernel has uprobe_multi. */
   readonly uprobeMulti?: boolean;
 }
@@ -39,7 +39,10 @@ export interface LoadedMap {
 
 export interface LoadedBpf {
   readonly spec: BpfProgram;
+  /** -1 with `refusal`. */
   readonly fd: number;
+  /** Why this kernel has no such probe: its programs are refused before anybody looks at them. */
+  readonly refusal?: MachineError;
   /** Loaded for BPF_TRACE_UPROBE_MULTI: attaches through such links only. */
   readonly uprobeMulti: boolean;
   /** The verifier's log when it was asked for. */
@@ -117,7 +120,7 @@ export class LoadedProgram {
   close(): void {
     if (!this.#open) return;
     this.#open = false;
-    for (const program of this.programs) closeFd(program.fd);
+    for (const program of this.programs) if (program.refusal === undefined) closeFd(program.fd);
     for (const map of this.maps) closeFd(map.fd);
   }
 
@@ -223,13 +226,16 @@ function loadOne(
   uprobeMulti: boolean,
   options: LoadOptions,
 ): LoadedBpf {
+  const tracing = spec.attachTo === undefined ? undefined : tracingAttributes(spec.attachTo);
+  if (tracing instanceof MachineError) return { spec, fd: -1, refusal: tracing, uprobeMulti, log: '' };
   const base: ProgramAttributes = {
     type: spec.type,
     name: spec.name,
     code: relocate(spec, maps),
     license: program.config.license,
     flags: spec.sleepable === true ? BPF_F_SLEEPABLE : 0,
-    ...expectedAttach(spec, uprobeMulti, options),
+    ...(uprobeMulti ? { expectedAttachType: AttachType.TRACE_UPROBE_MULTI } : {}),
+    ...tracing,
     ...(options.verifierLog ? { log: { level: options.verifierLog, size: program.config.logSize } } : {}),
   };
   const btfFd = spec.btf === undefined ? undefined : btfs.load(spec.btf.btf);
@@ -240,19 +246,49 @@ function loadOne(
         : { ...base, btf: { fd: btfFd, funcInfo: spec.btf.funcInfo, lineInfo: spec.btf.lineInfo } };
     return { spec, uprobeMulti, ...loadWithOrWithoutLines(attributes, base) };
   } catch (error) {
-    if (error instanceof ProgramRefusal) throw new VerifierError(index, spec.name, error);
-    throw error;
+    if (!(error instanceof ProgramRefusal)) throw error;
+    const refusal = spec.attachTo && tracingRefusal(spec.attachTo, error);
+    if (refusal === undefined) throw new VerifierError(index, spec.name, error);
+    return { spec, fd: -1, refusal, uprobeMulti, log: error.log };
+  } finally {
+    if (tracing?.attachBtfFd !== undefined) closeFd(tracing.attachBtfFd);
   }
 }
 
-function expectedAttach(spec: BpfProgram, uprobeMulti: boolean, options: LoadOptions): Partial<ProgramAttributes> {
-  if (uprobeMulti) return { expectedAttachType: AttachType.TRACE_UPROBE_MULTI };
-  if (spec.type !== 'TRACING') return {};
-  const attachBtfId = options.kernelTypeId?.(spec.attachTo ?? '');
-  if (attachBtfId === undefined) {
-    throw new MachineError(`the kernel's BTF has no ${spec.attachTo ?? 'such function'}`, { code: 'E_NO_BTF_TYPE' });
+const tracingTypes = {
+  fentry: AttachType.TRACE_FENTRY,
+  fexit: AttachType.TRACE_FEXIT,
+  iter: AttachType.TRACE_ITER,
+} as const;
+
+/** What the kernel wants to know of a TRACING program's function; or why there is no such function. */
+function tracingAttributes(target: TracingTarget): Partial<ProgramAttributes> | MachineError {
+  const name = target.as === 'iter' ? `bpf_iter_${target.name}` : target.name;
+  const found = kernelFunctionId(name, target.module);
+  if (found === undefined) {
+    const where = target.module === undefined ? 'the kernel' : `module ${target.module}`;
+    return new MachineError(`${where} has no function ${name} (in BTF)`, { code: 'E_NO_BTF_TYPE' });
   }
-  return { expectedAttachType: AttachType.TRACE_RAW_TP, attachBtfId };
+  const attributes = { expectedAttachType: tracingTypes[target.as], attachBtfId: found.id };
+  if (found.module === undefined) return attributes;
+  const attachBtfFd = moduleBtf(found.module);
+  if (attachBtfFd !== undefined) return { ...attributes, attachBtfFd };
+  return new MachineError(`module ${found.module} is not loaded`, { code: 'E_NO_BTF_TYPE' });
+}
+
+/**
+ * Whether the kernel refused a TRACING program for what it attaches to, not for what it
+ * does: the verifier then has looked at no instruction.
+ */
+function tracingRefusal({ as, name }: TracingTarget, error: ProgramRefusal): MachineError | undefined {
+  if (failingInstruction(error.log) !== undefined) return undefined;
+  const complaint = lastComplaint(error.log);
+  const reason = complaint === '' ? `the kernel answers ${error.code}` : complaint;
+  const hints =
+    as === 'iter'
+      ? ['iterators came with Linux 5.8, and need BTF']
+      : ['this kernel may lack CONFIG_FUNCTION_TRACER and CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS, or forbid it', 'tracepoints and raw tracepoints need neither'];
+  return new MachineError(`this kernel takes no ${as} program for ${name}: ${reason}`, { code: error.code, hints, cause: error });
 }
 
 /**

@@ -17,6 +17,7 @@ const Command = {
   MAP_DELETE_ELEM: 3,
   MAP_GET_NEXT_KEY: 4,
   PROG_LOAD: 5,
+  OBJ_PIN: 6,
   PROG_TEST_RUN: 10,
   PROG_GET_NEXT_ID: 11,
   MAP_GET_NEXT_ID: 12,
@@ -33,6 +34,7 @@ const Command = {
   LINK_CREATE: 28,
   LINK_GET_FD_BY_ID: 30,
   LINK_GET_NEXT_ID: 31,
+  ITER_CREATE: 33,
 } as const;
 type CommandName = keyof typeof Command;
 
@@ -58,7 +60,14 @@ const programTypes: Record<BpfProgramType, number> = {
 };
 
 /** enum bpf_attach_type, the members in use. */
-export const AttachType = { TRACE_RAW_TP: 23, PERF_EVENT: 41, TRACE_UPROBE_MULTI: 48 } as const;
+export const AttachType = {
+  TRACE_RAW_TP: 23,
+  TRACE_FENTRY: 24,
+  TRACE_FEXIT: 25,
+  TRACE_ITER: 28,
+  PERF_EVENT: 41,
+  TRACE_UPROBE_MULTI: 48,
+} as const;
 
 /** BPF_PROG_LOAD: prog_flags. */
 export const BPF_F_SLEEPABLE: number = 1 << 4;
@@ -230,6 +239,8 @@ export interface ProgramAttributes {
   readonly flags?: number;
   readonly expectedAttachType?: number;
   readonly attachBtfId?: number;
+  /** The BTF of the module that attachBtfId counts in; absent: the kernel's. */
+  readonly attachBtfFd?: number;
   readonly btf?: { readonly fd: number; readonly funcInfo: Uint8Array; readonly lineInfo: Uint8Array };
   /** `level` 1: what the verifier does, 2: each state, 4: statistics. `size`: most bytes of log to take. */
   readonly log?: { readonly level: number; readonly size: number };
@@ -276,6 +287,7 @@ function setProgram(program: ProgramAttributes, log: Uint8Array | undefined, lev
     attr.setUint32(104, program.btf.lineInfo.length / LINE_INFO_SIZE, true);
   }
   attr.setUint32(108, program.attachBtfId ?? 0, true);
+  attr.setUint32(112, program.attachBtfFd ?? 0, true);
 }
 
 const EAGAIN = 11;
@@ -419,6 +431,34 @@ export function linkUprobeMulti(programFd: number, probes: UprobeMulti): number 
   return bpf('LINK_CREATE', 64, `uprobe_multi, ${probes.offsets.length} functions in ${probes.path}`);
 }
 
+/** BPF_LINK_CREATE of an iterator; with `pid` over that process alone (Linux 6.1, iterators over tasks). */
+export function linkIterator(programFd: number, pid?: number): number {
+  clearAttr();
+  attr.setUint32(0, programFd, true);
+  attr.setUint32(8, AttachType.TRACE_ITER, true);
+  if (pid === undefined) return bpf('LINK_CREATE', 16, 'iterator');
+  // union bpf_iter_link_info: task.tid, task.pid, task.pid_fd
+  const info = new Uint32Array([0, pid, 0, 0]);
+  setPointer(16, info);
+  attr.setUint32(24, info.byteLength, true);
+  return bpf('LINK_CREATE', 32, `iterator over process ${pid}`);
+}
+
+/** BPF_ITER_CREATE: a file that goes once through everything when it is read. */
+export function iteratorCreate(linkFd: number): number {
+  clearAttr();
+  attr.setUint32(0, linkFd, true);
+  return bpf('ITER_CREATE', 8);
+}
+
+/** BPF_OBJ_PIN: gives a link (or map, program) a name in bpffs, which keeps it alive. */
+export function pinObject(fd: number, path: string): void {
+  clearAttr();
+  setPointer(0, cString(path));
+  attr.setUint32(8, fd, true);
+  bpf('OBJ_PIN', 16, path);
+}
+
 /** BPF_RAW_TRACEPOINT_OPEN; `name` undefined for a program with attach_btf_id. Gives a link. */
 export function rawTracepointOpen(programFd: number, name: string | undefined): number {
   clearAttr();
@@ -471,6 +511,29 @@ export function objectId(kind: ObjectKind, fd: number): number {
   // prog and map: type, id, …; link: type, id, …; btf: btf, btf_size, id.
   const info = objectInfo(fd);
   return new DataView(info.buffer).getUint32(kind === 'BTF' ? 12 : 4, true);
+}
+
+/** The BTF object of a loaded module, undefined when the kernel has none of that name. The caller closes it. */
+export function moduleBtf(module: string): number | undefined {
+  for (const id of objectIds('BTF')) {
+    const fd = objectFd('BTF', id);
+    if (fd === undefined) continue;
+    // struct bpf_btf_info: btf, btf_size, id, name, name_len, kernel_btf
+    const info = new Uint8Array(40);
+    const name = new Uint8Array(64);
+    const view = new DataView(info.buffer);
+    view.setBigUint64(16, BigInt(addressOf(name)), true);
+    view.setUint32(24, name.length, true);
+    clearAttr();
+    attr.setUint32(0, fd, true);
+    attr.setUint32(4, info.length, true);
+    setPointer(8, info);
+    const known = tryBpf('OBJ_GET_INFO_BY_FD', 16) === 0 && view.getUint32(32, true) === 1;
+    const end = name.indexOf(0);
+    if (known && new TextDecoder().decode(name.subarray(0, end)) === module) return fd;
+    closeFd(fd);
+  }
+  return undefined;
 }
 
 /** True when the error says that the kernel does not know the command or an attribute of it. */
