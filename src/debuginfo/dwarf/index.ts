@@ -17,7 +17,7 @@ import { FormReader, isBadInput } from './form.ts';
 import { type CodeEntry, covers, lowest, onlyCode, readFunctions } from './functions.ts';
 import { type LineTable, readLineTable } from './line.ts';
 import { readAddressRanges } from './ranges.ts';
-import { DwarfSections } from './sections.ts';
+import { DwarfSections, type OpenSupplementary } from './sections.ts';
 import { readUnits, type Unit } from './unit.ts';
 
 /** One function that an address belongs to. */
@@ -43,7 +43,7 @@ export interface LineIndexOptions {
   /** Unpacks compressed sections; without it they count as absent. */
   readonly inflate?: Inflate | undefined;
   /** Opens the file of .gnu_debugaltlink (dwz), into which names may lead. */
-  readonly supplementary?: ((name: string, buildId: string) => ElfFile | undefined) | undefined;
+  readonly supplementary?: OpenSupplementary | undefined;
 }
 
 /** What has been read of a unit. */
@@ -64,14 +64,12 @@ const mostReferences = 16;
 export class LineIndex {
   readonly elf: ElfFile;
   readonly #sections: DwarfSections;
-  readonly #options: LineIndexOptions;
   readonly #loaded: Lru<Unit, Loaded> = new Lru(keptUnits);
   readonly #names: Lru<number, string> = new Lru(keptNames);
 
-  constructor(elf: ElfFile, options: LineIndexOptions = {}) {
-    this.elf = elf;
-    this.#options = options;
-    this.#sections = new DwarfSections(elf, options.inflate);
+  constructor(sections: DwarfSections) {
+    this.elf = sections.elf;
+    this.#sections = sections;
   }
 
   /** True when the file has debugging information at all. */
@@ -243,9 +241,8 @@ export class LineIndex {
   }
 
   readonly #supplementary: () => LineIndex | undefined = lazy(() => {
-    const link = this.#sections.supplementaryLink();
-    const elf = link === undefined ? undefined : this.#options.supplementary?.(link.name, link.buildId);
-    return elf === undefined ? undefined : new LineIndex(elf, { inflate: this.#options.inflate });
+    const sections = this.#sections.supplementary();
+    return sections === undefined ? undefined : new LineIndex(sections);
   });
 
   /** The name of the entry at an offset of .debug_info; '' when it has none. */
@@ -283,7 +280,7 @@ export class LineIndex {
 
 /** An index over the DWARF in a file. Reads nothing yet. */
 export function createLineIndex(elf: ElfFile, options: LineIndexOptions = {}): LineIndex {
-  return new LineIndex(elf, options);
+  return new LineIndex(new DwarfSections(elf, options.inflate, options.supplementary));
 }
 
 /** What a reader gives; undefined where it met damaged input. */

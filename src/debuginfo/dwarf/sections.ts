@@ -4,6 +4,7 @@
  * older .zdebug_*) unpacked once and kept.
  */
 import type { MachineError } from '../../base/errors.ts';
+import { lazy } from '../../base/lazy.ts';
 import { cStringAt, decodeText } from '../../bytes/cursor.ts';
 import { bytesReader, type FileReader } from '../../bytes/file.ts';
 import { SHT_NOBITS } from '../elf/constants.ts';
@@ -39,6 +40,9 @@ export class DebugSection {
   }
 }
 
+/** Opens the file that several debug files share (dwz puts it there), by name and build-id. */
+export type OpenSupplementary = (name: string, buildId: string) => ElfFile | undefined;
+
 const empty: DebugSection = new DebugSection(bytesReader(new Uint8Array(0)), 0, 0);
 
 export class DwarfSections {
@@ -46,13 +50,20 @@ export class DwarfSections {
   readonly littleEndian: boolean;
   /** Why a section could not be had, in the order found. */
   readonly problems: MachineError[] = [];
+  /** The sections of the file that .gnu_debugaltlink names; undefined where there is none, or no way to it. */
+  readonly supplementary: () => DwarfSections | undefined;
   readonly #inflate: Inflate | undefined;
   readonly #opened: Map<string, DebugSection> = new Map();
 
-  constructor(elf: ElfFile, inflate?: Inflate) {
+  constructor(elf: ElfFile, inflate?: Inflate, openSupplementary?: OpenSupplementary) {
     this.elf = elf;
     this.littleEndian = elf.header.littleEndian;
     this.#inflate = inflate;
+    this.supplementary = lazy(() => {
+      const link = openSupplementary === undefined ? undefined : this.#supplementaryLink();
+      const file = link === undefined ? undefined : openSupplementary?.(link.name, link.buildId);
+      return file === undefined ? undefined : new DwarfSections(file, inflate);
+    });
   }
 
   /** The section `.debug_<name>`; an empty one where there is none. */
@@ -78,8 +89,7 @@ export class DwarfSections {
     return empty;
   }
 
-  /** .gnu_debugaltlink: file name and build-id of the file that several debug files share (dwz); undefined without one. */
-  supplementaryLink(): { readonly name: string; readonly buildId: string } | undefined {
+  #supplementaryLink(): { readonly name: string; readonly buildId: string } | undefined {
     const section = this.elf.section('.gnu_debugaltlink');
     if (section === undefined || section.type === SHT_NOBITS || section.size > 8192) return undefined;
     const bytes = this.elf.reader.read(section.offset, section.size);

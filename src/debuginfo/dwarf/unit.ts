@@ -172,6 +172,9 @@ export class Unit {
       }
       case dw.DW_FORM_strp:
         return sections.get('str').string(value);
+      case dw.DW_FORM_strp_sup:
+      case dw.DW_FORM_GNU_strp_alt:
+        return sections.supplementary()?.get('str').string(value) ?? '';
       case dw.DW_FORM_line_strp:
         return sections.get('line_str').string(value);
       case dw.DW_FORM_strx:
