@@ -10,31 +10,31 @@
  * 7. emit: IR to instructions; after all units are lowered, because the size of the
  *    shared scratch memory is only known then.
  */
-import { Diagnostics, type Diagnostic } from '../diag/diagnostic.ts';
+import { type Diagnostic, Diagnostics } from '../diag/diagnostic.ts';
 import type { Source, Span } from '../diag/source.ts';
 import type { BpfProgram, Config, ProbeSpec, Program } from '../program/program.ts';
 import type { Target } from '../target/target.ts';
+import { argumentVariables } from './builtins/arguments.ts';
+import { builtins } from './builtins/table.ts';
 import { resolveConfig } from './config.ts';
+import { disassembleProgram } from './emit/dump.ts';
 import { emit } from './emit/emit.ts';
 import type { Unit } from './ir/ir.ts';
 import { printUnit } from './ir/print.ts';
-import { disassembleProgram } from './emit/dump.ts';
 import { Assets } from './lower/assets.ts';
 import { lowerCondition, lowerInto, lowerScalar, placeOf } from './lower/expressions.ts';
 import { Lower, type Lowerings } from './lower/lower.ts';
 import { lowerStatements } from './lower/statements.ts';
-import { argumentVariables } from './builtins/arguments.ts';
-import { builtins } from './builtins/table.ts';
 import type { ProbeContext } from './probes/context.ts';
 import { expandBlock } from './probes/expand.ts';
+import { mentions, usesLoops } from './sema/mentions.ts';
 import { createNames, type ScriptDefinitions } from './sema/names.ts';
+import { printTypes } from './sema/print.ts';
 import { isUnknown, type MapInfo, unknownType } from './sema/scope.ts';
 import { type BlockFacts, Sema, type SemaOptions } from './sema/sema.ts';
 import type { ProbeBlock, Script } from './syntax/ast.ts';
-import { mentions, usesLoops } from './sema/mentions.ts';
 import { parse } from './syntax/parse.ts';
 import { printScript } from './syntax/print.ts';
-import { printTypes } from './sema/print.ts';
 
 export interface CompileOptions {
   /** $1, $2 … */
@@ -48,13 +48,23 @@ export interface CompileOptions {
   /** Include BTF line information. Default true. */
   readonly debugInfo?: boolean;
   /** Reads the script's C declarations and headers; without it they are left to kernel types. */
-  readonly readC?: (source: Source, script: Script, target: Target, diagnostics: Diagnostics) => ScriptDefinitions | undefined;
+  readonly readC?: (
+    source: Source,
+    script: Script,
+    target: Target,
+    diagnostics: Diagnostics,
+  ) => ScriptDefinitions | undefined;
 }
 
 export type DebugStage = 'ast' | 'types' | 'ir' | 'bpf';
 
 export type CompileResult =
-  | { readonly ok: true; readonly program: Program; readonly warnings: readonly Diagnostic[]; dump(stage: DebugStage): string }
+  | {
+      readonly ok: true;
+      readonly program: Program;
+      readonly warnings: readonly Diagnostic[];
+      dump(stage: DebugStage): string;
+    }
   | { readonly ok: false; readonly diagnostics: readonly Diagnostic[]; dump(stage: DebugStage): string };
 
 const lowerings: Lowerings = {
@@ -89,7 +99,7 @@ export function compile(source: Source, target: Target, options: CompileOptions 
   const config = resolveConfig(script, options.environment ?? {}, diagnostics);
   if (diagnostics.hasErrors) return failed();
   if (script.probes.length === 0) {
-    diagnostics.error('no-probes', 'the script has no probes', undefined, "for example: BEGIN { printf(\"hello\\n\"); }");
+    diagnostics.error('no-probes', 'the script has no probes', undefined, 'for example: BEGIN { printf("hello\\n"); }');
     return failed();
   }
   refuseUnsupported(script, diagnostics);
@@ -113,12 +123,22 @@ export function compile(source: Source, target: Target, options: CompileOptions 
   const assets = new Assets(config, target.cpus, analysed.maps.values());
   const lowered = variants.map((variant, index) => {
     const facts = analysed.facts[index] as BlockFacts;
-    const low = new Lower(assets, variant.context, facts, semaOptions, `${variant.context.shortName}_${index}`, usesLoops(variant.block), lowerings);
+    const low = new Lower(
+      assets,
+      variant.context,
+      facts,
+      semaOptions,
+      `${variant.context.shortName}_${index}`,
+      usesLoops(variant.block),
+      lowerings,
+    );
     low.block(variant.block);
     return low;
   });
   const units = lowered.map((low) => low.finish());
-  const programs = units.map((unit, index) => emitProgram(unit, variants[index] as Variant, source, target, options, diagnostics));
+  const programs = units.map((unit, index) =>
+    emitProgram(unit, variants[index] as Variant, source, target, options, diagnostics),
+  );
   if (diagnostics.hasErrors) return failed();
   const probes = variants.flatMap(({ context }, index) =>
     context.attachments.map(({ spec, name }): ProbeSpec => ({ ...spec, program: index, name: assets.probeName(name) })),
@@ -143,7 +163,10 @@ export function compile(source: Source, target: Target, options: CompileOptions 
         case 'ast':
           return printScript(script);
         case 'types':
-          return printTypes(analysed.maps.values(), variants.map((variant, i) => ({ context: variant.context, facts: analysed.facts[i] as BlockFacts })));
+          return printTypes(
+            analysed.maps.values(),
+            variants.map((variant, i) => ({ context: variant.context, facts: analysed.facts[i] as BlockFacts })),
+          );
         case 'ir':
           return units.map((unit) => printUnit(unit)).join('\n');
         case 'bpf':
@@ -157,12 +180,22 @@ export function compile(source: Source, target: Target, options: CompileOptions 
 function refuseUnsupported(script: Script, diagnostics: Diagnostics): void {
   for (const node of script.preamble) {
     if (node.node === 'macro' || node.node === 'import') {
-      diagnostics.error('not-supported', `${node.node === 'macro' ? 'macros' : 'imports'} are not understood by this version`, node.span);
+      diagnostics.error(
+        'not-supported',
+        `${node.node === 'macro' ? 'macros' : 'imports'} are not understood by this version`,
+        node.span,
+      );
     }
   }
 }
 
-function expandAll(script: Script, target: Target, options: CompileOptions, config: Config, diagnostics: Diagnostics): Variant[] {
+function expandAll(
+  script: Script,
+  target: Target,
+  options: CompileOptions,
+  config: Config,
+  diagnostics: Diagnostics,
+): Variant[] {
   return script.probes.flatMap((block, blockIndex) => {
     const contexts = expandBlock(block, {
       target,
@@ -200,7 +233,12 @@ function analyse(
   if (diagnostics.hasErrors) return { facts, maps };
   for (const info of maps.values()) {
     if (isUnknown(info.value)) {
-      diagnostics.error('undefined-map', `Undefined map: @${info.name}`, info.span, 'a map gets its type where it is assigned to');
+      diagnostics.error(
+        'undefined-map',
+        `Undefined map: @${info.name}`,
+        info.span,
+        'a map gets its type where it is assigned to',
+      );
     } else if (info.keys === undefined) {
       info.keys = [];
     }
@@ -211,12 +249,23 @@ function analyse(
 const mapKinds = ['hash', 'lruhash', 'percpuhash', 'percpulruhash'];
 
 function declareMap(
-  node: { readonly name: string; readonly kind: string; readonly kindSpan: Span; readonly maxEntries: bigint; readonly span: Span },
+  node: {
+    readonly name: string;
+    readonly kind: string;
+    readonly kindSpan: Span;
+    readonly maxEntries: bigint;
+    readonly span: Span;
+  },
   maps: Map<string, MapInfo>,
   diagnostics: Diagnostics,
 ): void {
   if (!mapKinds.includes(node.kind)) {
-    diagnostics.error('unknown-map-kind', `Invalid bpf map type: ${node.kind}`, node.kindSpan, `map types: ${mapKinds.join(', ')}`);
+    diagnostics.error(
+      'unknown-map-kind',
+      `Invalid bpf map type: ${node.kind}`,
+      node.kindSpan,
+      `map types: ${mapKinds.join(', ')}`,
+    );
     return;
   }
   if (node.maxEntries < 1n || node.maxEntries > 1n << 26n) {
@@ -224,7 +273,12 @@ function declareMap(
     return;
   }
   if (node.kind.startsWith('percpu')) {
-    diagnostics.error('not-supported', `${node.kind} maps are not understood by this version`, node.kindSpan, 'count(), sum() and the others are kept per CPU in any map');
+    diagnostics.error(
+      'not-supported',
+      `${node.kind} maps are not understood by this version`,
+      node.kindSpan,
+      'count(), sum() and the others are kept per CPU in any map',
+    );
     return;
   }
   maps.set(node.name, {
@@ -247,7 +301,12 @@ function checkLimits(variants: readonly Variant[], config: Config, diagnostics: 
     );
   }
   if (variants.length > config.maxBpfProgs) {
-    diagnostics.error('too-many-programs', `the script needs ${variants.length} BPF programs, more than the limit of ${config.maxBpfProgs}`, variants[0]?.context.span, 'the limit is config max_bpf_progs');
+    diagnostics.error(
+      'too-many-programs',
+      `the script needs ${variants.length} BPF programs, more than the limit of ${config.maxBpfProgs}`,
+      variants[0]?.context.span,
+      'the limit is config max_bpf_progs',
+    );
   }
 }
 
@@ -261,7 +320,12 @@ function emitProgram(
 ): BpfProgram | undefined {
   const result = emit(unit, { kernel: target.features.kernel, ...(options.debugInfo === false ? {} : { source }) });
   if (!result.ok) {
-    diagnostics.error('too-complex', result.error.message, result.error.span ?? variant.block.span, 'split the work over several probes');
+    diagnostics.error(
+      'too-complex',
+      result.error.message,
+      result.error.span ?? variant.block.span,
+      'split the work over several probes',
+    );
     return undefined;
   }
   const { code, relocations, spans, btf } = result.value;
@@ -274,6 +338,13 @@ function emitProgram(
     );
     return undefined;
   }
-  return { name: unit.name.slice(0, 15), type: variant.context.programType, ...(variant.context.attachTo ? { attachTo: variant.context.attachTo } : {}), code, relocations, spans, ...(btf ? { btf } : {}) };
+  return {
+    name: unit.name.slice(0, 15),
+    type: variant.context.programType,
+    ...(variant.context.attachTo ? { attachTo: variant.context.attachTo } : {}),
+    code,
+    relocations,
+    spans,
+    ...(btf ? { btf } : {}),
+  };
 }
-

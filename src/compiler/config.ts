@@ -1,8 +1,9 @@
 /** The config block and the BPFTRACE_* environment variables: names, defaults, bounds. */
+
+import { nearest } from '../base/near.ts';
 import type { Diagnostics } from '../diag/diagnostic.ts';
 import type { Span } from '../diag/source.ts';
 import type { Config } from '../program/program.ts';
-import { nearest } from '../base/near.ts';
 import type { Script } from './syntax/ast.ts';
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
@@ -22,7 +23,8 @@ const flag =
   (key: keyof Config): Setter =>
   (config, value) => {
     const text = String(value).toLowerCase();
-    if (text !== '0' && text !== '1' && text !== 'true' && text !== 'false') return `takes true or false, not '${value}'`;
+    if (text !== '0' && text !== '1' && text !== 'true' && text !== 'false')
+      return `takes true or false, not '${value}'`;
     (config as Record<string, unknown>)[key] = text === '1' || text === 'true';
     return undefined;
   };

@@ -54,8 +54,3 @@ export class Source {
     return this.text.slice(start, end === undefined ? undefined : end - 1).replace(/\r$/, '');
   }
 }
-
-export const joinSpans = (a: Span, b: Span): Span => ({
-  start: Math.min(a.start, b.start),
-  end: Math.max(a.end, b.end),
-});

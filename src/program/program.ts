@@ -5,7 +5,15 @@
 import type { Schema } from './schema.ts';
 
 /** BPF map types that the compiler asks for, by kernel name without BPF_MAP_TYPE_. */
-export type MapKind = 'HASH' | 'ARRAY' | 'PERCPU_HASH' | 'PERCPU_ARRAY' | 'LRU_HASH' | 'LRU_PERCPU_HASH' | 'STACK_TRACE' | 'RINGBUF';
+export type MapKind =
+  | 'HASH'
+  | 'ARRAY'
+  | 'PERCPU_HASH'
+  | 'PERCPU_ARRAY'
+  | 'LRU_HASH'
+  | 'LRU_PERCPU_HASH'
+  | 'STACK_TRACE'
+  | 'RINGBUF';
 
 /**
  * What a map is for. user: a script's `@map`. scratch: big values of running programs.
@@ -111,7 +119,12 @@ export type ProbeSpec = {
   | { readonly kind: 'fentry' | 'fexit'; readonly module: string | undefined; readonly symbol: string }
   /** `pin`: where in bpffs the iterator is put for others to read, instead of being read at once. */
   | { readonly kind: 'iter'; readonly object: string; readonly pin?: string; readonly pid?: number }
-  | { readonly kind: 'kprobe' | 'kretprobe'; readonly module: string | undefined; readonly symbol: string; readonly offset: number }
+  | {
+      readonly kind: 'kprobe' | 'kretprobe';
+      readonly module: string | undefined;
+      readonly symbol: string;
+      readonly offset: number;
+    }
 );
 
 /** Part of a printf format. */
@@ -157,7 +170,13 @@ export type EventSpec = { readonly size: number; readonly span: readonly [start:
     }
   | { readonly kind: 'clear' | 'zero'; readonly map: number }
   | { readonly kind: 'time'; readonly format: string }
-  | { readonly kind: 'join'; readonly delimiter: string; readonly count: number; readonly argSize: number; readonly offset: number }
+  | {
+      readonly kind: 'join';
+      readonly delimiter: string;
+      readonly count: number;
+      readonly argSize: number;
+      readonly offset: number;
+    }
   /** exit code: i32 at offset. */
   | { readonly kind: 'exit'; readonly offset: number }
   /** A helper failed at run time: i32 errno at offset; `what` names the helper. */

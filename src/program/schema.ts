@@ -21,7 +21,11 @@ export type Schema =
   /** u32 length, then `size` bytes of room (total 4 + size). */
   | { readonly kind: 'buffer'; readonly size: number }
   | { readonly kind: 'array'; readonly of: Schema; readonly length: number }
-  | { readonly kind: 'tuple'; readonly size: number; readonly elements: readonly { readonly offset: number; readonly schema: Schema }[] }
+  | {
+      readonly kind: 'tuple';
+      readonly size: number;
+      readonly elements: readonly { readonly offset: number; readonly schema: Schema }[];
+    }
   | {
       readonly kind: 'record';
       readonly name: string;
@@ -65,9 +69,19 @@ export type Schema =
    * hist: u64 per bucket (values/histogram.ts tells how many and their bounds).
    * lhist: u64 per bucket: below min, (max-min)/step buckets, from max on.
    */
-  | { readonly kind: 'aggregate'; readonly aggregate: 'count' | 'sum' | 'avg' | 'min' | 'max' | 'stats'; readonly signed: boolean }
+  | {
+      readonly kind: 'aggregate';
+      readonly aggregate: 'count' | 'sum' | 'avg' | 'min' | 'max' | 'stats';
+      readonly signed: boolean;
+    }
   | { readonly kind: 'hist'; readonly bits: number; readonly buckets: number }
-  | { readonly kind: 'lhist'; readonly min: string; readonly max: string; readonly step: string; readonly buckets: number };
+  | {
+      readonly kind: 'lhist';
+      readonly min: string;
+      readonly max: string;
+      readonly step: string;
+      readonly buckets: number;
+    };
 
 /** Bytes that a value of the schema takes. */
 export function schemaSize(schema: Schema): number {

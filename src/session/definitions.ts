@@ -12,7 +12,8 @@ import type { Source } from '../diag/source.ts';
 import type { Target } from '../target/target.ts';
 
 /** Folders of headers that describe the kernel: where one is missing, BTF and the uapi constants stand in. */
-const kernelHeader = /^(linux|net|asm|asm-generic|uapi|sys|netinet|netinet6|trace|bpf|kernel|arpa)\/|^(vmlinux|bpf_helpers)\.h$/;
+const kernelHeader =
+  /^(linux|net|asm|asm-generic|uapi|sys|netinet|netinet6|trace|bpf|kernel|arpa)\/|^(vmlinux|bpf_helpers)\.h$/;
 
 /** Reads what a script declares and includes; `includes` are headers named on the command line. */
 export function readDefinitions(
@@ -22,7 +23,9 @@ export function readDefinitions(
   diagnostics: Diagnostics,
   includes: readonly string[],
 ): ScriptDefinitions | undefined {
-  const nodes = script.preamble.filter((node) => node.node === 'c' || node.node === 'include' || node.node === 'define');
+  const nodes = script.preamble.filter(
+    (node) => node.node === 'c' || node.node === 'include' || node.node === 'define',
+  );
   if (nodes.length === 0 && includes.length === 0) return undefined;
   for (const node of nodes) {
     if (node.node !== 'include' || kernelHeader.test(node.path)) continue;

@@ -9,7 +9,6 @@
  * Ending the iteration early (break, throw) ends the trace. The process needs the
  * rights to trace; nothing of a trace outlives it.
  */
-import { MachineError } from '../base/errors.ts';
 import type { HeldChild } from '../kernel/host/child.ts';
 import { ProcessWatch } from './end.ts';
 import type { ProcessNames } from './processes.ts';
@@ -51,7 +50,8 @@ export async function trace(options: TraceOptions): Promise<Trace> {
   let names: ProcessNames | undefined;
   try {
     // Parts that many scripts do without are loaded when they are needed.
-    if (command !== undefined) child = await (await import('../kernel/host/child.ts')).holdCommand(command, { onWarning });
+    if (command !== undefined)
+      child = await (await import('../kernel/host/child.ts')).holdCommand(command, { onWarning });
     const compiled = compileScript(options, child?.pid);
     options.onCompiled?.(compiled);
     const { result, source } = compiled;

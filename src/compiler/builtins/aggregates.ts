@@ -1,8 +1,8 @@
 /** count(), sum(n), avg(n), min(n), max(n), stats(n), hist(n [, k]), lhist(n, min, max, step): typing; see lower/aggregates.ts. */
 import { lhistBuckets } from '../../program/histogram.ts';
 import type { AggregateKind, AggregateType, Type } from '../../types/model.ts';
-import type { Sema } from '../sema/sema.ts';
 import { promoted } from '../sema/scope.ts';
+import type { Sema } from '../sema/sema.ts';
 import type { Call } from '../syntax/ast.ts';
 import type { BuiltinFunction } from './builtin.ts';
 
@@ -19,7 +19,11 @@ function literal(sema: Sema, call: Call, index: number, what: string): bigint {
   sema.integerArgument(call, index);
   const value = sema.constant(call.args[index]);
   if (value === undefined) {
-    sema.error('literal-expected', `${call.name}: ${what} must be a number known at compile time`, call.args[index]?.span ?? call.span);
+    sema.error(
+      'literal-expected',
+      `${call.name}: ${what} must be a number known at compile time`,
+      call.args[index]?.span ?? call.span,
+    );
     return 0n;
   }
   return value;
@@ -34,10 +38,18 @@ const aggregate = (
 ): BuiltinFunction => ({ name, signature, about, arity, type: (sema, call): Type => type(sema, call) });
 
 const plain = (name: AggregateKind, about: string): BuiltinFunction =>
-  aggregate(name, `@m = ${name}(n)`, about, [1, 1], (sema, call) => ({ kind: 'aggregate', aggregate: name, signed: signedness(sema, call) }));
+  aggregate(name, `@m = ${name}(n)`, about, [1, 1], (sema, call) => ({
+    kind: 'aggregate',
+    aggregate: name,
+    signed: signedness(sema, call),
+  }));
 
 export const aggregateFunctions: readonly BuiltinFunction[] = [
-  aggregate('count', '@m = count()', 'counts how often', [0, 0], () => ({ kind: 'aggregate', aggregate: 'count', signed: false })),
+  aggregate('count', '@m = count()', 'counts how often', [0, 0], () => ({
+    kind: 'aggregate',
+    aggregate: 'count',
+    signed: false,
+  })),
   plain('sum', 'adds up'),
   plain('avg', 'average'),
   plain('min', 'smallest'),
@@ -48,7 +60,8 @@ export const aggregateFunctions: readonly BuiltinFunction[] = [
     let bits = 0;
     if (call.args.length > 1) {
       const value = literal(sema, call, 1, 'k');
-      if (value < 0n || value > 5n) sema.error('hist-bits', `hist: bits ${value} must be 0..5`, (call.args[1] as { span: Call['span'] }).span);
+      if (value < 0n || value > 5n)
+        sema.error('hist-bits', `hist: bits ${value} must be 0..5`, (call.args[1] as { span: Call['span'] }).span);
       else bits = Number(value);
     }
     return { kind: 'aggregate', aggregate: 'hist', signed, hist: { bits } };
@@ -65,7 +78,8 @@ export const aggregateFunctions: readonly BuiltinFunction[] = [
     };
     if (step <= 0n) complain(`step must be >= 1 (${step} provided)`);
     else if (min > max) complain(`min must be less than max (provided min ${min} and max ${max})`);
-    else if (max - min < step) complain(`step must not be larger than max - min (step ${step}, max - min ${max - min})`);
+    else if (max - min < step)
+      complain(`step must not be larger than max - min (step ${step}, max - min ${max - min})`);
     else if (lhistBuckets(min, max, step) - 2 > maxLinearBuckets) {
       complain(`too many buckets, must be <= ${maxLinearBuckets} (would need ${lhistBuckets(min, max, step) - 2})`);
     }

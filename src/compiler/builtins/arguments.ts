@@ -21,7 +21,9 @@ function checkRegisters(sema: Sema, what: string, span: Span): boolean {
     'no-registers',
     `The ${what} builtin can not be used with '${provider}' probes`,
     span,
-    provider === 'tracepoint' || provider === 'fentry' || provider === 'fexit' ? `${provider} probes have args.NAME` : 'it is there in uprobes and kprobes',
+    provider === 'tracepoint' || provider === 'fentry' || provider === 'fexit'
+      ? `${provider} probes have args.NAME`
+      : 'it is there in uprobes and kprobes',
   );
   return false;
 }
@@ -31,9 +33,18 @@ export const argumentVariables: readonly BuiltinVariable[] = Array.from({ length
   about: `argument ${n} of the function, as a number`,
   type: (sema, node) => {
     if (sema.probe.provider === 'usdt') return usdtArgumentType(sema, node, n);
-    if (n > lastOfFunction) sema.error('no-argument', `arguments by number are arg0 to arg${lastOfFunction}`, node.span);
-    else if (checkRegisters(sema, `arg${n}`, node.span) && (sema.probe.provider === 'uretprobe' || sema.probe.provider === 'kretprobe')) {
-      sema.error('no-args', `arg${n} is gone when a function returns`, node.span, 'keep it in a map at the entry: @a[tid] = arg0');
+    if (n > lastOfFunction)
+      sema.error('no-argument', `arguments by number are arg0 to arg${lastOfFunction}`, node.span);
+    else if (
+      checkRegisters(sema, `arg${n}`, node.span) &&
+      (sema.probe.provider === 'uretprobe' || sema.probe.provider === 'kretprobe')
+    ) {
+      sema.error(
+        'no-args',
+        `arg${n} is gone when a function returns`,
+        node.span,
+        'keep it in a map at the entry: @a[tid] = arg0',
+      );
     }
     return uint64;
   },
@@ -45,7 +56,10 @@ export const argumentVariables: readonly BuiltinVariable[] = Array.from({ length
     if (name !== undefined) return loadRegister(low, name);
     const stack = loadRegister(low, registers.stack);
     const offset = registers.stackArguments + 8 * (n - registers.arguments.length);
-    return low.readScalar({ kind: 'memory', address: stack, offset, space: low.probe.userMemory ? 'user' : 'kernel' }, uint64);
+    return low.readScalar(
+      { kind: 'memory', address: stack, offset, space: low.probe.userMemory ? 'user' : 'kernel' },
+      uint64,
+    );
   },
 }));
 
@@ -58,7 +72,12 @@ export const retvalVariable: BuiltinVariable = {
       if (returns.type.kind !== 'void') return decayed(returns.type);
       sema.error('no-retval', 'the function returns nothing', node.span);
     } else if (provider !== 'uretprobe' && provider !== 'kretprobe') {
-      sema.error('no-retval', `The retval builtin can not be used with '${provider}' probes`, node.span, 'it is there in uretprobes, kretprobes and fexit');
+      sema.error(
+        'no-retval',
+        `The retval builtin can not be used with '${provider}' probes`,
+        node.span,
+        'it is there in uretprobes, kretprobes and fexit',
+      );
     }
     return uint64;
   },
@@ -82,7 +101,12 @@ export const regFunction: BuiltinFunction = {
     const { offsets } = registersOf(sema.target);
     if (name === undefined || !(name in offsets)) {
       const near = nearest(name ?? '', Object.keys(offsets), 3);
-      sema.error('unknown-register', `'${name ?? ''}' is not a valid register on this architecture (${sema.target.arch})`, argument?.span ?? call.span, `registers: ${(near.length > 0 ? near : Object.keys(offsets)).join(', ')}`);
+      sema.error(
+        'unknown-register',
+        `'${name ?? ''}' is not a valid register on this architecture (${sema.target.arch})`,
+        argument?.span ?? call.span,
+        `registers: ${(near.length > 0 ? near : Object.keys(offsets)).join(', ')}`,
+      );
       return uint64;
     }
     sema.facts.notes.set(call, name);

@@ -18,13 +18,21 @@ export const bufFunction: BuiltinFunction = {
     if (call.args.length > 1) sema.integerArgument(call, 1);
     const length = sema.constant(call.args[1]);
     if (length !== undefined && (length < 1n || length > BigInt(max))) {
-      sema.error('bad-length', `buf() length must be from 1 to ${max} (config max_strlen), not ${length}`, (call.args[1] as Expr).span);
+      sema.error(
+        'bad-length',
+        `buf() length must be from 1 to ${max} (config max_strlen), not ${length}`,
+        (call.args[1] as Expr).span,
+      );
     }
     if (isUnknown(type)) return { kind: 'buffer', size: max };
     if (type.kind === 'array') return { kind: 'buffer', size: Number(length ?? BigInt(Math.min(max, type.length))) };
     if (type.kind === 'string') return { kind: 'buffer', size: Number(length ?? BigInt(Math.min(max, type.size))) };
     if (!isIntegral(type) && type.kind !== 'pointer') {
-      sema.error('argument-type', `buf() expects an integer or a pointer type as first argument (${describe(type)} provided)`, argument.span);
+      sema.error(
+        'argument-type',
+        `buf() expects an integer or a pointer type as first argument (${describe(type)} provided)`,
+        argument.span,
+      );
     } else if (call.args.length === 1) {
       sema.error('argument-count', 'buf() needs a length for a pointer', call.span, 'buf(pointer, length)');
     }
@@ -41,7 +49,12 @@ export const bufFunction: BuiltinFunction = {
     const from =
       own.kind === 'array' || own.kind === 'string'
         ? low.place(argument)
-        : { kind: 'memory' as const, address: low.scalar(argument), offset: 0, space: own.kind === 'pointer' ? own.space : low.probe.userMemory ? ('user' as const) : ('either' as const) };
+        : {
+            kind: 'memory' as const,
+            address: low.scalar(argument),
+            offset: 0,
+            space: own.kind === 'pointer' ? own.space : low.probe.userMemory ? ('user' as const) : ('either' as const),
+          };
     if (!to.raw) low.clear(to, (4 + type.size + 7) & ~7);
     const data = shifted(to, 4);
     if (length === undefined || constant !== undefined) {

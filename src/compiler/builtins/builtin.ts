@@ -5,8 +5,8 @@
  */
 import type { Type } from '../../types/model.ts';
 import type { Reg } from '../ir/ir.ts';
-import type { DirectPlace } from '../lower/place.ts';
 import type { Lower } from '../lower/lower.ts';
+import type { DirectPlace } from '../lower/place.ts';
 import type { Sema } from '../sema/sema.ts';
 import type { Call, Identifier } from '../syntax/ast.ts';
 

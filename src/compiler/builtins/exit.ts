@@ -16,7 +16,12 @@ export const exitFunction: BuiltinFunction = {
   statement: (low, call) => {
     const code = call.args[0];
     const scalar = () => (code && code.node !== 'type' ? low.scalar(code) : low.b.const(0));
-    emitEvent(low, [{ type: int32, scalar }], (args, size) => ({ kind: 'exit', offset: args[0]?.offset ?? 8, size, span: spanOf(call) }));
+    emitEvent(low, [{ type: int32, scalar }], (args, size) => ({
+      kind: 'exit',
+      offset: args[0]?.offset ?? 8,
+      size,
+      span: spanOf(call),
+    }));
     low.leave();
   },
 };

@@ -88,5 +88,10 @@ export const identityFunctions: readonly BuiltinFunction[] = identityVariables
     about: variable.about,
     arity: [0, 0] as const,
     type: (sema, call) => variable.type(sema, { node: 'identifier', name: variable.name, span: call.span }),
-    scalar: (low, call) => (variable.scalar as NonNullable<typeof variable.scalar>)(low, { node: 'identifier', name: variable.name, span: call.span }),
+    scalar: (low, call) =>
+      (variable.scalar as NonNullable<typeof variable.scalar>)(low, {
+        node: 'identifier',
+        name: variable.name,
+        span: call.span,
+      }),
   }));

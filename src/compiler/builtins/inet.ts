@@ -22,13 +22,17 @@ export function parseAddress(text: string): Uint8Array | undefined {
   if (tail && embedded === undefined) return undefined;
   const hex = (byte: number): string => byte.toString(16).padStart(2, '0');
   const [a, b, c, d] = embedded ?? [];
-  const plain = tail && embedded ? `${tail[1]}${hex(a as number)}${hex(b as number)}:${hex(c as number)}${hex(d as number)}` : text;
+  const plain =
+    tail && embedded ? `${tail[1]}${hex(a as number)}${hex(b as number)}:${hex(c as number)}${hex(d as number)}` : text;
   const halves = plain.split('::');
   if (halves.length > 2) return undefined;
   const words = halves.map((half) => (half === '' ? [] : half.split(':')));
   const count = words.reduce((sum, list) => sum + list.length, 0);
   if (halves.length === 1 ? count !== 8 : count > 7) return undefined;
-  const all = halves.length === 1 ? (words[0] as string[]) : [...(words[0] as string[]), ...Array<string>(8 - count).fill('0'), ...(words[1] as string[])];
+  const all =
+    halves.length === 1
+      ? (words[0] as string[])
+      : [...(words[0] as string[]), ...Array<string>(8 - count).fill('0'), ...(words[1] as string[])];
   const bytes = new Uint8Array(16);
   for (const [i, word] of all.entries()) {
     if (!/^[0-9a-f]{1,4}$/i.test(word)) return undefined;
@@ -50,10 +54,19 @@ export const ntopFunction: BuiltinFunction = {
     const type = sema.expr(address);
     const bytes = type.kind === 'array' ? type.length : type.kind === 'string' ? type.size - 1 : undefined;
     if (!isUnknown(type) && !isIntegral(type) && type.kind !== 'pointer' && bytes !== 4 && bytes !== 16) {
-      sema.error('argument-type', `ntop() expects an integer or an array of 4 or 16 bytes (${describe(type)} provided)`, address.span);
+      sema.error(
+        'argument-type',
+        `ntop() expects an integer or an array of 4 or 16 bytes (${describe(type)} provided)`,
+        address.span,
+      );
     }
     if (type.kind === 'pointer') {
-      sema.error('argument-type', 'ntop() takes the address itself, not a pointer to it', address.span, 'dereference it: *$p');
+      sema.error(
+        'argument-type',
+        'ntop() takes the address itself, not a pointer to it',
+        address.span,
+        'dereference it: *$p',
+      );
     }
     return inetType;
   },

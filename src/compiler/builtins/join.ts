@@ -19,11 +19,16 @@ export const joinFunction: BuiltinFunction = {
   type: (sema, call) => {
     const type = sema.expr(call.args[0] as Expr);
     if (!isUnknown(type) && !isIntegral(type) && type.kind !== 'pointer') {
-      sema.error('argument-type', `join() only supports int or pointer arguments (${describe(type)} provided)`, call.args[0]?.span ?? call.span);
+      sema.error(
+        'argument-type',
+        `join() only supports int or pointer arguments (${describe(type)} provided)`,
+        call.args[0]?.span ?? call.span,
+      );
     }
     const delimiter = call.args[1];
     if (delimiter && delimiter.node !== 'type') sema.expr(delimiter);
-    if (delimiter && sema.literalText(delimiter) === undefined) sema.error('literal-expected', 'join() takes a literal delimiter', delimiter.span);
+    if (delimiter && sema.literalText(delimiter) === undefined)
+      sema.error('literal-expected', 'join() takes a literal delimiter', delimiter.span);
     return noneType;
   },
   statement: (low, call) => {
@@ -47,13 +52,25 @@ export const joinFunction: BuiltinFunction = {
             for (let i = 0; i < maxArguments; i++) {
               const pointer = low.readScalar({ kind: 'memory', address: array, offset: 8 * i, space }, uint64);
               b.branch('eq', pointer, { imm: 0 }, end);
-              low.readString(shifted(to, i * argSize), { kind: 'memory', address: pointer, offset: 0, space }, { imm: argSize });
+              low.readString(
+                shifted(to, i * argSize),
+                { kind: 'memory', address: pointer, offset: 0, space },
+                { imm: argSize },
+              );
             }
             b.place(end);
           },
         },
       ],
-      (args, size) => ({ kind: 'join', delimiter, count: maxArguments, argSize, offset: args[0]?.offset ?? 8, size, span: spanOf(call) }),
+      (args, size) => ({
+        kind: 'join',
+        delimiter,
+        count: maxArguments,
+        argSize,
+        offset: args[0]?.offset ?? 8,
+        size,
+        span: spanOf(call),
+      }),
     );
   },
 };

@@ -28,7 +28,12 @@ function typeKeyed(sema: Sema, call: Call): void {
   sema.facts.notes.set(call, access);
   const info = sema.mapInfo(access);
   if (access.keys.length === 0 && (info.keys?.length ?? 0) > 0) {
-    sema.error('key-expected', `${call.name}() needs a key: @${info.name} has one`, call.span, `${call.name}(@${info.name}, key); clear(@${info.name}) empties the map`);
+    sema.error(
+      'key-expected',
+      `${call.name}() needs a key: @${info.name} has one`,
+      call.span,
+      `${call.name}(@${info.name}, key); clear(@${info.name}) empties the map`,
+    );
     return;
   }
   sema.mapAccess(access);

@@ -1,10 +1,11 @@
 /** print(): a map, a key of a map, or any value. */
+
+import type { EventArgument } from '../../program/program.ts';
 import { describe } from '../../types/layout.ts';
 import { noneType } from '../../types/model.ts';
 import { emitEvent, eventValue, spanOf } from '../lower/events.ts';
 import { assetOf, readStatsInto } from '../lower/maps.ts';
 import type { DirectPlace } from '../lower/place.ts';
-import type { EventArgument } from '../../program/program.ts';
 import { isUnknown } from '../sema/scope.ts';
 import type { Expr } from '../syntax/ast.ts';
 import type { BuiltinFunction } from './builtin.ts';
@@ -24,7 +25,11 @@ export const printFunction: BuiltinFunction = {
         sema.integerArgument(call, index);
         const value = sema.constant(call.args[index]);
         if (value === undefined || value < 0n) {
-          sema.error('literal-expected', `print(): ${index === 1 ? 'top' : 'div'} is a number known at compile time`, (call.args[index] as Expr).span);
+          sema.error(
+            'literal-expected',
+            `print(): ${index === 1 ? 'top' : 'div'} is a number known at compile time`,
+            (call.args[index] as Expr).span,
+          );
         }
       }
       return noneType;
@@ -35,7 +40,11 @@ export const printFunction: BuiltinFunction = {
     } else if (!isUnknown(type) && (type.kind === 'none' || type.kind === 'void' || type.kind === 'function')) {
       sema.error('argument-type', `${describe(type)} type passed to print() is not printable`, argument.span);
     } else if (type.kind === 'aggregate' && (type.aggregate === 'hist' || type.aggregate === 'lhist')) {
-      sema.error('argument-type', `Map type ${type.aggregate}_t cannot print the value of individual keys. You must print the whole map.`, argument.span);
+      sema.error(
+        'argument-type',
+        `Map type ${type.aggregate}_t cannot print the value of individual keys. You must print the whole map.`,
+        argument.span,
+      );
     } else if (type.kind === 'aggregate' && argument.node !== 'map') {
       sema.error('aggregate-unassigned', `${type.aggregate}() should be assigned to a map`, argument.span);
     }
@@ -48,16 +57,33 @@ export const printFunction: BuiltinFunction = {
       if (argument.keys.length === 0) {
         const top = Number(low.constantOf(call.args[1]) ?? 0n);
         const div = Number(low.constantOf(call.args[2]) ?? 0n);
-        emitEvent(low, [], (_args, size) => ({ kind: 'print_map', map: asset.index, top, div, size, span: spanOf(call) }));
+        emitEvent(low, [], (_args, size) => ({
+          kind: 'print_map',
+          map: asset.index,
+          top,
+          div,
+          size,
+          span: spanOf(call),
+        }));
         return;
       }
       const type = asset.info.value;
       if (type.kind === 'aggregate' && type.aggregate === 'stats') {
         const value = { type, into: (to: DirectPlace) => readStatsInto(low, argument, type, to) };
-        emitEvent(low, [value], (args, size) => ({ kind: 'print_value', value: args[0] as EventArgument, size, span: spanOf(call) }));
+        emitEvent(low, [value], (args, size) => ({
+          kind: 'print_value',
+          value: args[0] as EventArgument,
+          size,
+          span: spanOf(call),
+        }));
         return;
       }
     }
-    emitEvent(low, [{ ...eventValue(low, argument), expr: argument }], (args, size) => ({ kind: 'print_value', value: args[0] as EventArgument, size, span: spanOf(call) }));
+    emitEvent(low, [{ ...eventValue(low, argument), expr: argument }], (args, size) => ({
+      kind: 'print_value',
+      value: args[0] as EventArgument,
+      size,
+      span: spanOf(call),
+    }));
   },
 };

@@ -3,15 +3,17 @@ import type { EventArgument, FormatPiece } from '../../program/program.ts';
 import { describe } from '../../types/layout.ts';
 import { noneType, type Type } from '../../types/model.ts';
 import { emitEvent, eventValue, spanOf } from '../lower/events.ts';
-import type { Sema } from '../sema/sema.ts';
 import { isIntegral, isUnknown } from '../sema/scope.ts';
+import type { Sema } from '../sema/sema.ts';
 import type { Call, Expr } from '../syntax/ast.ts';
 import type { BuiltinFunction } from './builtin.ts';
 
 const specifier = /%([-+ 0#]*)(\d+)?(?:\.(\d+))?(hh|h|ll|l|j|z|t|q)?(rx|rh|r|[a-zA-Z])/y;
 
 /** Takes a printf format apart; gives what is wrong with it as a text. */
-export function parseFormat(format: string): { readonly pieces: readonly FormatPiece[]; readonly count: number } | string {
+export function parseFormat(
+  format: string,
+): { readonly pieces: readonly FormatPiece[]; readonly count: number } | string {
   const pieces: FormatPiece[] = [];
   let text = '';
   let count = 0;
@@ -31,7 +33,9 @@ export function parseFormat(format: string): { readonly pieces: readonly FormatP
     const match = specifier.exec(format);
     if (match === null) {
       const shown = format.slice(at, at + 6).trim();
-      return format[at + 1] === undefined ? "the format ends in a lone '%' (write %% for a percent sign)" : `'${shown}' is not a conversion that printf() knows (write %% for a percent sign)`;
+      return format[at + 1] === undefined
+        ? "the format ends in a lone '%' (write %% for a percent sign)"
+        : `'${shown}' is not a conversion that printf() knows (write %% for a percent sign)`;
     }
     const [whole, flags = '', width, precision, length = '', conversion = ''] = match;
     if (!/^(d|i|u|x|X|o|c|p|s|r|rx|rh)$/.test(conversion)) return `printf() does not know the conversion '${whole}'`;
@@ -73,7 +77,12 @@ function typeFormat(sema: Sema, call: Call): Type {
   });
   if (first && first.node !== 'type') sema.expr(first);
   if (first?.node !== 'string') {
-    sema.error('literal-expected', `${call.name}() takes a literal format string`, first?.span ?? call.span, `${call.name}("%s\\n", value)`);
+    sema.error(
+      'literal-expected',
+      `${call.name}() takes a literal format string`,
+      first?.span ?? call.span,
+      `${call.name}("%s\\n", value)`,
+    );
     return noneType;
   }
   const format = parseFormat(first.value);
@@ -95,9 +104,19 @@ function typeFormat(sema: Sema, call: Call): Type {
     const argument = rest[piece.argument] as Expr;
     if (isUnknown(type)) continue;
     if (type.kind === 'none' || type.kind === 'void' || type.kind === 'function' || type.kind === 'aggregate') {
-      sema.error('format-type', `a value of type '${describe(type)}' cannot be printed by ${call.name}()`, argument.span, ...(type.kind === 'aggregate' ? ['print(@map) prints maps'] : []));
+      sema.error(
+        'format-type',
+        `a value of type '${describe(type)}' cannot be printed by ${call.name}()`,
+        argument.span,
+        ...(type.kind === 'aggregate' ? ['print(@map) prints maps'] : []),
+      );
     } else if (!accepts(piece.conversion, type)) {
-      sema.error('format-type', `unsupported format specifier for type '${describe(type)}': ${piece.conversion}`, argument.span, ...(type.kind === 'string' ? ['text is printed by %s'] : []));
+      sema.error(
+        'format-type',
+        `unsupported format specifier for type '${describe(type)}': ${piece.conversion}`,
+        argument.span,
+        ...(type.kind === 'string' ? ['text is printed by %s'] : []),
+      );
     }
   }
   sema.facts.notes.set(call, format.pieces);
@@ -114,7 +133,13 @@ const formatFunction = (kind: 'printf' | 'errorf' | 'warnf', about: string): Bui
   statement: (low, call) => {
     const format = low.facts.notes.get(call) as readonly FormatPiece[];
     const values = (call.args.slice(1) as Expr[]).map((expr) => ({ ...eventValue(low, expr), expr }));
-    emitEvent(low, values, (args: readonly EventArgument[], size) => ({ kind, format, args, size, span: spanOf(call) }));
+    emitEvent(low, values, (args: readonly EventArgument[], size) => ({
+      kind,
+      format,
+      args,
+      size,
+      span: spanOf(call),
+    }));
   },
 });
 

@@ -1,8 +1,8 @@
 /** probe: the full name of the probe that fired; func: the probed function. */
 import { uint64 } from '../../types/model.ts';
-import type { BuiltinVariable } from './builtin.ts';
 import { bpfHelper } from '../lower/bpfhelper.ts';
 import { functionAddress } from './arguments.ts';
+import type { BuiltinVariable } from './builtin.ts';
 import { currentPid } from './identity.ts';
 import { loadRegister, registersOf } from './registers.ts';
 
@@ -13,7 +13,12 @@ export const probeVariables: readonly BuiltinVariable[] = [
     type: (sema, node) => {
       const { iterator, provider } = sema.probe;
       if (iterator === undefined) {
-        sema.error('no-ctx', `The ctx builtin can not be used with '${provider}' probes`, node.span, 'it is there in iter probes');
+        sema.error(
+          'no-ctx',
+          `The ctx builtin can not be used with '${provider}' probes`,
+          node.span,
+          'it is there in iter probes',
+        );
         return uint64;
       }
       return iterator.type;
@@ -40,15 +45,29 @@ export const probeVariables: readonly BuiltinVariable[] = [
     about: 'name of the probed function',
     type: (sema, node) => {
       const { provider } = sema.probe;
-      if (provider !== 'uprobe' && provider !== 'uretprobe' && provider !== 'usdt' && provider !== 'kprobe' && provider !== 'kretprobe' && provider !== 'fentry' && provider !== 'fexit') {
+      if (
+        provider !== 'uprobe' &&
+        provider !== 'uretprobe' &&
+        provider !== 'usdt' &&
+        provider !== 'kprobe' &&
+        provider !== 'kretprobe' &&
+        provider !== 'fentry' &&
+        provider !== 'fexit'
+      ) {
         sema.error('no-func', `The func builtin can not be used with '${provider}' probes`, node.span);
       }
       return provider.startsWith('k') || provider.startsWith('f') ? { kind: 'ksym' } : { kind: 'usym' };
     },
-    scalar: (low) => (low.probe.provider !== 'kprobe' ? functionAddress(low) : loadRegister(low, registersOf(low.options.target).instruction)),
+    scalar: (low) =>
+      low.probe.provider !== 'kprobe'
+        ? functionAddress(low)
+        : loadRegister(low, registersOf(low.options.target).instruction),
     into: (low, _node, to) => {
       low.assets.needsUserSymbols = true;
-      const address = low.probe.provider === 'uretprobe' ? functionAddress(low) : loadRegister(low, registersOf(low.options.target).instruction);
+      const address =
+        low.probe.provider === 'uretprobe'
+          ? functionAddress(low)
+          : loadRegister(low, registersOf(low.options.target).instruction);
       low.b.store(to.base, to.offset, 8, address);
       low.b.store(to.base, to.offset + 8, 8, currentPid(low));
     },

@@ -1,5 +1,5 @@
 /** sizeof, offsetof. */
-import { describe, findField, type FoundField, sizeOf } from '../../types/layout.ts';
+import { describe, type FoundField, findField, sizeOf } from '../../types/layout.ts';
 import { type Type, uint64 } from '../../types/model.ts';
 import { isUnknown } from '../sema/scope.ts';
 import type { Sema } from '../sema/sema.ts';
@@ -9,7 +9,14 @@ import type { BuiltinFunction } from './builtin.ts';
 /** A plain name is a type (`sizeof(pid_t)`) unless it is a value. */
 function typeOfArgument(sema: Sema, argument: Expr | TypeExpr): Type | undefined {
   if (argument.node === 'identifier' && !sema.knowsIdentifier(argument.name)) {
-    return sema.resolveType({ node: 'type', keyword: undefined, name: argument.name, pointers: 0, dimensions: [], span: argument.span });
+    return sema.resolveType({
+      node: 'type',
+      keyword: undefined,
+      name: argument.name,
+      pointers: 0,
+      dimensions: [],
+      span: argument.span,
+    });
   }
   return argument.node === 'type' ? sema.resolveType(argument) : sema.expr(argument);
 }
@@ -55,9 +62,14 @@ export const sizeFunctions: readonly BuiltinFunction[] = [
       let type: Type = first;
       let offset = 0;
       for (const name of names) {
-        const found: FoundField | undefined = type.kind === 'struct' || type.kind === 'union' ? findField(type, name) : undefined;
+        const found: FoundField | undefined =
+          type.kind === 'struct' || type.kind === 'union' ? findField(type, name) : undefined;
         if (found === undefined) {
-          sema.error('unknown-field', `'${describe(type)}' has no field named '${name}'`, call.args[1]?.span ?? call.span);
+          sema.error(
+            'unknown-field',
+            `'${describe(type)}' has no field named '${name}'`,
+            call.args[1]?.span ?? call.span,
+          );
           return uint64;
         }
         offset += found.offset;

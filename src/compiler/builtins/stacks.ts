@@ -1,6 +1,7 @@
 /** ustack, kstack: call stacks. */
-import type { StackType, Type } from '../../types/model.ts';
+
 import { bpf_flag } from '../../bpf/constants.ts';
+import type { StackType, Type } from '../../types/model.ts';
 import { bpfHelper } from '../lower/bpfhelper.ts';
 import type { Lower } from '../lower/lower.ts';
 import type { DirectPlace } from '../lower/place.ts';
@@ -29,7 +30,8 @@ function stackType(kind: 'ustack' | 'kstack', sema: Sema, call: Call): Type {
     }
     sema.expr(argument);
     const frames = sema.constant(argument);
-    if (frames === undefined) sema.error('literal-expected', `${call.name}() takes a number of frames known at compile time`, argument.span);
+    if (frames === undefined)
+      sema.error('literal-expected', `${call.name}() takes a number of frames known at compile time`, argument.span);
     else if (frames < 1n || frames > BigInt(maxFrames)) {
       sema.error('stack-limit', `${call.name}() takes 1 to ${maxFrames} frames, not ${frames}`, argument.span);
     } else limit = Number(frames);
@@ -61,7 +63,7 @@ const stack = (kind: 'ustack' | 'kstack', about: string): BuiltinFunction => ({
   type: (sema, call) => stackType(kind, sema, call),
   into: (low, call, to) => {
     const type = low.typeOf(call);
-    if ((type.kind === 'ustack' || type.kind === 'kstack')) writeStack(low, type, to);
+    if (type.kind === 'ustack' || type.kind === 'kstack') writeStack(low, type, to);
   },
 });
 

@@ -1,10 +1,10 @@
 /** str(): text from memory. */
 import { describe } from '../../types/layout.ts';
 import type { Type } from '../../types/model.ts';
+import { copyValue } from '../lower/copy.ts';
 import { roomOf } from '../lower/layout.ts';
 import type { Lower } from '../lower/lower.ts';
 import type { DirectPlace, Place } from '../lower/place.ts';
-import { copyValue } from '../lower/copy.ts';
 import { isIntegral, isUnknown } from '../sema/scope.ts';
 import type { Call, Expr } from '../syntax/ast.ts';
 import { stringBytes } from '../syntax/literals.ts';
@@ -69,7 +69,8 @@ export const strFunction: BuiltinFunction = {
     if (call.args.length > 1) {
       sema.integerArgument(call, 1);
       const length = sema.constant(call.args[1]);
-      if (length !== undefined && length < 0n) sema.error('bad-length', `str() cannot take ${length} characters`, (call.args[1] as Expr).span);
+      if (length !== undefined && length < 0n)
+        sema.error('bad-length', `str() cannot take ${length} characters`, (call.args[1] as Expr).span);
     }
     if (argument.node === 'positional' && typeof argument.index === 'number') {
       const text = sema.options.parameters[argument.index - 1] ?? '';
@@ -79,9 +80,14 @@ export const strFunction: BuiltinFunction = {
     const type = sema.expr(argument);
     if (isUnknown(type)) return textType(max);
     if (type.kind === 'string') return type;
-    if (type.kind === 'array' && type.of.kind === 'int' && type.of.size === 1) return { kind: 'string', size: Math.min(max, type.length) + 1 };
+    if (type.kind === 'array' && type.of.kind === 'int' && type.of.size === 1)
+      return { kind: 'string', size: Math.min(max, type.length) + 1 };
     if (!isIntegral(type) && type.kind !== 'pointer') {
-      sema.error('argument-type', `str() expects an integer or a pointer type as first argument (${describe(type)} provided)`, argument.span);
+      sema.error(
+        'argument-type',
+        `str() expects an integer or a pointer type as first argument (${describe(type)} provided)`,
+        argument.span,
+      );
     }
     const length = sema.constant(call.args[1]);
     const limit = length !== undefined && length > 0n && length < BigInt(max) ? Number(length) : max;
@@ -91,4 +97,3 @@ export const strFunction: BuiltinFunction = {
     intoText(low, call, to);
   },
 };
-

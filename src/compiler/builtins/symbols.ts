@@ -48,7 +48,12 @@ export const symbolFunctions: readonly BuiltinFunction[] = [
       }
       const address = sema.target.kernelSymbol(name);
       if (address === undefined) {
-        sema.error('unknown-symbol', `the kernel has no symbol '${name}'`, argument?.span ?? call.span, '/proc/kallsyms lists what it tells');
+        sema.error(
+          'unknown-symbol',
+          `the kernel has no symbol '${name}'`,
+          argument?.span ?? call.span,
+          '/proc/kallsyms lists what it tells',
+        );
       } else {
         sema.facts.notes.set(call, address);
       }
@@ -69,7 +74,9 @@ export const symbolFunctions: readonly BuiltinFunction[] = [
       if (name === undefined || attachment === undefined || !('path' in attachment.spec)) {
         sema.error(
           name === undefined ? 'literal-expected' : 'wrong-probe',
-          name === undefined ? 'uaddr() takes a literal name' : `uaddr() can only be used in uprobes: it looks in the probed file`,
+          name === undefined
+            ? 'uaddr() takes a literal name'
+            : `uaddr() can only be used in uprobes: it looks in the probed file`,
           argument?.span ?? call.span,
         );
         return uint64;
@@ -80,7 +87,12 @@ export const symbolFunctions: readonly BuiltinFunction[] = [
       const found = object ?? binary.value.find(name)[0];
       if (found === undefined) {
         const near = binary.value.near(name).slice(0, 3);
-        sema.error('unknown-symbol', `${binary.value.path} has no symbol '${name}'`, argument?.span ?? call.span, ...(near.length > 0 ? [`did you mean ${near.join(', ')}?`] : []));
+        sema.error(
+          'unknown-symbol',
+          `${binary.value.path} has no symbol '${name}'`,
+          argument?.span ?? call.span,
+          ...(near.length > 0 ? [`did you mean ${near.join(', ')}?`] : []),
+        );
         return uint64;
       }
       if (binary.value.positionIndependent) {

@@ -63,7 +63,8 @@ export const timeFunctions: readonly BuiltinFunction[] = [
     type: (sema, call) => {
       const format = call.args[0];
       if (format && format.node !== 'type') sema.expr(format);
-      if (format && sema.literalText(format) === undefined) sema.error('literal-expected', 'time() takes a literal format', format.span);
+      if (format && sema.literalText(format) === undefined)
+        sema.error('literal-expected', 'time() takes a literal format', format.span);
       return noneType;
     },
     statement: (low, call) => {
@@ -81,9 +82,13 @@ export const timeFunctions: readonly BuiltinFunction[] = [
       const [format, time] = call.args;
       const text = sema.literalText(format);
       if (format && format.node !== 'type') sema.expr(format);
-      if (text === undefined) sema.error('literal-expected', 'strftime() takes a literal format', format?.span ?? call.span);
+      if (text === undefined)
+        sema.error('literal-expected', 'strftime() takes a literal format', format?.span ?? call.span);
       sema.integerArgument(call, 1);
-      const clock = time?.node === 'call' && time.name === 'nsecs' && time.args[0]?.node === 'identifier' ? time.args[0].name : 'boot';
+      const clock =
+        time?.node === 'call' && time.name === 'nsecs' && time.args[0]?.node === 'identifier'
+          ? time.args[0].name
+          : 'boot';
       return { kind: 'timestamp', format: text ?? '', clock: clock as 'boot' };
     },
     scalar: (low, call) => {
@@ -92,4 +97,3 @@ export const timeFunctions: readonly BuiltinFunction[] = [
     },
   },
 ];
-

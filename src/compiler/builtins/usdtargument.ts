@@ -12,7 +12,11 @@ export function usdtArgumentType(sema: Sema, node: Identifier, index: number): T
   const arg = args[index];
   if (arg === undefined) {
     const name = sema.probe.attachments[0]?.name ?? 'the probe';
-    sema.error('no-argument', `${name} has ${args.length === 0 ? 'no arguments' : args.length === 1 ? 'one argument' : `${args.length} arguments`}: there is no ${node.name}`, node.span);
+    sema.error(
+      'no-argument',
+      `${name} has ${args.length === 0 ? 'no arguments' : args.length === 1 ? 'one argument' : `${args.length} arguments`}: there is no ${node.name}`,
+      node.span,
+    );
     return uint64;
   }
   if (arg.operand.kind === 'unreadable') {
@@ -44,7 +48,12 @@ export function readUsdtArgument(low: Lower, index: number): Reg {
       return fromMemory(low, address, operand.displacement, type);
     }
     case 'object':
-      return fromMemory(low, loadRegister(low, registersOf(low.options.target).instruction), BigInt(arg.distance ?? 0), type);
+      return fromMemory(
+        low,
+        loadRegister(low, registersOf(low.options.target).instruction),
+        BigInt(arg.distance ?? 0),
+        type,
+      );
     case 'unreadable':
       return b.const(0);
   }
@@ -61,7 +70,8 @@ function fromMemory(low: Lower, base: Reg | undefined, displacement: bigint, typ
   let address: Reg;
   if (base === undefined) address = b.const(displacement);
   else if (displacement === 0n) address = base;
-  else if (BigInt.asIntN(32, displacement) === displacement) address = b.alu('add', base, { imm: Number(displacement) });
+  else if (BigInt.asIntN(32, displacement) === displacement)
+    address = b.alu('add', base, { imm: Number(displacement) });
   else address = b.alu('add', base, b.const(displacement));
   return low.readScalar({ kind: 'memory', address, offset: 0, space: 'user' }, type);
 }

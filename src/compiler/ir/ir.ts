@@ -27,12 +27,21 @@ export type Operand = Reg | { readonly imm: number };
 export type RegClass = 'scalar' | 'pointer';
 
 export type AluOperator =
-  | 'add' | 'sub' | 'mul'
+  | 'add'
+  | 'sub'
+  | 'mul'
   /** x / 0 = 0, x % 0 = x as BPF defines; sdiv, smod truncate toward zero, INT64_MIN / -1 wraps. */
-  | 'udiv' | 'sdiv' | 'umod' | 'smod'
-  | 'and' | 'or' | 'xor'
+  | 'udiv'
+  | 'sdiv'
+  | 'umod'
+  | 'smod'
+  | 'and'
+  | 'or'
+  | 'xor'
   /** Shift counts are taken modulo 64. */
-  | 'shl' | 'lshr' | 'ashr';
+  | 'shl'
+  | 'lshr'
+  | 'ashr';
 
 export type Condition = 'eq' | 'ne' | 'ult' | 'ule' | 'ugt' | 'uge' | 'slt' | 'sle' | 'sgt' | 'sge' | 'set';
 
@@ -42,15 +51,33 @@ export type Instruction = { readonly span?: Span | undefined; readonly comment?:
   | { readonly op: 'const'; readonly dst: Reg; readonly value: bigint }
   | { readonly op: 'mov'; readonly dst: Reg; readonly src: Reg }
   /** 64-bit arithmetic. */
-  | { readonly op: 'alu'; readonly operator: AluOperator; readonly dst: Reg; readonly left: Reg; readonly right: Operand }
+  | {
+      readonly op: 'alu';
+      readonly operator: AluOperator;
+      readonly dst: Reg;
+      readonly left: Reg;
+      readonly right: Operand;
+    }
   | { readonly op: 'neg'; readonly dst: Reg; readonly src: Reg }
   /** Takes the low `bits` of src and sign- or zero-extends them to 64. */
-  | { readonly op: 'extend'; readonly dst: Reg; readonly src: Reg; readonly bits: 8 | 16 | 32; readonly signed: boolean }
+  | {
+      readonly op: 'extend';
+      readonly dst: Reg;
+      readonly src: Reg;
+      readonly bits: 8 | 16 | 32;
+      readonly signed: boolean;
+    }
   /** Reverses the low bits/8 bytes, zero-extended. */
   | { readonly op: 'bswap'; readonly dst: Reg; readonly src: Reg; readonly bits: 16 | 32 | 64 }
   /** Zero-extending load. */
   | { readonly op: 'load'; readonly dst: Reg; readonly base: Reg; readonly offset: number; readonly size: MemorySize }
-  | { readonly op: 'store'; readonly base: Reg; readonly offset: number; readonly size: MemorySize; readonly value: Operand }
+  | {
+      readonly op: 'store';
+      readonly base: Reg;
+      readonly offset: number;
+      readonly size: MemorySize;
+      readonly value: Operand;
+    }
   /** Locked; with dst the old value is fetched (xchg always fetches). size 4 or 8. */
   | {
       readonly op: 'atomic';
@@ -171,7 +198,8 @@ export class FunctionBuilder {
     this.push({ op: 'mov', dst, src });
   }
   alu(operator: AluOperator, left: Reg, right: Operand | number): Reg {
-    const pointer = this.classOf(left) === 'pointer' || (typeof right === 'number' && this.classOf(right as Reg) === 'pointer');
+    const pointer =
+      this.classOf(left) === 'pointer' || (typeof right === 'number' && this.classOf(right as Reg) === 'pointer');
     const dst = this.reg(pointer && (operator === 'add' || operator === 'sub') ? 'pointer' : 'scalar');
     this.push({ op: 'alu', operator, dst, left, right: right as Operand });
     return dst;

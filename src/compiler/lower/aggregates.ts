@@ -121,7 +121,13 @@ function logarithmicBucket(low: Lower, value: Reg, bits: number): Reg {
   b.push({ op: 'alu', operator: 'add', dst: index, left: sum, right: { imm: 1 } });
   b.jump(done);
   b.place(small);
-  b.push({ op: 'alu', operator: 'add', dst: index, left: b.alu('and', value, { imm: (1 << bits) - 1 }), right: { imm: 1 } });
+  b.push({
+    op: 'alu',
+    operator: 'add',
+    dst: index,
+    left: b.alu('and', value, { imm: (1 << bits) - 1 }),
+    right: { imm: 1 },
+  });
   b.place(done);
   return index;
 }

@@ -73,7 +73,15 @@ export class Assets {
       mapFull: afterLost,
       size: afterLost + 8 * Math.max(1, names.length),
     };
-    this.globalsMap = this.#add({ role: 'globals', name: 'globals', kind: 'ARRAY', keySize: 4, valueSize: this.globals.size, maxEntries: 1, flags: mapFlags.BPF_F_MMAPABLE });
+    this.globalsMap = this.#add({
+      role: 'globals',
+      name: 'globals',
+      kind: 'ARRAY',
+      keySize: 4,
+      valueSize: this.globals.size,
+      maxEntries: 1,
+      flags: mapFlags.BPF_F_MMAPABLE,
+    });
     for (const info of names) this.#addUserMap(info);
   }
 
@@ -105,14 +113,30 @@ export class Assets {
       const stride = aggregate ? Math.ceil(valueSize / 64) * 64 : valueSize;
       const setOffset = align8(cpus * stride);
       storage = { kind: 'array', cpus, stride, setOffset };
-      spec = { role: 'user', name: info.name, kind: 'ARRAY', keySize: 4, valueSize: setOffset + 8, maxEntries: 1, flags: mapFlags.BPF_F_MMAPABLE };
+      spec = {
+        role: 'user',
+        name: info.name,
+        kind: 'ARRAY',
+        keySize: 4,
+        valueSize: setOffset + 8,
+        maxEntries: 1,
+        flags: mapFlags.BPF_F_MMAPABLE,
+      };
     } else {
-      const lru = info.declared !== undefined && info.declared.kind.includes('lru');
+      const lru = info.declared?.kind.includes('lru') ?? false;
       const perCpu = aggregate || (info.declared?.kind.startsWith('percpu') ?? false);
       const kind: MapKind = lru ? (perCpu ? 'LRU_PERCPU_HASH' : 'LRU_HASH') : perCpu ? 'PERCPU_HASH' : 'HASH';
       const bytes = maxEntries * (keySize + valueSize * (perCpu ? this.cpus : 1));
       storage = { kind: 'hash' };
-      spec = { role: 'user', name: info.name, kind, keySize, valueSize, maxEntries, flags: !lru && bytes > preallocateLimit ? mapFlags.BPF_F_NO_PREALLOC : 0 };
+      spec = {
+        role: 'user',
+        name: info.name,
+        kind,
+        keySize,
+        valueSize,
+        maxEntries,
+        flags: !lru && bytes > preallocateLimit ? mapFlags.BPF_F_NO_PREALLOC : 0,
+      };
     }
     const user: UserMap = {
       keys: keys.map((key, i) => ({ offset: keyOffsets[i] as number, schema: schemaOf(key, this.stored) })),
@@ -137,7 +161,15 @@ export class Assets {
   stackMap(limit: number): number {
     let index = this.#stackMaps.get(limit);
     if (index === undefined) {
-      index = this.#add({ role: 'stacks', name: `stacks_${limit}`, kind: 'STACK_TRACE', keySize: 4, valueSize: 8 * limit, maxEntries: stackEntries, flags: 0 });
+      index = this.#add({
+        role: 'stacks',
+        name: `stacks_${limit}`,
+        kind: 'STACK_TRACE',
+        keySize: 4,
+        valueSize: 8 * limit,
+        maxEntries: stackEntries,
+        flags: 0,
+      });
       this.#stackMaps.set(limit, index);
     }
     return index;
@@ -148,7 +180,15 @@ export class Assets {
       const pages = this.config.perfRbPages;
       const byCpus = Math.min(ringBytes.most, Math.max(ringBytes.least, ringBytes.perCpu * this.cpus));
       const bytes = pages > 0 ? powerOfTwo(pages) * 4096 * this.cpus : byCpus;
-      this.#events = this.#add({ role: 'events', name: 'events', kind: 'RINGBUF', keySize: 0, valueSize: 0, maxEntries: bytes, flags: 0 });
+      this.#events = this.#add({
+        role: 'events',
+        name: 'events',
+        kind: 'RINGBUF',
+        keySize: 0,
+        valueSize: 0,
+        maxEntries: bytes,
+        flags: 0,
+      });
     }
     return this.#events;
   }
@@ -168,7 +208,15 @@ export class Assets {
   #lazyMap(role: 'scratch' | 'constants'): number {
     let index = this.#lazyMaps.get(role);
     if (index === undefined) {
-      index = this.#add({ role, name: role, kind: 'ARRAY', keySize: 4, valueSize: 8, maxEntries: 1, flags: role === 'constants' ? mapFlags.BPF_F_RDONLY_PROG : 0 });
+      index = this.#add({
+        role,
+        name: role,
+        kind: 'ARRAY',
+        keySize: 4,
+        valueSize: 8,
+        maxEntries: 1,
+        flags: role === 'constants' ? mapFlags.BPF_F_RDONLY_PROG : 0,
+      });
       this.#lazyMaps.set(role, index);
     }
     return index;

@@ -5,7 +5,14 @@ import type { Lower } from './lower.ts';
 import type { DirectPlace } from './place.ts';
 
 /** Jumps to `to` when `size` bytes (a multiple of 8, zero-padded values) are equal, or differ. */
-export function compareMemory(low: Lower, left: DirectPlace, right: DirectPlace, size: number, want: 'eq' | 'ne', to: Label): void {
+export function compareMemory(
+  low: Lower,
+  left: DirectPlace,
+  right: DirectPlace,
+  size: number,
+  want: 'eq' | 'ne',
+  to: Label,
+): void {
   const { b } = low;
   const differ = want === 'ne' ? to : b.label();
   for (let at = 0; at < size; at += 8) {
@@ -20,7 +27,14 @@ export function compareMemory(low: Lower, left: DirectPlace, right: DirectPlace,
 }
 
 /** The same for a string of `room` bytes and a literal: its bytes and the NUL behind them count. */
-export function compareWithLiteral(low: Lower, place: DirectPlace, room: number, text: string, want: 'eq' | 'ne', to: Label): void {
+export function compareWithLiteral(
+  low: Lower,
+  place: DirectPlace,
+  room: number,
+  text: string,
+  want: 'eq' | 'ne',
+  to: Label,
+): void {
   const { b } = low;
   const bytes = stringBytes(`${text}\0`);
   if (bytes.length > room) {
@@ -35,7 +49,8 @@ export function compareWithLiteral(low: Lower, place: DirectPlace, room: number,
       const value = b.load(place.base, place.offset + at, step);
       if (step === 8) b.branch('ne', value, b.const(view.getBigUint64(at, true)), differ);
       else {
-        const wanted = step === 4 ? view.getUint32(at, true) : step === 2 ? view.getUint16(at, true) : view.getUint8(at);
+        const wanted =
+          step === 4 ? view.getUint32(at, true) : step === 2 ? view.getUint16(at, true) : view.getUint8(at);
         b.branch('ne', value, wanted <= 0x7fffffff ? { imm: wanted } : b.const(wanted), differ);
       }
     }

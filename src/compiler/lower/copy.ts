@@ -24,7 +24,10 @@ export function copyValue(low: Lower, from: Place, own: Type, to: DirectPlace, t
     }
     return;
   }
-  const ownRoom = from.kind === 'direct' && own.kind !== 'struct' && own.kind !== 'union' && own.kind !== 'array' ? roomOf(own, low.assets.stored) : sizeOf(own);
+  const ownRoom =
+    from.kind === 'direct' && own.kind !== 'struct' && own.kind !== 'union' && own.kind !== 'array'
+      ? roomOf(own, low.assets.stored)
+      : sizeOf(own);
   low.copy(to, from, Math.min(ownRoom, room));
   if (room > ownRoom) low.clear(shifted(to, ownRoom), room - ownRoom);
 }

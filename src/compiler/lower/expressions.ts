@@ -100,7 +100,10 @@ function step(low: Lower, expr: Ast.Unary): Reg {
   if (operand.node === 'map') return stepMap(low, operand, amount * stepOf(low.typeOf(operand)), before);
   invariant(operand.node === 'variable', 'a step of something that is no variable');
   const old = low.readVariable(operand);
-  const value = low.narrowed(low.b.alu('add', old, { imm: amount * stepOf(low.variableInfo(operand).type) }), low.variableInfo(operand).type);
+  const value = low.narrowed(
+    low.b.alu('add', old, { imm: amount * stepOf(low.variableInfo(operand).type) }),
+    low.variableInfo(operand).type,
+  );
   low.writeVariable(operand, value);
   return before ? old : value;
 }
@@ -119,16 +122,32 @@ const aluOperators: Readonly<Record<string, readonly [signed: AluOperator, unsig
 };
 
 /** `left operator right` on values that are in registers. */
-export function arithmetic(low: Lower, operator: string, left: Reg, leftType: Type, right: Operand, rightType: Type): Reg {
+export function arithmetic(
+  low: Lower,
+  operator: string,
+  left: Reg,
+  leftType: Type,
+  right: Operand,
+  rightType: Type,
+): Reg {
   const pair = aluOperators[operator];
   invariant(pair, `no arithmetic for ${operator}`);
-  if (leftType.kind === 'pointer' || rightType.kind === 'pointer') return pointerArithmetic(low, operator, left, leftType, right, rightType, pair[1]);
+  if (leftType.kind === 'pointer' || rightType.kind === 'pointer')
+    return pointerArithmetic(low, operator, left, leftType, right, rightType, pair[1]);
   const type = arithmeticType(operator, leftType, rightType);
   const signed = type.kind === 'int' && type.signed;
   return low.b.alu(signed ? pair[0] : pair[1], left, right as Reg);
 }
 
-function pointerArithmetic(low: Lower, operator: string, left: Reg, leftType: Type, right: Operand, rightType: Type, alu: AluOperator): Reg {
+function pointerArithmetic(
+  low: Lower,
+  operator: string,
+  left: Reg,
+  leftType: Type,
+  right: Operand,
+  rightType: Type,
+  alu: AluOperator,
+): Reg {
   const { b } = low;
   if (leftType.kind === 'pointer' && rightType.kind === 'pointer') {
     const bytes = b.alu(alu, left, right as Reg);
@@ -137,7 +156,8 @@ function pointerArithmetic(low: Lower, operator: string, left: Reg, leftType: Ty
   if (operator !== '+' && operator !== '-') return b.alu(alu, left, right as Reg);
   const size = stepOf(leftType.kind === 'pointer' ? leftType : rightType);
   if (leftType.kind === 'pointer') {
-    const scaled = typeof right === 'object' ? { imm: right.imm * size } : size === 1 ? right : b.alu('mul', right, { imm: size });
+    const scaled =
+      typeof right === 'object' ? { imm: right.imm * size } : size === 1 ? right : b.alu('mul', right, { imm: size });
     return b.alu(alu, left, scaled as Reg);
   }
   return b.alu('add', size === 1 ? left : b.alu('mul', left, { imm: size }), right as Reg);
@@ -212,7 +232,14 @@ const conditions: Readonly<Record<string, readonly [signed: Condition, unsigned:
   '>=': ['sge', 'uge'],
 };
 
-const opposite: Readonly<Record<string, string>> = { '==': '!=', '!=': '==', '<': '>=', '>=': '<', '>': '<=', '<=': '>' };
+const opposite: Readonly<Record<string, string>> = {
+  '==': '!=',
+  '!=': '==',
+  '<': '>=',
+  '>=': '<',
+  '>': '<=',
+  '<=': '>',
+};
 
 /** Jumps to `to` when the expression is true (`when`) or false (`!when`); else goes on. */
 export function lowerCondition(low: Lower, expr: Ast.Expr, to: Label, when: boolean): void {
@@ -257,14 +284,20 @@ function compare(low: Lower, expr: Ast.Binary, to: Label, when: boolean): void {
   const literal = left.kind === 'probe_name' ? expr.right : right.kind === 'probe_name' ? expr.left : undefined;
   if (literal?.node === 'string') {
     const name = literal === expr.right ? expr.left : expr.right;
-    low.b.branch(operator === '==' ? 'eq' : 'ne', lowerScalar(low, name), { imm: low.assets.probeName(literal.value) }, to);
+    low.b.branch(
+      operator === '==' ? 'eq' : 'ne',
+      lowerScalar(low, name),
+      { imm: low.assets.probeName(literal.value) },
+      to,
+    );
     return;
   }
   if (!isScalarType(left) || !isScalarType(right)) {
     compareValues(low, expr, left, right, operator === '==' ? 'eq' : 'ne', to);
     return;
   }
-  const unsigned = left.kind === 'pointer' || right.kind === 'pointer' || !promoted(left).signed || !promoted(right).signed;
+  const unsigned =
+    left.kind === 'pointer' || right.kind === 'pointer' || !promoted(left).signed || !promoted(right).signed;
   const pair = conditions[operator];
   invariant(pair, `no comparison for ${operator}`);
   low.b.branch(pair[unsigned ? 1 : 0], lowerScalar(low, expr.left), operand(low, expr.right), to);
@@ -281,7 +314,14 @@ function compareValues(low: Lower, expr: Ast.Binary, left: Type, right: Type, wa
         return;
       }
       const type: Type = left.size >= right.size ? left : right;
-      compareMemory(low, low.materialize(expr.left, type), low.materialize(expr.right, type), align8(type.size), want, to);
+      compareMemory(
+        low,
+        low.materialize(expr.left, type),
+        low.materialize(expr.right, type),
+        align8(type.size),
+        want,
+        to,
+      );
       return;
     }
     const size = roomOf(left, low.assets.stored);
@@ -311,7 +351,8 @@ export function placeOf(low: Lower, expr: Ast.Expr): Place {
           : placeOf(low, expr.object);
       const constant = low.facts.constants.get(expr.index);
       const bytes = constant === undefined ? undefined : Number(constant) * size;
-      if (bytes !== undefined && Math.abs(bytes) < 2 ** 15 && (base.kind === 'memory' || bytes >= 0)) return shifted(base, bytes);
+      if (bytes !== undefined && Math.abs(bytes) < 2 ** 15 && (base.kind === 'memory' || bytes >= 0))
+        return shifted(base, bytes);
       return indexed(low, base, lowerScalar(low, expr.index), size, type.kind === 'array' ? type.length : undefined);
     }
     case 'variable':
@@ -362,7 +403,8 @@ function fieldPlace(low: Lower, expr: Ast.FieldAccess): Place {
     return shifted(placeOf(low, expr.object), offset);
   }
   const { offset } = note as FoundField;
-  if (type.kind === 'pointer') return { kind: 'memory', address: lowerScalar(low, expr.object), offset, space: type.space };
+  if (type.kind === 'pointer')
+    return { kind: 'memory', address: lowerScalar(low, expr.object), offset, space: type.space };
   return shifted(placeOf(low, expr.object), offset);
 }
 

@@ -1,7 +1,7 @@
 /** How values are laid out in events, map keys and map values, and the Schemas that say so. */
 import { invariant } from '../../base/errors.ts';
-import { schemaSize, type Schema } from '../../program/schema.ts';
 import { histogramBuckets, lhistBuckets } from '../../program/histogram.ts';
+import { type Schema, schemaSize } from '../../program/schema.ts';
 import { sizeOf } from '../../types/layout.ts';
 import type { AggregateType, CompositeType, Type } from '../../types/model.ts';
 
@@ -63,7 +63,13 @@ export function schemaOf(type: Type, options: SchemaOptions, depth = 0): Schema 
     case 'kstack':
       return options.stacks === 'inline'
         ? { kind: type.kind, form: 'inline', mode: type.mode, limit: type.limit }
-        : { kind: type.kind, form: 'id', mode: type.mode, limit: type.limit, stacks: options.stacks.map(type.kind, type.limit) };
+        : {
+            kind: type.kind,
+            form: 'id',
+            mode: type.mode,
+            limit: type.limit,
+            stacks: options.stacks.map(type.kind, type.limit),
+          };
     case 'usym':
       return { kind: 'usym' };
     case 'ksym':

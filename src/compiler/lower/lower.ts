@@ -8,7 +8,15 @@ import { invariant } from '../../base/errors.ts';
 import type { Span } from '../../diag/source.ts';
 import { sizeOf } from '../../types/layout.ts';
 import { type AddressSpace, type Type, uint64 } from '../../types/model.ts';
-import { FunctionBuilder, type IrFunction, type Label, type Operand, type Reg, type Slot, type Unit } from '../ir/ir.ts';
+import {
+  FunctionBuilder,
+  type IrFunction,
+  type Label,
+  type Operand,
+  type Reg,
+  type Slot,
+  type Unit,
+} from '../ir/ir.ts';
 import type { ProbeContext } from '../probes/context.ts';
 import type { VariableInfo } from '../sema/scope.ts';
 import type { BlockFacts, SemaOptions } from '../sema/sema.ts';
@@ -74,7 +82,15 @@ export class Lower {
   #stackSlot: Slot | undefined;
   #stackTop = 0;
 
-  constructor(assets: Assets, probe: ProbeContext, facts: BlockFacts, options: SemaOptions, unitName: string, hasLoops: boolean, lowerings: Lowerings) {
+  constructor(
+    assets: Assets,
+    probe: ProbeContext,
+    facts: BlockFacts,
+    options: SemaOptions,
+    unitName: string,
+    hasLoops: boolean,
+    lowerings: Lowerings,
+  ) {
     this.#lowerings = lowerings;
     this.assets = assets;
     this.probe = probe;
@@ -148,7 +164,15 @@ export class Lower {
       b.push({ op: 'alu', operator: 'add', dst: scratch, left: base, right: offset });
       const one = b.const(1);
       const old = b.reg();
-      b.push({ op: 'atomic', operator: 'xchg', base: scratch, offset: scratchHeader.busy, size: 8, value: one, dst: old });
+      b.push({
+        op: 'atomic',
+        operator: 'xchg',
+        base: scratch,
+        offset: scratchHeader.busy,
+        size: 8,
+        value: one,
+        dst: old,
+      });
       b.branch('eq', old, { imm: 0 }, claimed);
     }
     this.count(this.assets.globals.scratchBusy);
@@ -216,12 +240,22 @@ export class Lower {
    * number `environmentIndex` is environment(). The body gets the parameters' registers.
    * It ends by returning 0 (go on); `break` returns 1.
    */
-  callback(name: string, parameters: number, environmentIndex: number, body: (parameters: readonly Reg[]) => void): Reg {
+  callback(
+    name: string,
+    parameters: number,
+    environmentIndex: number,
+    body: (parameters: readonly Reg[]) => void,
+  ): Reg {
     const index = this.#functions.length;
     this.#functions.push(undefined);
     const outer = this.#frame;
-    const classes = Array.from({ length: parameters }, (_, i) => (i === environmentIndex ? ('pointer' as const) : ('scalar' as const)));
-    const builder = new FunctionBuilder(`${name}_${index}`, name === 'each' ? classes.map(() => 'pointer' as const) : classes);
+    const classes = Array.from({ length: parameters }, (_, i) =>
+      i === environmentIndex ? ('pointer' as const) : ('scalar' as const),
+    );
+    const builder = new FunctionBuilder(
+      `${name}_${index}`,
+      name === 'each' ? classes.map(() => 'pointer' as const) : classes,
+    );
     builder.span = outer.builder.span;
     const environment = builder.parameter(environmentIndex);
     const context = builder.load(environment, 0, 8, 'pointer');
@@ -376,7 +410,8 @@ export class Lower {
     if (place.kind === 'direct') return this.b.load(place.base, place.offset, size);
     // Pointers that the verifier knows the type of allow no arithmetic: they are read as the numbers they are.
     const typed = this.probe.attachTo !== undefined;
-    if (place.kind === 'context' && place.offset % size === 0 && !typed) return this.b.load(this.context, place.offset, size);
+    if (place.kind === 'context' && place.offset % size === 0 && !typed)
+      return this.b.load(this.context, place.offset, size);
     const frame = this.#frame;
     frame.readBuffer ??= this.b.newSlot(8, 8, 'read');
     const buffer = this.b.slotAddress(frame.readBuffer);
@@ -413,7 +448,11 @@ export class Lower {
     }
     const address = from.offset === 0 ? from.address : this.b.alu('add', from.address, { imm: from.offset });
     const result = this.#readBySpace(address, from.space, (space) =>
-      this.b.call(space === 'user' ? bpfHelper.probe_read_user : bpfHelper.probe_read_kernel, [this.addressOf(to), size, address]),
+      this.b.call(space === 'user' ? bpfHelper.probe_read_user : bpfHelper.probe_read_kernel, [
+        this.addressOf(to),
+        size,
+        address,
+      ]),
     );
     this.#countFailure(result);
   }
@@ -463,7 +502,11 @@ export class Lower {
     }
     const address = from.offset === 0 ? from.address : b.alu('add', from.address, { imm: from.offset });
     const result = this.#readBySpace(address, from.space, (space) =>
-      b.call(space === 'user' ? bpfHelper.probe_read_user_str : bpfHelper.probe_read_kernel_str, [this.addressOf(to), size, address]),
+      b.call(space === 'user' ? bpfHelper.probe_read_user_str : bpfHelper.probe_read_kernel_str, [
+        this.addressOf(to),
+        size,
+        address,
+      ]),
     );
     const fine = b.label();
     b.branch('sge', result, { imm: 0 }, fine);

@@ -1,15 +1,15 @@
 /** Statements. Loops become functions that the kernel calls back (bpf_loop), so that any bound verifies. */
 import { invariant } from '../../base/errors.ts';
-import type { Reg } from '../ir/ir.ts';
 import type { Type } from '../../types/model.ts';
+import type { Reg } from '../ir/ir.ts';
 import type * as Ast from '../syntax/ast.ts';
 import { assignAggregate } from './aggregates.ts';
 import { bpfHelper } from './bpfhelper.ts';
 import { copyValue } from './copy.ts';
 import { arithmetic, lowerCondition, operand, stepOf } from './expressions.ts';
+import { isScalarType, roomOf } from './layout.ts';
 import type { Lower } from './lower.ts';
 import { addToMap, assetOf, assignMap, changeMap } from './maps.ts';
-import { isScalarType, roomOf } from './layout.ts';
 import { shifted } from './place.ts';
 
 /** Most iterations that bpf_loop runs (BPF_MAX_LOOPS). */
@@ -102,7 +102,12 @@ function lowerStatement(low: Lower, statement: Ast.Statement): void {
 }
 
 function expression(low: Lower, expr: Ast.Expr): void {
-  const call = expr.node === 'call' ? expr : expr.node === 'identifier' ? (low.facts.notes.get(expr) as Ast.Call | undefined) : undefined;
+  const call =
+    expr.node === 'call'
+      ? expr
+      : expr.node === 'identifier'
+        ? (low.facts.notes.get(expr) as Ast.Call | undefined)
+        : undefined;
   if (call) {
     const builtin = low.options.builtins.functions.get(call.name);
     if (builtin?.statement) {
@@ -229,4 +234,3 @@ function forMap(low: Lower, statement: Ast.ForMap): void {
   b.call(bpfHelper.for_each_map_elem, [b.map(asset.index), callback, environment, { imm: 0 }]);
   low.leaveIfReturned();
 }
-

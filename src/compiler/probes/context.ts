@@ -13,9 +13,23 @@ export type Attachment = ProbeSpec extends infer Spec
   : never;
 
 export type ProviderName =
-  | 'begin' | 'end' | 'self' | 'tracepoint' | 'rawtracepoint' | 'uprobe' | 'uretprobe' | 'usdt'
-  | 'fentry' | 'fexit' | 'iter'
-  | 'interval' | 'profile' | 'software' | 'hardware' | 'kprobe' | 'kretprobe';
+  | 'begin'
+  | 'end'
+  | 'self'
+  | 'tracepoint'
+  | 'rawtracepoint'
+  | 'uprobe'
+  | 'uretprobe'
+  | 'usdt'
+  | 'fentry'
+  | 'fexit'
+  | 'iter'
+  | 'interval'
+  | 'profile'
+  | 'software'
+  | 'hardware'
+  | 'kprobe'
+  | 'kretprobe';
 
 /** One compilation of a probe block: all attachments in it see the same context layout. */
 export interface ProbeContext {

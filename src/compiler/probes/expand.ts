@@ -61,8 +61,17 @@ const aliases: Readonly<Record<string, string>> = {
 
 /** Providers of bpftrace that this version has no way to attach yet. */
 const later: Readonly<Record<string, string>> = {
-  watchpoint: 'watchpoint', w: 'watchpoint', asyncwatchpoint: 'watchpoint',
-  fentry: 'fentry', f: 'fentry', kfunc: 'fentry', fexit: 'fexit', fr: 'fexit', kretfunc: 'fexit', test: 'test', bench: 'bench',
+  watchpoint: 'watchpoint',
+  w: 'watchpoint',
+  asyncwatchpoint: 'watchpoint',
+  fentry: 'fentry',
+  f: 'fentry',
+  kfunc: 'fentry',
+  fexit: 'fexit',
+  fr: 'fexit',
+  kretfunc: 'fexit',
+  test: 'test',
+  bench: 'bench',
 };
 
 /** Provider names, for hints and listings. */
@@ -94,15 +103,25 @@ export function expandBlock(block: ProbeBlock, options: ExpandOptions): ProbeCon
     if (provider === undefined) {
       const known = later[point.provider];
       if (known !== undefined) {
-        options.diagnostics.error('probe-not-supported', `${known} probes are not understood by this version`, point.providerSpan);
+        options.diagnostics.error(
+          'probe-not-supported',
+          `${known} probes are not understood by this version`,
+          point.providerSpan,
+        );
         continue;
       }
-      const near = nearest(point.provider, [...providerNames, ...Object.keys(aliases)].filter((word) => word.length > 2), 2);
+      const near = nearest(
+        point.provider,
+        [...providerNames, ...Object.keys(aliases)].filter((word) => word.length > 2),
+        2,
+      );
       options.diagnostics.error(
         'unknown-probe',
         `Invalid probe type: ${point.provider}`,
         point.providerSpan,
-        near.length > 0 ? `did you mean ${near.map((n) => `'${n}'`).join(' or ')}?` : `probe types: ${providerNames.join(', ')}`,
+        near.length > 0
+          ? `did you mean ${near.map((n) => `'${n}'`).join(' or ')}?`
+          : `probe types: ${providerNames.join(', ')}`,
       );
       continue;
     }

@@ -16,19 +16,31 @@ export const fentry =
     const parts = splitColons(rest);
     const [module, name] = parts.length === 2 ? parts : [undefined, parts[0]];
     if (parts.length > 2 || !name || module === '') {
-      diagnostics.error('probe-form', `${kind} takes a function of the kernel`, point.span, `${kind}:vfs_read, ${kind}:MODULE:function`);
+      diagnostics.error(
+        'probe-form',
+        `${kind} takes a function of the kernel`,
+        point.span,
+        `${kind}:vfs_read, ${kind}:MODULE:function`,
+      );
       return [];
     }
     const types = target.kernelTypes();
     if (types === undefined) {
-      diagnostics.error('no-btf', `${kind} probes need the kernel's type information (BTF), and this kernel has none`, point.span, 'kernels built with CONFIG_DEBUG_INFO_BTF have /sys/kernel/btf/vmlinux; kprobes work without');
+      diagnostics.error(
+        'no-btf',
+        `${kind} probes need the kernel's type information (BTF), and this kernel has none`,
+        point.span,
+        'kernels built with CONFIG_DEBUG_INFO_BTF have /sys/kernel/btf/vmlinux; kprobes work without',
+      );
       return [];
     }
     let names = [name];
     if (isGlob(name)) {
       const pattern = globToRegExp(name);
       const traceable = new Set(target.kernelFunctions());
-      names = [...new Set(types.functionNames?.() ?? traceable)].filter((one) => pattern.test(one) && traceable.has(one)).sort();
+      names = [...new Set(types.functionNames?.() ?? traceable)]
+        .filter((one) => pattern.test(one) && traceable.has(one))
+        .sort();
     }
     const contexts: ProbeContext[] = [];
     for (const one of names) {
@@ -39,9 +51,7 @@ export const fentry =
       contexts.push({
         provider: kind,
         programType: 'TRACING',
-        attachments: [
-          { spec: { kind, module: place, symbol: one }, name: `${kind}:${module ?? 'vmlinux'}:${one}` },
-        ],
+        attachments: [{ spec: { kind, module: place, symbol: one }, name: `${kind}:${module ?? 'vmlinux'}:${one}` }],
         span: point.span,
         shortName: kernelName(one),
         parameters: fields,

@@ -28,7 +28,12 @@ export const iter: Provider = (point, rest, options) => {
   const object = colon < 0 ? rest : rest.slice(0, colon);
   const pin = colon < 0 ? undefined : rest.slice(colon + 1).replace(/^"(.*)"$/, '$1');
   if (object === '' || pin === '') {
-    diagnostics.error('probe-form', 'iter takes what to go through, and a file in bpffs if it is to be kept', point.span, 'iter:task, iter:task_file, iter:task_vma, iter:task:list');
+    diagnostics.error(
+      'probe-form',
+      'iter takes what to go through, and a file in bpffs if it is to be kept',
+      point.span,
+      'iter:task, iter:task_file, iter:task_vma, iter:task:list',
+    );
     return [];
   }
   const types = target.kernelTypes();
@@ -38,9 +43,15 @@ export const iter: Provider = (point, rest, options) => {
     const near = nearest(object, all, 2);
     diagnostics.error(
       'no-iterator',
-      types === undefined ? "iter probes need the kernel's type information (BTF), and this kernel has none" : `this kernel has no iterator over '${object}'`,
+      types === undefined
+        ? "iter probes need the kernel's type information (BTF), and this kernel has none"
+        : `this kernel has no iterator over '${object}'`,
       point.span,
-      ...(near.length > 0 ? [`did you mean ${near.join(' or ')}?`] : all.length > 0 ? [`it has: ${all.join(', ')}`] : []),
+      ...(near.length > 0
+        ? [`did you mean ${near.join(' or ')}?`]
+        : all.length > 0
+          ? [`it has: ${all.join(', ')}`]
+          : []),
     );
     return [];
   }

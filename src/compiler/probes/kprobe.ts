@@ -13,7 +13,12 @@ export const kprobe =
     const module = parts.length === 2 ? parts[0] : undefined;
     const match = /^([^+]+)(?:\+(0x[0-9a-f]+|\d+))?$/i.exec(body);
     if (match === null) {
-      diagnostics.error('probe-form', `${kind} takes a function of the kernel`, point.span, `${kind}:do_nanosleep, ${kind}:MODULE:function, kprobe:function+0x10`);
+      diagnostics.error(
+        'probe-form',
+        `${kind} takes a function of the kernel`,
+        point.span,
+        `${kind}:do_nanosleep, ${kind}:MODULE:function, kprobe:function+0x10`,
+      );
       return [];
     }
     const name = match[1] as string;
@@ -30,11 +35,15 @@ export const kprobe =
       if (symbols.length === 0) return none(`no function of the kernel matches '${name}'`);
     } else if (functions.length > 0 && !functions.includes(name)) {
       const near = nearest(name, functions, 3);
-      return none(`the kernel has no function '${name}'`, near.length > 0 ? `did you mean ${near.join(' or ')}?` : undefined);
+      return none(
+        `the kernel has no function '${name}'`,
+        near.length > 0 ? `did you mean ${near.join(' or ')}?` : undefined,
+      );
     }
     function none(message: string, hint?: string): [] {
       if (options.missing === 'error') diagnostics.error('no-function', message, point.span, ...(hint ? [hint] : []));
-      else if (options.missing === 'warn') diagnostics.warning('no-function', message, point.span, ...(hint ? [hint] : []));
+      else if (options.missing === 'warn')
+        diagnostics.warning('no-function', message, point.span, ...(hint ? [hint] : []));
       return [];
     }
     const context: ProbeContext = {

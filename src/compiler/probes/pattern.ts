@@ -38,7 +38,10 @@ export function globToRegExp(glob: string): RegExp {
       const close = glob.indexOf(']', i + 1);
       if (close < 0) source += '\\[';
       else {
-        source += `[${glob.slice(i + 1, close).replace(/\\/g, '\\\\').replace(/^!/, '^')}]`;
+        source += `[${glob
+          .slice(i + 1, close)
+          .replace(/\\/g, '\\\\')
+          .replace(/^!/, '^')}]`;
         i = close;
       }
     } else source += char.replace(/[.+^${}()|\]\\]/g, '\\$&');

@@ -38,7 +38,12 @@ export const rawtracepoint: Provider = (point, rest, options) => {
   const { diagnostics, target } = options;
   const event = rest.replace(/^vmlinux:/, '');
   if (!/^[\w*?[\]]+$/.test(event)) {
-    diagnostics.error('probe-form', 'rawtracepoint takes the name of a tracepoint', point.span, 'rawtracepoint:sched_switch');
+    diagnostics.error(
+      'probe-form',
+      'rawtracepoint takes the name of a tracepoint',
+      point.span,
+      'rawtracepoint:sched_switch',
+    );
     return [];
   }
   // A name alone needs no BTF: the kernel says when there is no such tracepoint.
@@ -48,7 +53,10 @@ export const rawtracepoint: Provider = (point, rest, options) => {
     const pattern = globToRegExp(event);
     events = types === undefined ? [] : rawTracepoints(types).filter((name) => pattern.test(name));
     if (events.length === 0) {
-      const message = types === undefined ? 'without BTF the kernel does not tell which raw tracepoints there are' : `no raw tracepoint matches '${event}'`;
+      const message =
+        types === undefined
+          ? 'without BTF the kernel does not tell which raw tracepoints there are'
+          : `no raw tracepoint matches '${event}'`;
       if (options.missing === 'error') diagnostics.error('no-tracepoint', message, point.span);
       else if (options.missing === 'warn') diagnostics.warning('no-tracepoint', message, point.span);
       return [];
@@ -58,14 +66,24 @@ export const rawtracepoint: Provider = (point, rest, options) => {
     const prototype = options.usesArgs ? rawTracepointPrototype(types, name) : undefined;
     if (options.usesArgs && types !== undefined && prototype === undefined) {
       const near = nearest(name, rawTracepoints(types), 3);
-      diagnostics.error('no-tracepoint', `the kernel has no raw tracepoint '${name}'`, point.span, ...(near.length > 0 ? [`did you mean ${near.join(' or ')}?`] : []));
+      diagnostics.error(
+        'no-tracepoint',
+        `the kernel has no raw tracepoint '${name}'`,
+        point.span,
+        ...(near.length > 0 ? [`did you mean ${near.join(' or ')}?`] : []),
+      );
       return [];
     }
     return [
       {
         provider: 'rawtracepoint',
         programType: 'RAW_TRACEPOINT',
-        attachments: [{ spec: { kind: 'rawtracepoint', event: name }, name: `rawtracepoint:${rest === event && !isGlob(event) ? name : `vmlinux:${name}`}` }],
+        attachments: [
+          {
+            spec: { kind: 'rawtracepoint', event: name },
+            name: `rawtracepoint:${rest === event && !isGlob(event) ? name : `vmlinux:${name}`}`,
+          },
+        ],
         span: point.span,
         shortName: kernelName(name),
         // The first parameter is the tracer's own data, which is not handed on.

@@ -2,7 +2,13 @@
 import type { Provider } from './provider.ts';
 
 const nanoseconds: Readonly<Record<string, bigint>> = { us: 1000n, ms: 1_000_000n, s: 1_000_000_000n };
-const suffixes: Readonly<Record<string, bigint>> = { ns: 1n, ...nanoseconds, m: 60_000_000_000n, h: 3_600_000_000_000n, d: 86_400_000_000_000n };
+const suffixes: Readonly<Record<string, bigint>> = {
+  ns: 1n,
+  ...nanoseconds,
+  m: 60_000_000_000n,
+  h: 3_600_000_000_000n,
+  d: 86_400_000_000_000n,
+};
 
 /** Shorter intervals would only produce noise. */
 const shortest = 1000n;
@@ -11,7 +17,12 @@ export const timer =
   (kind: 'interval' | 'profile'): Provider =>
   (point, rest, options) => {
     const fail = (message: string): [] => {
-      options.diagnostics.error('probe-form', message, point.span, `${kind}:s:1, ${kind}:ms:100, ${kind}:us:500, ${kind}:hz:99, ${kind}:5s`);
+      options.diagnostics.error(
+        'probe-form',
+        message,
+        point.span,
+        `${kind}:s:1, ${kind}:ms:100, ${kind}:us:500, ${kind}:hz:99, ${kind}:5s`,
+      );
       return [];
     };
     const parts = rest.split(':');
@@ -32,10 +43,12 @@ export const timer =
       else periodNs = BigInt(count) * (nanoseconds[unit] as bigint);
     }
     if (frequencyHz === 0 || periodNs === 0n) return fail(`${kind} takes a number above 0`);
-    if (periodNs !== undefined && periodNs < shortest) return fail(`${kind}: ${periodNs} ns is too short (at least ${shortest} ns)`);
+    if (periodNs !== undefined && periodNs < shortest)
+      return fail(`${kind}: ${periodNs} ns is too short (at least ${shortest} ns)`);
     if (periodNs !== undefined && periodNs > 0x7fffffffffffffffn) return fail(`${kind}: ${periodNs} ns is too long`);
     if (frequencyHz !== undefined && frequencyHz > 1_000_000) return fail(`${kind}: ${frequencyHz} hz is too often`);
-    const spec = periodNs !== undefined ? { kind, periodNs: String(periodNs) } : { kind, frequencyHz: frequencyHz as number };
+    const spec =
+      periodNs !== undefined ? { kind, periodNs: String(periodNs) } : { kind, frequencyHz: frequencyHz as number };
     return [
       {
         provider: kind,

@@ -27,7 +27,12 @@ export const tracepoint: Provider = (point, rest, options) => {
   const parts = rest.split(':');
   const [category = '', event = ''] = parts;
   if (parts.length !== 2 || category === '' || event === '') {
-    diagnostics.error('probe-form', 'tracepoint takes a category and an event', point.span, 'tracepoint:syscalls:sys_enter_openat; -l lists what there is');
+    diagnostics.error(
+      'probe-form',
+      'tracepoint takes a category and an event',
+      point.span,
+      'tracepoint:syscalls:sys_enter_openat; -l lists what there is',
+    );
     return [];
   }
   let names = [rest];
@@ -36,7 +41,8 @@ export const tracepoint: Provider = (point, rest, options) => {
     if (!all.ok) return machine(options, point, all.error);
     const pattern = globToRegExp(rest);
     names = all.value.filter((name) => pattern.test(name));
-    if (names.length === 0) return missing(options, point, `No tracepoints found matching '${rest}'`, near(rest, all.value));
+    if (names.length === 0)
+      return missing(options, point, `No tracepoints found matching '${rest}'`, near(rest, all.value));
   }
   if (!options.usesArgs && names.length > 1) return [context(point, names, `${category}_${event}`)];
   const contexts: ProbeContext[] = [];
@@ -63,13 +69,20 @@ function near(name: string, all: readonly string[]): string[] {
 }
 
 function missing(options: ExpandOptions, point: AttachPointSyntax, message: string, similar: readonly string[]): [] {
-  const hint = similar.length > 0 ? `did you mean ${similar.map((n) => `'tracepoint:${n}'`).join(' or ')}?` : "-l 'tracepoint:*' lists what there is";
+  const hint =
+    similar.length > 0
+      ? `did you mean ${similar.map((n) => `'tracepoint:${n}'`).join(' or ')}?`
+      : "-l 'tracepoint:*' lists what there is";
   if (options.missing === 'error') options.diagnostics.error('no-tracepoint', message, point.span, hint);
   else if (options.missing === 'warn') options.diagnostics.warning('no-tracepoint', message, point.span, hint);
   return [];
 }
 
-function machine(options: ExpandOptions, point: AttachPointSyntax, error: { readonly message: string; readonly hints: readonly string[] }): [] {
+function machine(
+  options: ExpandOptions,
+  point: AttachPointSyntax,
+  error: { readonly message: string; readonly hints: readonly string[] },
+): [] {
   options.diagnostics.error('tracefs', error.message, point.span, ...error.hints);
   return [];
 }

@@ -21,7 +21,12 @@ export const uprobe =
     const cpp = parts.length === 3 && parts[1] === 'cpp';
     const location = cpp ? (parts[2] ?? '') : parts.slice(1).join(':');
     if (path === '' || location === '' || (parts.length > 2 && !cpp && !location.includes('"'))) {
-      diagnostics.error('probe-form', `${kind} takes a file and a function`, point.span, `${kind}:/bin/bash:readline, ${kind}:libc:getaddrinfo, ${kind}:BIN:0x1234 (an address), ${kind}:BIN:cpp:"ns::fn"`);
+      diagnostics.error(
+        'probe-form',
+        `${kind} takes a file and a function`,
+        point.span,
+        `${kind}:/bin/bash:readline, ${kind}:libc:getaddrinfo, ${kind}:BIN:0x1234 (an address), ${kind}:BIN:cpp:"ns::fn"`,
+      );
       return [];
     }
     const opened = target.binary(path, options.pid);
@@ -33,16 +38,18 @@ export const uprobe =
     const found = locate(kind, point, binary, unquoted(location), options);
     if (found === undefined || found.length === 0) return [];
     if (path === '*' || found.length === 0) return [];
-    const attachments = found.map(({ symbol, offset }): Attachment => ({
-      spec: {
-        kind,
-        path: binary.path,
-        offset,
-        symbol: symbol?.name ?? '',
-        ...(options.pid === undefined ? {} : { pid: options.pid }),
-      },
-      name: `${kind}:${binary.path}:${symbol === undefined ? unquoted(location) : isGlob(location) || cpp ? symbol.name : unquoted(location)}`,
-    }));
+    const attachments = found.map(
+      ({ symbol, offset }): Attachment => ({
+        spec: {
+          kind,
+          path: binary.path,
+          offset,
+          symbol: symbol?.name ?? '',
+          ...(options.pid === undefined ? {} : { pid: options.pid }),
+        },
+        name: `${kind}:${binary.path}:${symbol === undefined ? unquoted(location) : isGlob(location) || cpp ? symbol.name : unquoted(location)}`,
+      }),
+    );
     return [
       {
         provider: kind,
@@ -62,7 +69,13 @@ interface Location {
   readonly offset: number;
 }
 
-function locate(kind: string, point: AttachPointSyntax, binary: Binary, location: string, options: ExpandOptions): Location[] | undefined {
+function locate(
+  kind: string,
+  point: AttachPointSyntax,
+  binary: Binary,
+  location: string,
+  options: ExpandOptions,
+): Location[] | undefined {
   const { diagnostics } = options;
   if (/^(0x[0-9a-f]+|\d+)$/i.test(location)) {
     const address = Number(location);
@@ -86,7 +99,11 @@ function locate(kind: string, point: AttachPointSyntax, binary: Binary, location
   const seen = new Set<number>();
   for (const symbol of symbols) {
     if (extra !== 0 && symbol.size > 0 && extra >= symbol.size) {
-      diagnostics.error('bad-offset', `offset ${extra} is outside of ${symbol.name}, which has ${symbol.size} bytes`, point.restSpan);
+      diagnostics.error(
+        'bad-offset',
+        `offset ${extra} is outside of ${symbol.name}, which has ${symbol.size} bytes`,
+        point.restSpan,
+      );
       return undefined;
     }
     const offset = binary.toFileOffset(virtualAddress(symbol.address + extra));
@@ -112,9 +129,13 @@ function notFound(point: AttachPointSyntax, binary: Binary, name: string, option
     message = `${binary.path} has no symbols (it is stripped), so '${name}' cannot be found in it`;
     if (version !== undefined) hints.push(`it says of itself: ${version}`);
     hints.push(binary.buildId === '' ? 'it has no build-id either' : `its build-id is ${binary.buildId}`);
-    hints.push('get the symbol build (debug file) of that version and put it below /usr/lib/debug/.build-id, or give an address: uprobe:BIN:0xADDRESS');
+    hints.push(
+      'get the symbol build (debug file) of that version and put it below /usr/lib/debug/.build-id, or give an address: uprobe:BIN:0xADDRESS',
+    );
   } else {
-    message = isGlob(name) ? `No probes to attach: no function of ${binary.path} matches '${name}'` : `${binary.path} has no function '${name}'`;
+    message = isGlob(name)
+      ? `No probes to attach: no function of ${binary.path} matches '${name}'`
+      : `${binary.path} has no function '${name}'`;
   }
   const near = binary.near(name.replace(/[*?]/g, '')).slice(0, 3);
   if (near.length > 0) hints.push(`did you mean ${near.map((n) => `'${n}'`).join(' or ')}?`);

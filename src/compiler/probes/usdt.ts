@@ -19,7 +19,12 @@ export const usdt: Provider = (point, rest, options) => {
   // `-p PID` alone may say which file: usdt:NAME would be ambiguous with usdt:BIN.
   const [path = '', second = '', third] = parts;
   if (path === '' || second === '' || parts.length > 3) {
-    diagnostics.error('probe-form', 'usdt takes a file and the name of a trace point', point.span, 'usdt:/usr/bin/python3:function__entry, usdt:BIN:PROVIDER:NAME; -l lists what there is');
+    diagnostics.error(
+      'probe-form',
+      'usdt takes a file and the name of a trace point',
+      point.span,
+      'usdt:/usr/bin/python3:function__entry, usdt:BIN:PROVIDER:NAME; -l lists what there is',
+    );
     return [];
   }
   const provider = third === undefined ? '*' : second;
@@ -36,7 +41,12 @@ export const usdt: Provider = (point, rest, options) => {
   if (third === undefined && !isGlob(name)) {
     const providers = [...new Set(found.map((one) => one.provider))];
     if (providers.length > 1) {
-      diagnostics.error('ambiguous-probe', `${providers.length} providers of ${binary.path} have a trace point '${name}'`, point.restSpan, `name one: ${providers.map((one) => `usdt:${path}:${one}:${name}`).join(', ')}; or all: usdt:${path}:*:${name}`);
+      diagnostics.error(
+        'ambiguous-probe',
+        `${providers.length} providers of ${binary.path} have a trace point '${name}'`,
+        point.restSpan,
+        `name one: ${providers.map((one) => `usdt:${path}:${one}:${name}`).join(', ')}; or all: usdt:${path}:*:${name}`,
+      );
       return [];
     }
   }
@@ -101,8 +111,16 @@ function located(one: UsdtProbe, binary: Binary, arch: 'x86_64' | 'arm64'): read
 function missing(point: AttachPointSyntax, binary: Binary, name: string, options: ExpandOptions): [] {
   const names = [...new Set(binary.usdt().map((one) => one.name))];
   const near = nearest(name, names, 3);
-  const message = names.length === 0 ? `${binary.path} has no trace points (no section .note.stapsdt)` : `${binary.path} has no trace point '${name}'`;
-  const hints = near.length > 0 ? [`did you mean ${near.join(' or ')}?`] : names.length > 0 ? [`-l 'usdt:${binary.path}:*' lists what it has`] : [];
+  const message =
+    names.length === 0
+      ? `${binary.path} has no trace points (no section .note.stapsdt)`
+      : `${binary.path} has no trace point '${name}'`;
+  const hints =
+    near.length > 0
+      ? [`did you mean ${near.join(' or ')}?`]
+      : names.length > 0
+        ? [`-l 'usdt:${binary.path}:*' lists what it has`]
+        : [];
   if (options.missing === 'error') options.diagnostics.error('no-usdt', message, point.restSpan, ...hints);
   else if (options.missing === 'warn') options.diagnostics.warning('no-usdt', message, point.restSpan, ...hints);
   return [];

@@ -5,7 +5,11 @@ import { parseUsdtArguments, type UsdtOperand } from './usdtargs.ts';
 
 const register = (name: string, shift = 0): UsdtOperand => ({ kind: 'register', register: name, shift });
 const constant = (value: bigint): UsdtOperand => ({ kind: 'constant', value });
-const memory = (base: string | undefined, displacement: bigint, index?: [string, number, ('signed' | 'unsigned')?]): UsdtOperand => ({
+const memory = (
+  base: string | undefined,
+  displacement: bigint,
+  index?: [string, number, ('signed' | 'unsigned')?],
+): UsdtOperand => ({
   kind: 'memory',
   base,
   displacement,
@@ -64,7 +68,10 @@ for (const arch of ['x86_64', 'arm64'] as const) {
     test('all of them in one list', () => {
       const rows = tables[arch];
       const read = parseUsdtArguments(rows.map(([text]) => text).join(' '), arch);
-      assert.deepEqual(read.map((argument) => argument.text), rows.map(([text]) => text));
+      assert.deepEqual(
+        read.map((argument) => argument.text),
+        rows.map(([text]) => text),
+      );
     });
 
     for (const text of ['8f@%xmm0', '16@%xmm1', '4@%st(0)', '8@[v0', '8@d0', '8@%cr3', '8@what is this']) {

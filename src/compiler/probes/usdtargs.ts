@@ -87,7 +87,8 @@ function nameX86Registers(): Map<string, { readonly register: string; readonly s
   return names;
 }
 
-const number = (text: string): bigint => (text.startsWith('-') ? -BigInt(text.slice(1)) : BigInt(text.replace(/^\+/, '')));
+const number = (text: string): bigint =>
+  text.startsWith('-') ? -BigInt(text.slice(1)) : BigInt(text.replace(/^\+/, ''));
 const numeral = String.raw`[+-]?(?:0x[0-9a-fA-F]+|\d+)`;
 
 function parseX86(body: string): UsdtOperand {
@@ -96,15 +97,23 @@ function parseX86(body: string): UsdtOperand {
   const register = /^%(\w+)$/.exec(body)?.[1];
   if (register !== undefined) {
     const known = x86Registers.get(register);
-    return known ? { kind: 'register', ...known } : unreadable(`it is in the register ${register}, which the kernel does not hand on`);
+    return known
+      ? { kind: 'register', ...known }
+      : unreadable(`it is in the register ${register}, which the kernel does not hand on`);
   }
   const object = new RegExp(`^(?:(${numeral})\\+)?([A-Za-z_.$][\\w.$@]*)((?:[+-]\\d+)*)\\(%rip\\)$`).exec(body);
   if (object) {
     const steps = [object[1] ?? '0', ...((object[3] ?? '').match(/[+-]\d+/g) ?? [])];
-    return { kind: 'object', name: object[2] as string, displacement: steps.reduce((sum, step) => sum + number(step), 0n) };
+    return {
+      kind: 'object',
+      name: object[2] as string,
+      displacement: steps.reduce((sum, step) => sum + number(step), 0n),
+    };
   }
   // Displacements may be sums: `8+16(%rsp)`.
-  const memory = new RegExp(`^((?:${numeral})*)\\((?:%(\\w+))?(?:,%(\\w+)(?:,(\\d))?)?\\)$`).exec(body.replace(/\s/g, ''));
+  const memory = new RegExp(`^((?:${numeral})*)\\((?:%(\\w+))?(?:,%(\\w+)(?:,(\\d))?)?\\)$`).exec(
+    body.replace(/\s/g, ''),
+  );
   if (memory === null) return unreadable(`'${body}' is no operand that sys/sdt.h makes`);
   const [, sum = '', baseName, indexName, scale = '1'] = memory;
   const base = baseName === undefined ? undefined : x86Registers.get(baseName)?.register;
@@ -148,6 +157,6 @@ function parseArm64(body: string): UsdtOperand {
   }
   const index = arm64Register(second);
   if (index === undefined) return unreadable(`'${body}' names a register that the kernel does not hand on`);
-  const half = !second.startsWith('w') ? {} : { half: extension === 'sxtw' ? 'signed' : 'unsigned' } as const;
+  const half = !second.startsWith('w') ? {} : ({ half: extension === 'sxtw' ? 'signed' : 'unsigned' } as const);
   return { kind: 'memory', base, displacement: 0n, index: { register: index, scale: 2 ** Number(amount), ...half } };
 }

@@ -3,7 +3,14 @@ import { int64, intType, type Type, uint64 } from '../../types/model.ts';
 import { promoted } from './scope.ts';
 
 export const comparison = (operator: string): boolean =>
-  operator === '==' || operator === '!=' || operator === '<' || operator === '<=' || operator === '>' || operator === '>=' || operator === '&&' || operator === '||';
+  operator === '==' ||
+  operator === '!=' ||
+  operator === '<' ||
+  operator === '<=' ||
+  operator === '>' ||
+  operator === '>=' ||
+  operator === '&&' ||
+  operator === '||';
 
 /**
  * The type of integer arithmetic, which is done in 64 bits: sums, differences and

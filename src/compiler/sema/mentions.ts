@@ -7,14 +7,20 @@ function* nodes(value: unknown): Iterable<Record<string, unknown>> {
   } else if (typeof value === 'object' && value !== null) {
     const record = value as Record<string, unknown>;
     yield record;
-    for (const [key, child] of Object.entries(record)) if (key !== 'span' && typeof child === 'object') yield* nodes(child);
+    for (const [key, child] of Object.entries(record))
+      if (key !== 'span' && typeof child === 'object') yield* nodes(child);
   }
 }
 
 /** Whether an identifier of that name (or `$#`) occurs. */
 export function mentions(tree: object, name: string): boolean {
   for (const node of nodes(tree)) {
-    if (name === '$#' ? node['node'] === 'positional' && node['index'] === 'count' : node['node'] === 'identifier' && node['name'] === name) return true;
+    if (
+      name === '$#'
+        ? node['node'] === 'positional' && node['index'] === 'count'
+        : node['node'] === 'identifier' && node['name'] === name
+    )
+      return true;
   }
   return false;
 }

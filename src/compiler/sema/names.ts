@@ -2,9 +2,10 @@
  * Names that are not the script's own variables: C types and constants, from the
  * script's declarations and headers first, then the uapi constants, then kernel BTF.
  */
+
+import type { Target } from '../../target/target.ts';
 import { int64, type Type, uint64 } from '../../types/model.ts';
 import type { TypeKeyword, TypeSource } from '../../types/source.ts';
-import type { Target } from '../../target/target.ts';
 
 export interface Names {
   constant(name: string): { readonly value: bigint; readonly type: Type } | undefined;
@@ -51,7 +52,9 @@ export function createNames(target: Target, definitions: ScriptDefinitions | und
       return found;
     },
     type: (keyword, name) =>
-      c?.types.find(keyword, name) ?? target.kernelTypes()?.find(keyword, name) ?? headers?.().types.find(keyword, name),
+      c?.types.find(keyword, name) ??
+      target.kernelTypes()?.find(keyword, name) ??
+      headers?.().types.find(keyword, name),
     *typeNames(keyword) {
       if (c) yield* c.types.names(keyword);
       const kernel = target.kernelTypes();

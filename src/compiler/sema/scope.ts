@@ -1,7 +1,7 @@
 /** What is known of variables and maps, and how types of several assignments join. */
 import type { Span } from '../../diag/source.ts';
-import { int64, type IntType, type Type, uint64 } from '../../types/model.ts';
 import { sameType } from '../../types/layout.ts';
+import { type IntType, int64, type Type, uint64 } from '../../types/model.ts';
 
 /** Stands for a type that is not known (yet); complaints about it have been made or will be. */
 export const unknownType: Type = Object.freeze({ kind: 'none' });
@@ -57,8 +57,6 @@ export const isIntegral = (type: Type): boolean => type.kind === 'int' || type.k
 
 /** Integers, pointers and what converts to them without a cast. */
 export const isScalar = (type: Type): boolean => isIntegral(type) || type.kind === 'pointer';
-
-export const isText = (type: Type): boolean => type.kind === 'string';
 
 /** The integer type that an integral value takes part in arithmetic with. */
 export function promoted(type: Type): IntType {
@@ -131,7 +129,10 @@ export function unchanged(a: Type, b: Type): boolean {
       return a.space === (b as typeof a).space;
     case 'tuple': {
       const other = b as typeof a;
-      return a.elements.length === other.elements.length && a.elements.every((e, i) => unchanged(e, other.elements[i] as Type));
+      return (
+        a.elements.length === other.elements.length &&
+        a.elements.every((e, i) => unchanged(e, other.elements[i] as Type))
+      );
     }
     case 'none':
       return isUnknown(a) === isUnknown(b);

@@ -10,13 +10,7 @@ import type { Span } from '../../diag/source.ts';
 import type { Config } from '../../program/program.ts';
 import type { Target } from '../../target/target.ts';
 import { describe, fieldNames, findField, sameType, sizeOf } from '../../types/layout.ts';
-import {
-  boolType,
-  type Field,
-  int64,
-  type Type,
-  uint64,
-} from '../../types/model.ts';
+import { boolType, type Field, int64, type Type, uint64 } from '../../types/model.ts';
 import type { Builtins } from '../builtins/builtin.ts';
 import type { ProbeContext } from '../probes/context.ts';
 import type * as Ast from '../syntax/ast.ts';
@@ -157,9 +151,17 @@ export class Sema {
         this.expr(statement.count);
         const count = this.constant(statement.count);
         if (count === undefined) {
-          this.error('unroll-count', 'unroll() takes a number that is known when the script is compiled', statement.count.span);
+          this.error(
+            'unroll-count',
+            'unroll() takes a number that is known when the script is compiled',
+            statement.count.span,
+          );
         } else if (count < 1n || count > maxUnroll) {
-          this.error('unroll-count', `unroll() takes a number from 1 to ${maxUnroll}, not ${count}`, statement.count.span);
+          this.error(
+            'unroll-count',
+            `unroll() takes a number from 1 to ${maxUnroll}, not ${count}`,
+            statement.count.span,
+          );
         }
         this.#scoped(statement.body);
         return;
@@ -189,7 +191,12 @@ export class Sema {
           this.error('for-map', `@${map.name} has no keys: there is nothing to go over`, statement.map.span);
         }
         if (map.value.kind === 'aggregate') {
-          this.error('for-map', `a loop over @${map.name}, which holds ${map.value.aggregate}() values, is not understood by this version`, statement.map.span, `print(@${map.name}) shows it`);
+          this.error(
+            'for-map',
+            `a loop over @${map.name}, which holds ${map.value.aggregate}() values, is not understood by this version`,
+            statement.map.span,
+            `print(@${map.name}) shows it`,
+          );
         }
         const keys = map.keys ?? [];
         const key: Type = keys.length === 1 ? (keys[0] as Type) : { kind: 'tuple', elements: keys };
@@ -234,7 +241,12 @@ export class Sema {
       const type = this.expr(expr);
       if (builtin && !builtin.statementOnly && type.kind !== 'none') {
         if (type.kind === 'aggregate') {
-          this.error('aggregate-unassigned', `${expr.name}() should be assigned to a map`, expr.span, `write @name = ${expr.name}(…)`);
+          this.error(
+            'aggregate-unassigned',
+            `${expr.name}() should be assigned to a map`,
+            expr.span,
+            `write @name = ${expr.name}(…)`,
+          );
         } else {
           this.warning('discarded-value', 'Return value discarded.', expr.span);
         }
@@ -286,7 +298,12 @@ export class Sema {
       return;
     }
     if (type.kind === 'aggregate') {
-      this.error('aggregate-in-variable', `${type.aggregate}() can only be assigned to a map`, span, `write @${info.name} = ${type.aggregate}(…)`);
+      this.error(
+        'aggregate-in-variable',
+        `${type.aggregate}() can only be assigned to a map`,
+        span,
+        `write @${info.name} = ${type.aggregate}(…)`,
+      );
       return;
     }
     const joined = join(info.type, type);
@@ -374,7 +391,11 @@ export class Sema {
     if (isUnknown(type)) return;
     if (operator !== '=') {
       if (info.value.kind === 'aggregate') {
-        this.error('aggregate-arithmetic', `@${info.name} holds ${info.value.aggregate}() values: '${operator}' does not apply`, statement.span);
+        this.error(
+          'aggregate-arithmetic',
+          `@${info.name} holds ${info.value.aggregate}() values: '${operator}' does not apply`,
+          statement.span,
+        );
         return;
       }
       if (isUnknown(info.value)) this.#joinMapValue(info, type, statement.span);
@@ -435,8 +456,19 @@ export class Sema {
     const written = node.keys.map((key) => this.expr(key));
     if (written.some(isUnknown)) return info;
     for (const [index, type] of written.entries()) {
-      if (type.kind === 'none' || type.kind === 'aggregate' || type.kind === 'struct' || type.kind === 'union' || type.kind === 'timestamp' || type.kind === 'void') {
-        this.error('bad-key', `a value of type '${describe(type)}' cannot be a map key`, (node.keys[index] as Ast.Expr).span);
+      if (
+        type.kind === 'none' ||
+        type.kind === 'aggregate' ||
+        type.kind === 'struct' ||
+        type.kind === 'union' ||
+        type.kind === 'timestamp' ||
+        type.kind === 'void'
+      ) {
+        this.error(
+          'bad-key',
+          `a value of type '${describe(type)}' cannot be a map key`,
+          (node.keys[index] as Ast.Expr).span,
+        );
         return info;
       }
     }
@@ -476,11 +508,20 @@ export class Sema {
   mapArgument(call: Ast.Call, index: number, keyed: boolean): MapInfo | undefined {
     const argument = call.args[index];
     if (argument?.node !== 'map') {
-      this.error('map-expected', `${call.name}() takes a map (@name)`, argument?.span ?? call.span, this.builtins.functions.get(call.name)?.signature ?? '');
+      this.error(
+        'map-expected',
+        `${call.name}() takes a map (@name)`,
+        argument?.span ?? call.span,
+        this.builtins.functions.get(call.name)?.signature ?? '',
+      );
       return undefined;
     }
     if (argument.keys.length > 0 && !keyed) {
-      this.error('map-expected', `${call.name}() takes a whole map: write @${argument.name} without a key`, argument.span);
+      this.error(
+        'map-expected',
+        `${call.name}() takes a whole map: write @${argument.name} without a key`,
+        argument.span,
+      );
       return undefined;
     }
     const info = argument.keys.length > 0 ? this.#mapKeys(argument) : this.mapInfo(argument);
@@ -500,7 +541,12 @@ export class Sema {
     const type = this.expr(expr);
     if (isUnknown(type)) return;
     if (!isScalar(type)) {
-      this.error('bad-condition', `a value of type '${describe(type)}' is neither true nor false`, expr.span, 'compare it with something');
+      this.error(
+        'bad-condition',
+        `a value of type '${describe(type)}' is neither true nor false`,
+        expr.span,
+        'compare it with something',
+      );
     }
   }
 
@@ -532,7 +578,12 @@ export class Sema {
       case 'map': {
         const info = this.#mapKeys(expr);
         if (isUnknown(info.value)) {
-          this.error('undefined-map', `Undefined map: @${info.name}`, expr.span, 'a map gets its type where it is assigned to');
+          this.error(
+            'undefined-map',
+            `Undefined map: @${info.name}`,
+            expr.span,
+            'a map gets its type where it is assigned to',
+          );
         }
         return info.value.kind === 'aggregate' ? aggregateValue(info.value) : info.value;
       }
@@ -555,7 +606,11 @@ export class Sema {
         if (elements.some(isUnknown)) return unknownType;
         for (const [index, type] of elements.entries()) {
           if (type.kind === 'none' || type.kind === 'aggregate' || type.kind === 'struct' || type.kind === 'union') {
-            this.error('bad-tuple', `a value of type '${describe(type)}' cannot be part of a tuple`, (expr.elements[index] as Ast.Expr).span);
+            this.error(
+              'bad-tuple',
+              `a value of type '${describe(type)}' cannot be part of a tuple`,
+              (expr.elements[index] as Ast.Expr).span,
+            );
             return unknownType;
           }
         }
@@ -563,7 +618,11 @@ export class Sema {
       }
       case 'record':
       case 'block_expr':
-        this.error('not-supported', `${expr.node === 'record' ? 'records' : 'block expressions'} are not understood by this version`, expr.span);
+        this.error(
+          'not-supported',
+          `${expr.node === 'record' ? 'records' : 'block expressions'} are not understood by this version`,
+          expr.span,
+        );
         return unknownType;
     }
   }
@@ -571,7 +630,12 @@ export class Sema {
   #literalSize(expr: Ast.StringLiteral): number {
     const bytes = stringBytes(expr.value).length;
     if (bytes + 1 > this.config.maxStrlen) {
-      this.error('string-too-long', `String is too long (over ${this.config.maxStrlen} bytes): ${expr.value.slice(0, 20)}…`, expr.span, 'config max_strlen sets the limit');
+      this.error(
+        'string-too-long',
+        `String is too long (over ${this.config.maxStrlen} bytes): ${expr.value.slice(0, 20)}…`,
+        expr.span,
+        'config max_strlen sets the limit',
+      );
     }
     return bytes + 1;
   }
@@ -579,7 +643,8 @@ export class Sema {
   /** The text of a string that is known at compile time: a literal, or `str($1)` / `$1`. */
   literalText(expr: Ast.Expr | Ast.TypeExpr | undefined): string | undefined {
     if (expr?.node === 'string') return expr.value;
-    if (expr?.node === 'positional' && typeof expr.index === 'number') return this.options.parameters[expr.index - 1] ?? '';
+    if (expr?.node === 'positional' && typeof expr.index === 'number')
+      return this.options.parameters[expr.index - 1] ?? '';
     if (expr?.node === 'call' && expr.name === 'str' && expr.args.length === 1) {
       const inner = expr.args[0];
       if (inner?.node === 'positional' || inner?.node === 'string') return this.literalText(inner);
@@ -608,7 +673,12 @@ export class Sema {
     }
     const value = parseInteger(text);
     if (value === undefined) {
-      this.error('parameter-not-number', `$${expr.index} is used as a number, but '${text}' was given`, expr.span, `str($${expr.index}) is its text`);
+      this.error(
+        'parameter-not-number',
+        `$${expr.index} is used as a number, but '${text}' was given`,
+        expr.span,
+        `str($${expr.index}) is its text`,
+      );
       return int64;
     }
     this.facts.constants.set(expr, value);
@@ -644,14 +714,20 @@ export class Sema {
       'unknown-identifier',
       `Unknown identifier: '${expr.name}'`,
       expr.span,
-      ...(found.length > 0 ? [`did you mean ${found.map((n) => `'${n}'`).join(' or ')}?`] : ['variables start with $, maps with @']),
+      ...(found.length > 0
+        ? [`did you mean ${found.map((n) => `'${n}'`).join(' or ')}?`]
+        : ['variables start with $, maps with @']),
     );
     return unknownType;
   }
 
   /** Whether a bare word is a builtin or a constant. */
   knowsIdentifier(name: string): boolean {
-    return this.builtins.variables.has(name) || this.builtins.functions.has(name) || this.options.names.constant(name) !== undefined;
+    return (
+      this.builtins.variables.has(name) ||
+      this.builtins.functions.has(name) ||
+      this.options.names.constant(name) !== undefined
+    );
   }
 
   #variable(node: Ast.Variable): VariableInfo | undefined {
@@ -662,7 +738,9 @@ export class Sema {
         'undefined-variable',
         `Undefined or undeclared variable: $${node.name}`,
         node.span,
-        ...(near === undefined ? ['a variable is seen in the block that first assigns it, and in the blocks inside'] : [`did you mean '$${near}'?`]),
+        ...(near === undefined
+          ? ['a variable is seen in the block that first assigns it, and in the blocks inside']
+          : [`did you mean '$${near}'?`]),
       );
       return undefined;
     }
@@ -708,7 +786,12 @@ export class Sema {
     const type = this.expr(argument);
     if (isUnknown(type) || isIntegral(type) || (pointers && type.kind === 'pointer')) return type;
     const name = this.builtins.functions.get(call.name)?.signature ?? '';
-    this.error('argument-type', `${call.name}() only supports ${pointers ? 'integers and pointers' : 'integers'} (${describe(type)} provided)`, argument.span, name);
+    this.error(
+      'argument-type',
+      `${call.name}() only supports ${pointers ? 'integers and pointers' : 'integers'} (${describe(type)} provided)`,
+      argument.span,
+      name,
+    );
     return unknownType;
   }
 
@@ -724,7 +807,12 @@ export class Sema {
         if (type.kind === 'pointer') {
           const to = type.to();
           if (to.kind === 'void' || to.kind === 'function') {
-            this.error('deref', `Can not dereference type '${describe(type)}'. It has no size: cast it first`, expr.span, 'for example *(uint32 *)$p');
+            this.error(
+              'deref',
+              `Can not dereference type '${describe(type)}'. It has no size: cast it first`,
+              expr.span,
+              'for example *(uint32 *)$p',
+            );
             return unknownType;
           }
           return decayed(to);
@@ -734,7 +822,11 @@ export class Sema {
         this.error('deref', `Can not dereference type '${describe(type)}'. It's not a pointer.`, expr.span);
         return unknownType;
       case '&':
-        this.error('address-of', "the address of a value is not available: '&' is not understood by this version", expr.span);
+        this.error(
+          'address-of',
+          "the address of a value is not available: '&' is not understood by this version",
+          expr.span,
+        );
         return unknownType;
       case '!':
         if (!isScalar(type)) this.#badOperand(operator, type, expr);
@@ -758,7 +850,11 @@ export class Sema {
   }
 
   #badOperand(operator: string, type: Type, expr: Ast.Expr): void {
-    this.error('operand-type', `The ${operator} operator can not be used on expressions of type '${describe(type)}'`, expr.span);
+    this.error(
+      'operand-type',
+      `The ${operator} operator can not be used on expressions of type '${describe(type)}'`,
+      expr.span,
+    );
   }
 
   #increment(expr: Ast.Unary): Type {
@@ -770,7 +866,11 @@ export class Sema {
       this.#widen(info);
       this.facts.types.set(operand, info.value);
       if (info.value.kind !== 'int' && info.value.kind !== 'pointer') {
-        this.error('operand-type', `${sign} needs an integer: @${info.name} holds '${describe(info.value)}'`, expr.span);
+        this.error(
+          'operand-type',
+          `${sign} needs an integer: @${info.name} holds '${describe(info.value)}'`,
+          expr.span,
+        );
       }
       return info.value;
     }
@@ -818,7 +918,17 @@ export class Sema {
       if (left.kind === 'pointer' && isIntegral(right) && (operator === '+' || operator === '-')) return left;
       if (right.kind === 'pointer' && isIntegral(left) && operator === '+') return right;
       if (left.kind === 'pointer' && right.kind === 'pointer' && operator === '-') return int64;
-      if (isScalar(left) && isScalar(right) && (operator === '&' || operator === '|' || operator === '>>' || operator === '<<' || operator === '%' || operator === '/')) return uint64;
+      if (
+        isScalar(left) &&
+        isScalar(right) &&
+        (operator === '&' ||
+          operator === '|' ||
+          operator === '>>' ||
+          operator === '<<' ||
+          operator === '%' ||
+          operator === '/')
+      )
+        return uint64;
     }
     this.error(
       'operand-type',
@@ -835,7 +945,17 @@ export class Sema {
     if (equality && left.kind === 'probe_name' && expr.right.node === 'string') return;
     if (equality && right.kind === 'probe_name' && expr.left.node === 'string') return;
     if (equality && left.kind === 'string' && right.kind === 'string') return;
-    if (equality && left.kind === right.kind && (left.kind === 'buffer' || left.kind === 'inet' || left.kind === 'tuple' || left.kind === 'array' || left.kind === 'probe_name') && sameType(left, right)) return;
+    if (
+      equality &&
+      left.kind === right.kind &&
+      (left.kind === 'buffer' ||
+        left.kind === 'inet' ||
+        left.kind === 'tuple' ||
+        left.kind === 'array' ||
+        left.kind === 'probe_name') &&
+      sameType(left, right)
+    )
+      return;
     this.error(
       'type-mismatch',
       left.kind === right.kind || (isScalar(left) && isScalar(right))
@@ -851,7 +971,8 @@ export class Sema {
     if (left === undefined || right === undefined) return;
     const signed = type.kind !== 'int' || type.signed;
     const value = evaluate(expr.operator, left, right, signed);
-    if (value !== undefined) this.facts.constants.set(expr, signed ? BigInt.asIntN(64, value) : BigInt.asUintN(64, value));
+    if (value !== undefined)
+      this.facts.constants.set(expr, signed ? BigInt.asIntN(64, value) : BigInt.asUintN(64, value));
   }
 
   /** The value of an expression known at compile time (after expr() has seen it). */
@@ -865,9 +986,16 @@ export class Sema {
     const otherwise = this.expr(expr.otherwise);
     if (then.kind === 'none' && otherwise.kind === 'none') return isUnknown(then) ? unknownType : then;
     if (isUnknown(then) || isUnknown(otherwise)) return unknownType;
-    const joined = isIntegral(then) && isIntegral(otherwise) && !sameType(then, otherwise) ? arithmeticType('+', then, otherwise) : join(then, otherwise);
+    const joined =
+      isIntegral(then) && isIntegral(otherwise) && !sameType(then, otherwise)
+        ? arithmeticType('+', then, otherwise)
+        : join(then, otherwise);
     if (joined === undefined) {
-      this.error('type-mismatch', `Ternary operator must return the same type: have '${describe(then)}' and '${describe(otherwise)}'`, expr.span);
+      this.error(
+        'type-mismatch',
+        `Ternary operator must return the same type: have '${describe(then)}' and '${describe(otherwise)}'`,
+        expr.span,
+      );
       return unknownType;
     }
     if (joined.kind === 'aggregate' || joined.kind === 'struct' || joined.kind === 'union') {
@@ -885,7 +1013,11 @@ export class Sema {
     if (type.kind === 'tuple') {
       const element = /^\d+$/.test(name) ? type.elements[Number(name)] : undefined;
       if (element === undefined) {
-        this.error('tuple-index', `Invalid tuple index: ${name}. Found ${type.elements.length} elements in tuple.`, expr.nameSpan);
+        this.error(
+          'tuple-index',
+          `Invalid tuple index: ${name}. Found ${type.elements.length} elements in tuple.`,
+          expr.nameSpan,
+        );
         return unknownType;
       }
       return element;
@@ -894,15 +1026,29 @@ export class Sema {
     if (type.kind === 'pointer') {
       composite = type.to();
       if (!expr.arrow && (composite.kind === 'struct' || composite.kind === 'union')) {
-        this.error('field-access', `Can not access field '${name}' on type '${describe(type)}'. Try dereferencing it first, or using '->'`, expr.span);
+        this.error(
+          'field-access',
+          `Can not access field '${name}' on type '${describe(type)}'. Try dereferencing it first, or using '->'`,
+          expr.span,
+        );
         return unknownType;
       }
     } else if (expr.arrow && (type.kind === 'struct' || type.kind === 'union')) {
-      this.error('field-access', `Can not dereference type '${describe(type)}'. It's not a pointer.`, expr.span, "use '.'");
+      this.error(
+        'field-access',
+        `Can not dereference type '${describe(type)}'. It's not a pointer.`,
+        expr.span,
+        "use '.'",
+      );
       return unknownType;
     }
     if (composite.kind !== 'struct' && composite.kind !== 'union') {
-      this.error('field-access', `Can not access field '${name}' on expression of type '${describe(type)}'`, expr.span, ...(type.kind === 'int' ? ['cast it to a pointer to a struct first: ((struct NAME *)value)->field'] : []));
+      this.error(
+        'field-access',
+        `Can not access field '${name}' on expression of type '${describe(type)}'`,
+        expr.span,
+        ...(type.kind === 'int' ? ['cast it to a pointer to a struct first: ((struct NAME *)value)->field'] : []),
+      );
       return unknownType;
     }
     const found = findField(composite, name);
@@ -976,13 +1122,21 @@ export class Sema {
     const index = this.expr(expr.index);
     if (isUnknown(type) || isUnknown(index)) return unknownType;
     if (!isIntegral(index)) {
-      this.error('index-type', `The array index operator [] only accepts integer indices, not '${describe(index)}'`, expr.index.span);
+      this.error(
+        'index-type',
+        `The array index operator [] only accepts integer indices, not '${describe(index)}'`,
+        expr.index.span,
+      );
       return unknownType;
     }
     if (type.kind === 'array') {
       const value = this.facts.constants.get(expr.index);
       if (value !== undefined && (value < 0n || value >= BigInt(type.length)) && type.length > 0) {
-        this.error('index-range', `the index ${value} is out of bounds for array of size ${type.length}`, expr.index.span);
+        this.error(
+          'index-range',
+          `the index ${value} is out of bounds for array of size ${type.length}`,
+          expr.index.span,
+        );
       }
       return withSpace(decayed(type.of), this.#spaceOf(expr.object));
     }
@@ -994,7 +1148,11 @@ export class Sema {
       }
       return withSpace(decayed(to), type.space);
     }
-    this.error('index-type', `The array index operator [] can only be used on arrays and pointers, found '${describe(type)}'`, expr.span);
+    this.error(
+      'index-type',
+      `The array index operator [] can only be used on arrays and pointers, found '${describe(type)}'`,
+      expr.span,
+    );
     return unknownType;
   }
 
@@ -1023,7 +1181,12 @@ export class Sema {
         break;
       case 'struct':
       case 'union':
-        this.error('cast', `Cannot cast to '${describe(type)}'`, expr.span, `cast to a pointer: (${describe(type)} *)…`);
+        this.error(
+          'cast',
+          `Cannot cast to '${describe(type)}'`,
+          expr.span,
+          `cast to a pointer: (${describe(type)} *)…`,
+        );
         return unknownType;
       default:
         break;

@@ -16,15 +16,42 @@ const words: Readonly<Record<string, Type>> = {
 };
 
 const fixedWidth: Readonly<Record<string, readonly [1 | 2 | 4 | 8, boolean]>> = {
-  int8: [1, true], int16: [2, true], int32: [4, true], int64: [8, true],
-  uint8: [1, false], uint16: [2, false], uint32: [4, false], uint64: [8, false],
-  int8_t: [1, true], int16_t: [2, true], int32_t: [4, true], int64_t: [8, true],
-  uint8_t: [1, false], uint16_t: [2, false], uint32_t: [4, false], uint64_t: [8, false],
-  s8: [1, true], s16: [2, true], s32: [4, true], s64: [8, true],
-  u8: [1, false], u16: [2, false], u32: [4, false], u64: [8, false],
-  __s8: [1, true], __s16: [2, true], __s32: [4, true], __s64: [8, true],
-  __u8: [1, false], __u16: [2, false], __u32: [4, false], __u64: [8, false],
-  size_t: [8, false], ssize_t: [8, true], uintptr_t: [8, false], intptr_t: [8, true],
+  int8: [1, true],
+  int16: [2, true],
+  int32: [4, true],
+  int64: [8, true],
+  uint8: [1, false],
+  uint16: [2, false],
+  uint32: [4, false],
+  uint64: [8, false],
+  int8_t: [1, true],
+  int16_t: [2, true],
+  int32_t: [4, true],
+  int64_t: [8, true],
+  uint8_t: [1, false],
+  uint16_t: [2, false],
+  uint32_t: [4, false],
+  uint64_t: [8, false],
+  s8: [1, true],
+  s16: [2, true],
+  s32: [4, true],
+  s64: [8, true],
+  u8: [1, false],
+  u16: [2, false],
+  u32: [4, false],
+  u64: [8, false],
+  __s8: [1, true],
+  __s16: [2, true],
+  __s32: [4, true],
+  __s64: [8, true],
+  __u8: [1, false],
+  __u16: [2, false],
+  __u32: [4, false],
+  __u64: [8, false],
+  size_t: [8, false],
+  ssize_t: [8, true],
+  uintptr_t: [8, false],
+  intptr_t: [8, true],
 };
 
 /** The integer that a sequence of C words (`unsigned long int`) means. */
@@ -45,7 +72,13 @@ function named(type: TypeExpr, names: Names): Type | undefined {
   if (known) return known;
   const fixed = fixedWidth[type.name];
   if (fixed) return intType(fixed[0], fixed[1]);
-  return cInteger(type.name) ?? names.type('typedef', type.name) ?? names.type('struct', type.name) ?? names.type('union', type.name) ?? names.type('enum', type.name);
+  return (
+    cInteger(type.name) ??
+    names.type('typedef', type.name) ??
+    names.type('struct', type.name) ??
+    names.type('union', type.name) ??
+    names.type('enum', type.name)
+  );
 }
 
 export function resolveTypeExpr(type: TypeExpr, sema: Sema, names: Names): Type | undefined {
@@ -74,7 +107,9 @@ export function resolveTypeExpr(type: TypeExpr, sema: Sema, names: Names): Type 
       'unknown-type',
       `Cannot resolve unknown type "${type.keyword ? `${type.keyword} ` : ''}${type.name}"`,
       type.span,
-      ...(near.length > 0 ? [`did you mean ${near.map((n) => `'${n}'`).join(' or ')}?`] : ['declare it in the script, or #include the header that does']),
+      ...(near.length > 0
+        ? [`did you mean ${near.map((n) => `'${n}'`).join(' or ')}?`]
+        : ['declare it in the script, or #include the header that does']),
     );
     return undefined;
   }

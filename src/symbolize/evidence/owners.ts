@@ -3,7 +3,7 @@
  * overrides it. A class inherits its bases' functions, so the owner is found by climbing
  * from each holder to the bases whose own table has the same function in the same slot.
  */
-import type { Class, Classes } from './classes.ts';
+import type { Base, Class, Classes } from './classes.ts';
 import type { Place, Vtable, Vtables } from './vtables.ts';
 
 export interface Owner {
@@ -12,8 +12,8 @@ export interface Owner {
   readonly slot: number;
   /** Where in the object the table's base lies. */
   readonly offset: number;
-  /** A base without a table of its own that may be the owner instead; -1 when there is none. */
-  readonly base: number;
+  /** Bases without a table of their own, any of which may be the owner instead; the nearest first. */
+  readonly absent: readonly number[];
   /** How many tables hold the function. */
   readonly holders: number;
   /** Whether the holders agree without looking for a common ancestor. */
@@ -21,6 +21,7 @@ export interface Owner {
 }
 
 const mostDepth = 64;
+const none: readonly number[] = [];
 
 export class Owners {
   readonly #classes: Classes;
@@ -44,13 +45,18 @@ export class Owners {
     if (first === undefined) return undefined;
     const holders = places.length;
     if (tops.length === 1) {
-      const base = this.absentBase(first.table);
-      return { type: first.table.type, slot: first.slot, offset: first.table.offset, base, holders, direct: true };
+      const absent = this.#absentBases(first.table.type, first.table.offset);
+      return { type: first.table.type, slot: first.slot, offset: first.table.offset, absent, holders, direct: true };
     }
     const { slot } = first;
     if (tops.some((top) => top.slot !== slot)) return undefined;
     const common = this.#commonAncestor(tops.map((top) => top.table));
-    return common < 0 ? undefined : { type: common, slot, offset: 0, base: -1, holders, direct: false };
+    if (common < 0) return undefined;
+    // An ancestor with a table of its own has another function there, or none: this one is several alike, folded into one.
+    if (this.#vtables.has(common)) {
+      return { type: first.table.type, slot, offset: first.table.offset, absent: none, holders, direct: false };
+    }
+    return { type: common, slot, offset: 0, absent: this.#absentBases(common, 0), holders, direct: false };
   }
 
   /** The places furthest up that still hold the function. */
@@ -73,22 +79,26 @@ export class Owners {
     }
   }
 
-  /** The nearest base of a table that has no table of its own, -1 when there is none. */
-  absentBase(table: Vtable): number {
-    const base = this.#baseAt(table.type, table.offset);
-    return base >= 0 && !this.#vtables.has(base) ? base : -1;
+  /** The bases at a place in the object, upwards, as long as they have no table of their own. */
+  #absentBases(type: number, offset: number): readonly number[] {
+    const found: number[] = [];
+    let at = offset;
+    for (let one = this.#baseAt(type, at); one !== undefined; one = this.#baseAt(one.type, at)) {
+      if (this.#vtables.has(one.type) || found.includes(one.type)) break;
+      found.push(one.type);
+      at -= one.offset;
+    }
+    return found;
   }
 
   /** The direct base whose part of the object holds the vptr at `offset`. */
-  #baseAt(type: number, offset: number): number {
-    let best = -1;
-    let nearest = -1;
+  #baseAt(type: number, offset: number): Base | undefined {
+    let best: Base | undefined;
     for (const base of (this.#classes.all[type] as Class).bases) {
-      if (base.virtual || base.offset > offset || base.offset < nearest) continue;
+      if (base.virtual || base.offset > offset || base.offset < (best?.offset ?? 0)) continue;
       // Of several at one offset all but one are empty; the one with tables, or bases, is not.
-      if (base.offset === nearest && best >= 0 && !this.#isPolymorphic(base.type)) continue;
-      nearest = base.offset;
-      best = base.type;
+      if (base.offset === best?.offset && !this.#isPolymorphic(base.type)) continue;
+      best = base;
     }
     return best;
   }
