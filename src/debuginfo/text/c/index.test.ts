@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
+import { noCompiler, runC } from '../../../../test/gcc.ts';
 import { describe as spell } from '../../../types/layout.ts';
 import { type CompositeType, int32, uint64 } from '../../../types/model.ts';
 import { layOut, typeTable } from '../../../types/table.ts';
-import { noCompiler, runC } from './compiler.testing.ts';
 import { type CDefinitions, type COptions, readCDefinitions } from './index.ts';
 
 const read = (text: string, options: Partial<COptions> = {}): CDefinitions =>

@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, it } from 'node:test';
+import { LAYOUT_PROLOGUE, noCompiler, ourLayout, runC, theirLayout } from '../../../../test/gcc.ts';
 import type { CompositeType } from '../../../types/model.ts';
-import { LAYOUT_PROLOGUE, noCompiler, ourLayout, runC, theirLayout } from './compiler.testing.ts';
 import { type CDefinitions, type IncludeFinder, readCDefinitions } from './index.ts';
 
 const noHeaders: IncludeFinder = () => undefined;

@@ -1,7 +1,7 @@
 /** The preprocessor against gcc -E, token by token. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { noCompiler, runPreprocessor } from './compiler.testing.ts';
+import { noCompiler, runPreprocessor } from '../../../../test/gcc.ts';
 import { tokenize } from './macro.ts';
 import { Preprocessor } from './preprocess.ts';
 

@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { CompositeType, Field, Type } from '../../../types/model.ts';
+import type { CompositeType, Field, Type } from '../src/types/model.ts';
 
 const version = spawnSync('gcc', ['--version'], { encoding: 'utf8' });
 /** Why gcc cannot be asked, or false. */
