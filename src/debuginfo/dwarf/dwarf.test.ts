@@ -169,9 +169,11 @@ describe('lines and inlined functions of a C++ program, against addr2line and re
 });
 
 test('a separate debug file shortened and shared by dwz', { skip: lacking('g++', 'dwz', 'addr2line') }, () => {
-  const paths = ['one', 'two'].map((name) =>
-    gxx(name, `${name}.cc`, source.replace('"thing"', `"${name}"`), '-O2', '-gdwarf-4'),
-  );
+  const paths = ['one', 'two'].map((name) => {
+    const path = gxx(name, `${name}.cc`, source.replace('"thing"', `"${name}"`), '-O2', '-gdwarf-4');
+    output('strip', ['-s', '--keep-section=.debug*', path]);
+    return path;
+  });
   const common = workshop.path('common.debug');
   output('dwz', ['-m', common, '-M', common, ...paths]);
   const [path = ''] = paths;
@@ -192,8 +194,8 @@ test('a separate debug file shortened and shared by dwz', { skip: lacking('g++',
   for (const [at, address] of addresses.entries()) {
     const our = chain(index, address);
     const their = theirs[at] as string[];
-    // The outermost function's name may be the symbol table's there.
-    if (our.length > 2) assert.deepEqual(our.slice(0, -2), their.slice(0, -2), `at 0x${address.toString(16)}`);
+    if (/^\?\?:[?0]$/.test(their[1] ?? '')) their[1] = '??:0';
+    assert.deepEqual(our, their, `at 0x${address.toString(16)}`);
   }
   assert.deepEqual(asked, [common]);
 });
