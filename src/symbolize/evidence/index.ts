@@ -1,0 +1,211 @@
+/**
+ * Names for the functions of a program without symbols, each with its rule, its grade and
+ * what proves it. The rules stand in `rules.ts`; here is the order in which they are
+ * asked, and the index that answers by address or by pattern.
+ *
+ * An inferred name is written with a leading `~` by whoever prints it, and is never passed
+ * off as a symbol.
+ */
+import type { MachineError } from '../../base/errors.ts';
+import { type VirtualAddress, virtualAddress } from '../../base/numbers.ts';
+import { ok, type Result } from '../../base/result.ts';
+import type { ElfFile } from '../../debuginfo/elf/elf.ts';
+import { readFunctionBounds } from '../../debuginfo/elf/frames.ts';
+import { Image } from '../../debuginfo/elf/image.ts';
+import { Pointers } from '../../debuginfo/elf/relocations.ts';
+import { demangle } from '../demangle/index.ts';
+import { Classes } from './classes.ts';
+import { Literals } from './literals.ts';
+import { findMarked } from './marks.ts';
+import { Methods } from './methods.ts';
+import { Owners } from './owners.ts';
+import { Program } from './program.ts';
+import { readReferences } from './references.ts';
+import { CONSTRUCTOR, DESTRUCTOR, type Finding, type Grade, type RuleId, ruleNumber, rules } from './rules.ts';
+import { findStartup, findStubs, withStubs } from './startup.ts';
+import { Vtables } from './vtables.ts';
+
+export type { Grade, RuleId } from './rules.ts';
+
+export interface EvidenceOptions {
+  /** Tells how long each step took, in the order of the steps. */
+  readonly onStep?: (step: string) => void;
+}
+
+/** What is known of one function. */
+export interface InferredName {
+  readonly address: VirtualAddress;
+  /** Bytes. */
+  readonly size: number;
+  /** Without the leading `~`. */
+  readonly name: string;
+  readonly grade: Grade;
+  readonly rule: RuleId;
+  /** What the name was inferred from, a sentence each. */
+  readonly evidence: readonly string[];
+}
+
+const hex = (value: number): string => `0x${value.toString(16)}`;
+
+export class EvidenceIndex {
+  readonly #starts: Uint32Array;
+  readonly #sizes: Uint32Array;
+  /** For each function the best finding. */
+  readonly #best: readonly (Finding | undefined)[];
+  readonly #mangled: readonly string[];
+  readonly #classNames: Map<number, string> = new Map();
+
+  constructor(starts: Uint32Array, sizes: Uint32Array, best: readonly (Finding | undefined)[], mangled: readonly string[]) {
+    this.#starts = starts;
+    this.#sizes = sizes;
+    this.#best = best;
+    this.#mangled = mangled;
+  }
+
+  /** How many functions there are, named or not. */
+  get functionCount(): number {
+    return this.#starts.length;
+  }
+
+  /** How many functions have a name of each grade. */
+  counts(): Record<Grade, number> {
+    const counts = { sure: 0, likely: 0, hint: 0 };
+    for (const one of this.#best) if (one !== undefined) counts[(rules[ruleNumber[one.rule]] as { grade: Grade }).grade]++;
+    return counts;
+  }
+
+  /** The name of the function whose bytes hold an address; undefined when there is no function, or no name. */
+  at(address: VirtualAddress): InferredName | undefined {
+    const index = this.#indexAt(address);
+    return index < 0 ? undefined : this.#nameOf(index);
+  }
+
+  /** The bounds of the function whose bytes hold an address, named or not. */
+  functionAt(address: VirtualAddress): { readonly address: VirtualAddress; readonly size: number } | undefined {
+    const index = this.#indexAt(address);
+    if (index < 0) return undefined;
+    return { address: virtualAddress(this.#starts[index] as number), size: this.#sizes[index] as number };
+  }
+
+  #indexAt(address: number): number {
+    let low = 0;
+    let high = this.#starts.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((this.#starts[middle] as number) <= address) low = middle + 1;
+      else high = middle;
+    }
+    const index = low - 1;
+    return index >= 0 && address < (this.#starts[index] as number) + (this.#sizes[index] as number) ? index : -1;
+  }
+
+  /** All functions whose name (without `~`) satisfies a test, in the order of their addresses. */
+  *find(test: (name: string) => boolean): Generator<InferredName> {
+    for (let index = 0; index < this.#best.length; index++) {
+      const finding = this.#best[index];
+      if (finding === undefined || !test(this.#text(finding))) continue;
+      yield this.#nameOf(index) as InferredName;
+    }
+  }
+
+  /** All functions that have a name, in the order of their addresses. */
+  [Symbol.iterator](): Generator<InferredName> {
+    return this.find(() => true);
+  }
+
+  #nameOf(index: number): InferredName | undefined {
+    const finding = this.#best[index];
+    if (finding === undefined) return undefined;
+    const rule = rules[ruleNumber[finding.rule]] as (typeof rules)[number];
+    const proof = finding.proof.filter((address) => address !== 0).map(hex);
+    return {
+      address: virtualAddress(this.#starts[index] as number),
+      size: this.#sizes[index] as number,
+      name: this.#text(finding),
+      grade: rule.grade,
+      rule: rule.id,
+      evidence: [rule.reason, ...(proof.length === 0 ? [] : [`see ${proof.join(', ')}`])],
+    };
+  }
+
+  #text({ scopes, member }: Finding): string {
+    if (scopes.length === 0) return member;
+    const [first = '', ...others] = scopes.map((type) => this.#className(type));
+    const own = member === DESTRUCTOR ? `~${lastPart(first)}` : member === CONSTRUCTOR ? lastPart(first) : member;
+    return `${[first, ...others].join('|')}::${own}`;
+  }
+
+  #className(type: number): string {
+    let name = this.#classNames.get(type);
+    if (name === undefined) {
+      name = className(this.#mangled[type] ?? '');
+      this.#classNames.set(type, name);
+    }
+    return name;
+  }
+}
+
+/** `Envoy::Http::Stream` for a typeinfo's `N5Envoy4Http6StreamE`. */
+export function className(mangled: string): string {
+  const text = demangle(`_ZTI${mangled}`);
+  return text?.startsWith('typeinfo for ') === true ? text.slice(13) : mangled;
+}
+
+/** A class's own name, as its constructors and destructor have it: no namespaces, no template arguments. */
+function lastPart(name: string): string {
+  let depth = 0;
+  let end = name.length;
+  for (let at = name.length - 1; at > 0; at--) {
+    const char = name[at];
+    if (char === '>' || char === ')' || char === '}') depth++;
+    else if (char === '<' || char === '(' || char === '{') {
+      depth--;
+      if (depth === 0 && char === '<') end = at;
+    } else if (depth === 0 && char === ':' && name[at - 1] === ':') return name.slice(at + 1, Math.max(end, at + 1));
+  }
+  return name.slice(0, end);
+}
+
+/**
+ * Names what can be named in a program, by evidence alone; its symbol tables are not
+ * looked at. Fails with E_UNSUPPORTED_ELF for what is not a 64-bit little-endian program.
+ * x86-64 in full; of arm64 what pointers tell (virtual tables, initialisers).
+ */
+export function nameFunctions(elf: ElfFile, options: EvidenceOptions = {}): Result<EvidenceIndex, MachineError> {
+  const done = (step: string): void => options.onStep?.(step);
+  const image = Image.of(elf);
+  if (!image.ok) return image;
+  const pointers = new Pointers(image.value);
+  done('pointers');
+  const stubs = findStubs(image.value, pointers);
+  const bounds = withStubs(readFunctionBounds(image.value), stubs);
+  done('bounds');
+  const references = readReferences(image.value, bounds);
+  done('code');
+  const program = new Program(image.value, pointers, bounds, references);
+  const classes = new Classes(program);
+  const vtables = new Vtables(program, classes);
+  done('classes');
+
+  const best = new Array<Finding | undefined>(program.functionCount).fill(undefined);
+  const add = (finding: Finding): void => {
+    const other = best[finding.index];
+    if (other === undefined || ruleNumber[finding.rule] < ruleNumber[other.rule]) best[finding.index] = finding;
+  };
+  findStartup(program, stubs, add);
+  done('startup');
+  const methods = new Methods(program, classes, vtables, new Owners(classes, vtables));
+  methods.find(add);
+  done('methods');
+  const literals = new Literals(program);
+  findMarked(literals, methods, add);
+  done('literals');
+  return ok(
+    new EvidenceIndex(
+      bounds.starts,
+      bounds.sizes,
+      best,
+      classes.all.map((type) => type.mangled),
+    ),
+  );
+}

@@ -1,0 +1,197 @@
+/**
+ * Names that macros leave: `__FILE__` and `__func__` (or `__PRETTY_FUNCTION__`) of logging
+ * and assertion macros become string literals whose addresses the function loads side by
+ * side, or a record of such pointers that it refers to.
+ */
+import type { Program } from './program.ts';
+import { ADDRESS, MEMORY } from './references.ts';
+
+export const OTHER = 0;
+/** A path of a source file, with or without `:line` behind. */
+export const SOURCE = 1;
+/** The same of a header: what is inlined from it stands in other functions. */
+export const HEADER = 2;
+/** A function's name alone. */
+export const NAME = 3;
+/** A function's name with its parameters. */
+export const SIGNATURE = 4;
+
+/** One name that a function may have left of itself. */
+export interface Mark {
+  /** Index of the function. */
+  readonly index: number;
+  /** Address of the name's literal. */
+  readonly name: number;
+  /** Address of the file's literal, 0 when there is none. */
+  readonly file: number;
+  readonly kind: typeof NAME | typeof SIGNATURE;
+  readonly header: boolean;
+  /** Whether a record held both, the surest form. */
+  readonly record: boolean;
+}
+
+/** How far apart the instructions stand that load file and name, in bytes, at most. */
+const nearby = 40;
+const mostText = 2048;
+
+const sourceFile = /^[\w.+\-/ ]*[\w+\-]\.(?:c|cc|cpp|cxx|c\+\+|C|m|mm|rs|go)(?::\d+)?$/;
+const headerFile = /^[\w.+\-/ ]*[\w+\-]\.(?:h|hh|hpp|hxx|inc|inl|ipp|tcc)(?::\d+)?$/;
+const identifier = /^~?[A-Za-z_][A-Za-z0-9_]*$/;
+const signature = /^[A-Za-z_~(][\w:<>,&*~[\] ()={}.+\-'"!|^%/]*\)(?: const)?(?: (?:&|&&|noexcept))*(?: \[.*\])?$/;
+
+export class Literals {
+  readonly marks: Mark[] = [];
+  /** For each function the only source file it refers to: address of the literal, 0 for none, -1 for several. */
+  readonly files: Float64Array;
+  readonly #program: Program;
+  readonly #kinds: Map<number, number> = new Map();
+  readonly #readOnly: readonly { readonly from: number; readonly to: number }[];
+
+  constructor(program: Program) {
+    this.#program = program;
+    this.files = new Float64Array(program.functionCount);
+    this.#readOnly = program.image.parts
+      .filter((part) => !part.executable)
+      .map((part) => ({ from: part.address, to: part.end }));
+    for (let index = 0; index < program.functionCount; index++) this.#read(index);
+  }
+
+  text(address: number): string {
+    return this.#program.image.textAt(address, mostText) ?? '';
+  }
+
+  /** What the text at an address is. */
+  kindOf(address: number): number {
+    let kind = this.#kinds.get(address);
+    if (kind === undefined) {
+      kind = this.#classify(address);
+      this.#kinds.set(address, kind);
+    }
+    return kind;
+  }
+
+  #classify(address: number): number {
+    if (!this.#readOnly.some((part) => address >= part.from && address < part.to)) return OTHER;
+    const part = this.#program.image.partAt(address);
+    if (part === undefined) return OTHER;
+    const { bytes } = part;
+    const start = address - part.address;
+    // A literal starts behind another's end, except where the linker shares tails.
+    let end = start;
+    let last = 0;
+    let plain = true;
+    for (; end < bytes.length && end - start < mostText; end++) {
+      const byte = bytes[end] as number;
+      if (byte === 0) break;
+      if (byte < 0x20 || byte >= 0x7f) return OTHER;
+      const isWord = (byte >= 0x30 && byte <= 0x39) || (byte >= 0x41 && byte <= 0x5a) || (byte >= 0x61 && byte <= 0x7a) || byte === 0x5f;
+      if (!isWord && !(byte === 0x7e && end === start)) plain = false;
+      last = byte;
+    }
+    const length = end - start;
+    if (bytes[end] !== 0 || length < 2) return OTHER;
+    if (plain) return length < 120 && identifier.test(this.text(address)) ? NAME : OTHER;
+    if (length < 300 && length > 3) {
+      // Names of files end in a letter or, with a line, a digit, and have a dot near the end.
+      const text = this.text(address);
+      if (last !== 0x29 && last !== 0x5d && text.includes('.')) {
+        if (sourceFile.test(text)) return SOURCE;
+        if (headerFile.test(text)) return HEADER;
+      }
+      if (text.startsWith('operator')) return OTHER;
+    }
+    if ((last === 0x29 || last === 0x5d || last === 0x74) && length > 4) {
+      const text = this.text(address);
+      if (text.includes('(') && signature.test(text)) return SIGNATURE;
+    }
+    return OTHER;
+  }
+
+  #read(index: number): void {
+    const { references, pointers } = this.#program;
+    const first = references.starts[index] as number;
+    const stop = references.starts[index + 1] as number;
+    const names: { readonly at: number; readonly target: number }[] = [];
+    const files: { readonly at: number; readonly target: number; readonly header: boolean }[] = [];
+    for (let at = first; at < stop; at++) {
+      const kind = references.kind[at] as number;
+      if (kind !== ADDRESS && kind !== MEMORY) continue;
+      const target = references.target[at] as number;
+      const from = references.from[at] as number;
+      const what = kind === ADDRESS ? this.kindOf(target) : OTHER;
+      if (what === SOURCE || what === HEADER) files.push({ at: from, target, header: what === HEADER });
+      else if (what === NAME || what === SIGNATURE) names.push({ at: from, target });
+      else if ((target & 7) === 0 && pointers.at(target) !== 0) this.#readRecord(index, target);
+    }
+    let file = 0;
+    for (const { target, header } of files) {
+      if (header) continue;
+      file = file === 0 || file === target ? target : -1;
+    }
+    this.files[index] = file;
+    if (names.length === 0 || files.length === 0) return;
+    for (const name of names) {
+      let best: (typeof files)[number] | undefined;
+      for (const one of files) {
+        if (Math.abs(one.at - name.at) > nearby) continue;
+        if (best === undefined || Math.abs(one.at - name.at) < Math.abs(best.at - name.at)) best = one;
+      }
+      if (best === undefined) continue;
+      const kind = this.kindOf(name.target) === SIGNATURE ? SIGNATURE : NAME;
+      this.marks.push({ index, name: name.target, file: best.target, kind, header: best.header, record: false });
+    }
+  }
+
+  /** A record of pointers, of which one of the first three is a file and another a name. */
+  #readRecord(index: number, address: number): void {
+    const { pointers } = this.#program;
+    let name = 0;
+    let file = 0;
+    for (let at = address; at < address + 32; at += 8) {
+      if (at > address && at < address + 8) break;
+      const target = pointers.at(at);
+      if (target === 0) continue;
+      const kind = this.kindOf(target);
+      if (kind === SOURCE || kind === HEADER) {
+        if (file !== 0) break;
+        file = target;
+      } else if (kind === SIGNATURE || kind === NAME) name = target;
+    }
+    if (name === 0 || file === 0) return;
+    const kind = this.kindOf(name) === SIGNATURE ? SIGNATURE : NAME;
+    this.marks.push({ index, name, file, kind, header: this.kindOf(file) === HEADER, record: true });
+  }
+}
+
+/** The name in a signature: no return type, parameters or `[with T = …]`; undefined when it can't be told. */
+export function nameInSignature(text: string): string | undefined {
+  // From the right: the template's arguments, qualifiers, then the parameters' parenthesis.
+  let end = text.length;
+  const bound = text.indexOf(' [');
+  if (bound >= 0 && text.endsWith(']')) end = bound;
+  let at = text.lastIndexOf(')', end - 1);
+  if (at < 0) return undefined;
+  let depth = 0;
+  for (; at >= 0; at--) {
+    const char = text[at];
+    if (char === ')') depth++;
+    else if (char === '(' && --depth === 0) break;
+  }
+  if (at <= 0) return undefined;
+  const head = text.slice(0, at);
+  // The name starts behind the last blank outside of brackets.
+  let nesting = 0;
+  let start = 0;
+  for (let from = head.length - 1; from >= 0; from--) {
+    const char = head[from];
+    if (char === '>' || char === ')' || char === '}') nesting++;
+    else if (char === '<' || char === '(' || char === '{') nesting--;
+    else if (nesting === 0 && (char === ' ' || char === '*' || char === '&')) {
+      if (head.slice(0, from).endsWith('operator')) continue;
+      start = from + 1;
+      break;
+    }
+  }
+  const name = head.slice(start);
+  return name === '' || /^(?:if|for|while|sizeof|return|defined)$/.test(name) ? undefined : name;
+}

@@ -1,0 +1,76 @@
+/**
+ * The rules that give names, in the order of trust: where several name one function, the
+ * first wins. A rule's grade is what its precision was measured to be (`npm run
+ * bench:evidence`, on programs whose symbols are known), never a guess: sure from 98 % on,
+ * likely from 85 %, else a hint, which is worded as one.
+ */
+
+export type Grade = 'sure' | 'likely' | 'hint';
+
+export type RuleId =
+  | 'start'
+  | 'plt'
+  | 'method'
+  | 'destructor'
+  | 'signature'
+  | 'virtual-literal'
+  | 'virtual'
+  | 'initializer'
+  | 'literal'
+  | 'base-destructor'
+  | 'constructor'
+  | 'encloser'
+  | 'enclosed'
+  | 'thread'
+  | 'callers'
+  | 'file';
+
+export interface Rule {
+  readonly id: RuleId;
+  readonly grade: Grade;
+  /** What the rule goes by, for people. */
+  readonly reason: string;
+}
+
+/** All rules, the most trusted first. */
+export const rules: readonly Rule[] = [
+  { id: 'start', grade: 'sure', reason: 'the entry point of the file, and the function that it hands to the C library' },
+  { id: 'plt', grade: 'sure', reason: 'a stub that jumps through a word that the loader binds to this symbol' },
+  { id: 'method', grade: 'sure', reason: "a fixed slot in the table of one of the C++ library's classes" },
+  { id: 'destructor', grade: 'sure', reason: 'the two destructor slots of a table, of which the second frees the object' },
+  { id: 'signature', grade: 'sure', reason: 'its whole signature, left by an assertion' },
+  { id: 'virtual-literal', grade: 'likely', reason: 'a slot in the table of this class, and its own name left by a logging macro' },
+  { id: 'virtual', grade: 'sure', reason: 'a slot in the table of this class' },
+  { id: 'initializer', grade: 'sure', reason: 'listed in .init_array' },
+  { id: 'literal', grade: 'likely', reason: 'its file and its own name, left side by side by a logging macro' },
+  { id: 'base-destructor', grade: 'likely', reason: "the destructors of a class end in it, with their own object" },
+  { id: 'constructor', grade: 'likely', reason: 'stores the table of this class into the object that it was given' },
+  { id: 'encloser', grade: 'likely', reason: 'makes the function objects of lambdas that stand in this function' },
+  { id: 'enclosed', grade: 'hint', reason: 'makes the function object of a lambda of that function, which may have been inlined' },
+  { id: 'thread', grade: 'hint', reason: 'handed to pthread_create' },
+  { id: 'callers', grade: 'hint', reason: 'all callers have this name' },
+  { id: 'file', grade: 'hint', reason: 'refers to no other source file' },
+];
+
+/** Index into `rules`. */
+export const ruleNumber: Readonly<Record<RuleId, number>> = Object.fromEntries(
+  rules.map((rule, index) => [rule.id, index]),
+) as Record<RuleId, number>;
+
+/** One rule's word about one function. */
+export interface Finding {
+  /** Index of the function. */
+  readonly index: number;
+  readonly rule: RuleId;
+  /** Classes that the function may belong to; none for a free function. */
+  readonly scopes: readonly number[];
+  /** The name behind the class: `vfunc[3]`, `~`, a function's name. */
+  readonly member: string;
+  /** Addresses that prove it: tables, literals, callers. */
+  readonly proof: readonly number[];
+}
+
+/** The member of a finding that stands for the destructor: its name repeats the class's. */
+export const DESTRUCTOR = '~';
+/** The same for constructors. */
+export const CONSTRUCTOR = '';
