@@ -1,0 +1,250 @@
+/** Types of expressions: names, literals, calls, casts. */
+import { nearest } from '../../base/near.ts';
+import { describe, sameType } from '../../types/layout.ts';
+import { boolType, int64, type Type, uint64 } from '../../types/model.ts';
+import type * as Ast from '../syntax/ast.ts';
+import { stringBytes } from '../syntax/literals.ts';
+import { aggregateValue, arithmeticType, parseInteger } from './arithmetic.ts';
+import { mapKeys } from './mapuse.ts';
+import { typeOfField, typeOfIndex } from './members.ts';
+import { typeOfBinary, typeOfUnary } from './operators.ts';
+import { isIntegral, isScalar, isUnknown, join, unknownType } from './scope.ts';
+import type { Sema } from './sema.ts';
+
+export function typeOfExpression(sema: Sema, expr: Ast.Expr): Type {
+  switch (expr.node) {
+    case 'integer':
+      sema.facts.constants.set(expr, expr.value);
+      return expr.unsigned || expr.value > 0x7fffffffffffffffn ? uint64 : int64;
+    case 'bool':
+      sema.facts.constants.set(expr, expr.value ? 1n : 0n);
+      return boolType;
+    case 'string':
+      return { kind: 'string', size: literalSize(sema, expr) };
+    case 'positional':
+      return typeOfPositional(sema, expr);
+    case 'identifier':
+      return typeOfIdentifier(sema, expr);
+    case 'variable': {
+      const info = sema.variable(expr);
+      return info ? info.type : unknownType;
+    }
+    case 'map': {
+      const info = mapKeys(sema, expr);
+      if (isUnknown(info.value)) {
+        sema.error(
+          'undefined-map',
+          `Undefined map: @${info.name}`,
+          expr.span,
+          'a map gets its type where it is assigned to',
+        );
+      }
+      return info.value.kind === 'aggregate' ? aggregateValue(info.value) : info.value;
+    }
+    case 'call':
+      return typeOfCall(sema, expr);
+    case 'unary':
+      return typeOfUnary(sema, expr);
+    case 'binary':
+      return typeOfBinary(sema, expr);
+    case 'ternary':
+      return typeOfTernary(sema, expr);
+    case 'field':
+      return typeOfField(sema, expr);
+    case 'index':
+      return typeOfIndex(sema, expr);
+    case 'cast':
+      return typeOfCast(sema, expr);
+    case 'tuple': {
+      const elements = expr.elements.map((element) => sema.expr(element));
+      if (elements.some(isUnknown)) return unknownType;
+      for (const [index, type] of elements.entries()) {
+        if (type.kind === 'none' || type.kind === 'aggregate' || type.kind === 'struct' || type.kind === 'union') {
+          sema.error(
+            'bad-tuple',
+            `a value of type '${describe(type)}' cannot be part of a tuple`,
+            (expr.elements[index] as Ast.Expr).span,
+          );
+          return unknownType;
+        }
+      }
+      return { kind: 'tuple', elements: elements };
+    }
+    case 'record':
+    case 'block_expr':
+      sema.error(
+        'not-supported',
+        `${expr.node === 'record' ? 'records' : 'block expressions'} are not understood by this version`,
+        expr.span,
+      );
+      return unknownType;
+  }
+}
+
+function literalSize(sema: Sema, expr: Ast.StringLiteral): number {
+  const bytes = stringBytes(expr.value).length;
+  if (bytes + 1 > sema.config.maxStrlen) {
+    sema.error(
+      'string-too-long',
+      `String is too long (over ${sema.config.maxStrlen} bytes): ${expr.value.slice(0, 20)}…`,
+      expr.span,
+      'config max_strlen sets the limit',
+    );
+  }
+  return bytes + 1;
+}
+
+function typeOfPositional(sema: Sema, expr: Ast.PositionalParameter): Type {
+  const { parameters } = sema.options;
+  if (expr.index === 'count') {
+    sema.facts.constants.set(expr, BigInt(parameters.length));
+    return int64;
+  }
+  const text = parameters[expr.index - 1];
+  if (text === undefined) {
+    if (!sema.countsParameters) {
+      sema.error(
+        'missing-parameter',
+        `the script needs a value for its parameter $${expr.index}, and ${parameters.length === 0 ? 'none was given' : `only ${parameters.length} given`}`,
+        expr.span,
+        'parameters follow the script on the command line: insitu script.bt VALUE …',
+      );
+    }
+    sema.facts.constants.set(expr, 0n);
+    return int64;
+  }
+  const value = parseInteger(text);
+  if (value === undefined) {
+    sema.error(
+      'parameter-not-number',
+      `$${expr.index} is used as a number, but '${text}' was given`,
+      expr.span,
+      `str($${expr.index}) is its text`,
+    );
+    return int64;
+  }
+  sema.facts.constants.set(expr, value);
+  return value > 0x7fffffffffffffffn ? uint64 : int64;
+}
+
+function typeOfIdentifier(sema: Sema, expr: Ast.Identifier): Type {
+  const builtin = sema.builtins.variables.get(expr.name);
+  if (builtin) return builtin.type(sema, expr);
+  const constant = sema.options.names.constant(expr.name);
+  if (constant) {
+    sema.facts.constants.set(expr, constant.value);
+    return constant.type;
+  }
+  const fn = sema.builtins.functions.get(expr.name);
+  if (fn) {
+    if (fn.arity[0] === 0) {
+      // `exit`, `ustack`, `kstack` and the like may stand without parentheses.
+      const call: Ast.Call = { node: 'call', name: expr.name, nameSpan: expr.span, args: [], span: expr.span };
+      const type = fn.type(sema, call);
+      sema.facts.notes.set(expr, call);
+      sema.facts.types.set(call, type);
+      return type;
+    }
+    sema.error('call-expected', `${expr.name} is a function`, expr.span, fn.signature);
+    return unknownType;
+  }
+  const candidates = [...sema.builtins.variables.keys(), ...sema.builtins.functions.keys()];
+  const near = nearest(expr.name, candidates, 2);
+  const constants = near.length > 0 ? [] : nearest(expr.name, sema.options.names.candidates(expr.name), 2);
+  const found = [...near, ...constants];
+  sema.error(
+    'unknown-identifier',
+    `Unknown identifier: '${expr.name}'`,
+    expr.span,
+    ...(found.length > 0
+      ? [`did you mean ${found.map((n) => `'${n}'`).join(' or ')}?`]
+      : ['variables start with $, maps with @']),
+  );
+  return unknownType;
+}
+
+function typeOfCall(sema: Sema, call: Ast.Call): Type {
+  const builtin = sema.builtins.functions.get(call.name);
+  if (builtin === undefined) {
+    for (const argument of call.args) if (argument.node !== 'type') sema.expr(argument);
+    const near = nearest(call.name, [...sema.builtins.functions.keys()], 2);
+    sema.error(
+      'unknown-function',
+      `Unknown function: '${call.name}'`,
+      call.nameSpan,
+      ...(near.length > 0 ? [`did you mean ${near.map((n) => `'${n}'`).join(' or ')}?`] : []),
+    );
+    return unknownType;
+  }
+  const [min, max] = builtin.arity;
+  if (call.args.length < min || call.args.length > max) {
+    const wanted = min === max ? `${min}` : max === Number.POSITIVE_INFINITY ? `at least ${min}` : `${min} to ${max}`;
+    sema.error(
+      'argument-count',
+      `${call.name}() requires ${wanted} argument${wanted === '1' ? '' : 's'} (${call.args.length} provided)`,
+      call.span,
+      builtin.signature,
+    );
+    return unknownType;
+  }
+  return builtin.type(sema, call);
+}
+
+function typeOfTernary(sema: Sema, expr: Ast.Ternary): Type {
+  sema.condition(expr.condition);
+  const then = expr.then ? sema.expr(expr.then) : sema.expr(expr.condition);
+  const otherwise = sema.expr(expr.otherwise);
+  if (then.kind === 'none' && otherwise.kind === 'none') return isUnknown(then) ? unknownType : then;
+  if (isUnknown(then) || isUnknown(otherwise)) return unknownType;
+  const joined =
+    isIntegral(then) && isIntegral(otherwise) && !sameType(then, otherwise)
+      ? arithmeticType('+', then, otherwise)
+      : join(then, otherwise);
+  if (joined === undefined) {
+    sema.error(
+      'type-mismatch',
+      `Ternary operator must return the same type: have '${describe(then)}' and '${describe(otherwise)}'`,
+      expr.span,
+    );
+    return unknownType;
+  }
+  if (joined.kind === 'aggregate' || joined.kind === 'struct' || joined.kind === 'union') {
+    sema.error('type-mismatch', `Ternary return type unsupported '${describe(joined)}'`, expr.span);
+    return unknownType;
+  }
+  return joined;
+}
+
+function typeOfCast(sema: Sema, expr: Ast.Cast): Type {
+  const operand = sema.expr(expr.operand);
+  const type = sema.resolveType(expr.type);
+  if (type === undefined || isUnknown(operand)) return type ?? unknownType;
+  const space = operand.kind === 'pointer' ? operand.space : sema.probe.userMemory ? 'user' : 'either';
+  switch (type.kind) {
+    case 'int':
+    case 'bool':
+    case 'enum': {
+      if (!isScalar(operand)) break;
+      const value = sema.facts.constants.get(expr.operand);
+      if (value !== undefined && type.kind === 'int') {
+        const bits = type.size * 8;
+        sema.facts.constants.set(expr, type.signed ? BigInt.asIntN(bits, value) : BigInt.asUintN(bits, value));
+      }
+      return type;
+    }
+    case 'pointer':
+      if (!isScalar(operand)) break;
+      return { ...type, space };
+    case 'string':
+      if (operand.kind === 'string') return type;
+      break;
+    case 'struct':
+    case 'union':
+      sema.error('cast', `Cannot cast to '${describe(type)}'`, expr.span, `cast to a pointer: (${describe(type)} *)…`);
+      return unknownType;
+    default:
+      break;
+  }
+  sema.error('cast', `Cannot cast from '${describe(operand)}' to '${describe(type)}'`, expr.span);
+  return unknownType;
+}

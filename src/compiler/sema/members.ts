@@ -1,0 +1,173 @@
+/** Fields, arguments of the probe, elements: what `.`, `->` and `[]` reach. */
+import { nearest } from '../../base/near.ts';
+import { describe, fieldNames, findField, sizeOf } from '../../types/layout.ts';
+import type { Field, Type } from '../../types/model.ts';
+import type * as Ast from '../syntax/ast.ts';
+import { isIntegral, isUnknown, unknownType } from './scope.ts';
+import type { Sema } from './sema.ts';
+
+export function typeOfField(sema: Sema, expr: Ast.FieldAccess): Type {
+  const { object, name } = expr;
+  if (object.node === 'identifier' && object.name === 'args') return typeOfArgument(sema, expr);
+  const type = sema.expr(object);
+  if (isUnknown(type)) return unknownType;
+  if (type.kind === 'tuple') {
+    const element = /^\d+$/.test(name) ? type.elements[Number(name)] : undefined;
+    if (element === undefined) {
+      sema.error(
+        'tuple-index',
+        `Invalid tuple index: ${name}. Found ${type.elements.length} elements in tuple.`,
+        expr.nameSpan,
+      );
+      return unknownType;
+    }
+    return element;
+  }
+  let composite: Type = type;
+  if (type.kind === 'pointer') {
+    composite = type.to();
+    if (!expr.arrow && (composite.kind === 'struct' || composite.kind === 'union')) {
+      sema.error(
+        'field-access',
+        `Can not access field '${name}' on type '${describe(type)}'. Try dereferencing it first, or using '->'`,
+        expr.span,
+      );
+      return unknownType;
+    }
+  } else if (expr.arrow && (type.kind === 'struct' || type.kind === 'union')) {
+    sema.error(
+      'field-access',
+      `Can not dereference type '${describe(type)}'. It's not a pointer.`,
+      expr.span,
+      "use '.'",
+    );
+    return unknownType;
+  }
+  if (composite.kind !== 'struct' && composite.kind !== 'union') {
+    sema.error(
+      'field-access',
+      `Can not access field '${name}' on expression of type '${describe(type)}'`,
+      expr.span,
+      ...(type.kind === 'int' ? ['cast it to a pointer to a struct first: ((struct NAME *)value)->field'] : []),
+    );
+    return unknownType;
+  }
+  const found = findField(composite, name);
+  if (found === undefined) {
+    const near = nearest(name, fieldNames(composite), 2);
+    sema.error(
+      'unknown-field',
+      `Struct/union of type '${describe(composite)}' does not contain a field named '${name}'`,
+      expr.nameSpan,
+      ...(near.length > 0 ? [`did you mean ${near.map((n) => `'${n}'`).join(' or ')}?`] : []),
+    );
+    return unknownType;
+  }
+  sema.facts.notes.set(expr, found);
+  const space = type.kind === 'pointer' ? type.space : spaceOf(sema, object);
+  return withSpace(decayed(found.field.type), space);
+}
+
+/** Where the bytes of a composite value came from, for the pointers inside it. */
+function spaceOf(sema: Sema, expr: Ast.Expr): 'user' | 'kernel' | 'either' {
+  if (expr.node === 'field' || expr.node === 'index') {
+    const type = sema.facts.types.get(expr.object);
+    if (type?.kind === 'pointer') return type.space;
+    return spaceOf(sema, expr.object);
+  }
+  if (expr.node === 'unary' && expr.operator === '*') {
+    const type = sema.facts.types.get(expr.operand);
+    if (type?.kind === 'pointer') return type.space;
+  }
+  return 'either';
+}
+
+function typeOfArgument(sema: Sema, expr: Ast.FieldAccess): Type {
+  const { tracepoint, provider, parameters } = sema.probe;
+  const declared: readonly Field[] | undefined = tracepoint?.fields ?? parameters;
+  if (declared === undefined) {
+    const uprobe = provider === 'uprobe' || provider === 'uretprobe';
+    sema.error(
+      'no-args',
+      `The args builtin can not be used with '${provider}' probes`,
+      expr.object.span,
+      uprobe
+        ? 'arg0, arg1 … are the arguments by position, retval is the return value'
+        : provider === 'rawtracepoint'
+          ? 'the names of its arguments come from BTF, which this kernel lacks: arg0, arg1 … are the arguments by position'
+          : 'args is there in tracepoints, raw tracepoints, fentry and fexit',
+    );
+    return unknownType;
+  }
+  const field = declared.find((f) => f.name === expr.name);
+  if (field === undefined) {
+    const names = declared.map((f) => f.name).filter((name) => !name.startsWith('common_'));
+    const near = nearest(expr.name, names, 2);
+    sema.error(
+      'unknown-field',
+      `${tracepoint ? `tracepoint:${tracepoint.category}:${tracepoint.event}` : sema.probe.attachments[0]?.name} does not have a field named '${expr.name}'`,
+      expr.nameSpan,
+      near.length > 0 ? `did you mean ${near.map((n) => `'${n}'`).join(' or ')}?` : `its fields: ${names.join(', ')}`,
+    );
+    return unknownType;
+  }
+  sema.facts.notes.set(expr, field);
+  if (field.dataLoc && (field.type.kind === 'array' || field.type.kind === 'string')) {
+    return { kind: 'string', size: sema.config.maxStrlen };
+  }
+  return decayed(field.type);
+}
+
+export function typeOfIndex(sema: Sema, expr: Ast.Index): Type {
+  const type = sema.expr(expr.object);
+  const index = sema.expr(expr.index);
+  if (isUnknown(type) || isUnknown(index)) return unknownType;
+  if (!isIntegral(index)) {
+    sema.error(
+      'index-type',
+      `The array index operator [] only accepts integer indices, not '${describe(index)}'`,
+      expr.index.span,
+    );
+    return unknownType;
+  }
+  if (type.kind === 'array') {
+    const value = sema.facts.constants.get(expr.index);
+    if (value !== undefined && (value < 0n || value >= BigInt(type.length)) && type.length > 0) {
+      sema.error(
+        'index-range',
+        `the index ${value} is out of bounds for array of size ${type.length}`,
+        expr.index.span,
+      );
+    }
+    return withSpace(decayed(type.of), spaceOf(sema, expr.object));
+  }
+  if (type.kind === 'pointer') {
+    const to = type.to();
+    if (sizeOf(to) === 0) {
+      sema.error('deref', `'${describe(type)}' cannot be indexed: what it points to has no size`, expr.span);
+      return unknownType;
+    }
+    return withSpace(decayed(to), type.space);
+  }
+  sema.error(
+    'index-type',
+    `The array index operator [] can only be used on arrays and pointers, found '${describe(type)}'`,
+    expr.span,
+  );
+  return unknownType;
+}
+
+/** An array of signed characters reads as a string; its bytes may fill it without a NUL. */
+export function decayed(type: Type): Type {
+  if (type.kind === 'array' && type.of.kind === 'int' && type.of.size === 1 && type.of.signed && type.length > 0) {
+    return { kind: 'string', size: type.length + 1 };
+  }
+  return type;
+}
+
+/** Pointers found in memory of a known space point into the same space unless they say otherwise. */
+function withSpace(type: Type, space: 'user' | 'kernel' | 'either'): Type {
+  if (type.kind !== 'pointer' || space === 'either') return type;
+  if (space === 'user') return { ...type, space: 'user' };
+  return type.space === 'either' ? { ...type, space } : type;
+}

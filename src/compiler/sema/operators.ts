@@ -1,0 +1,185 @@
+/** Types of operators, and values of expressions known at compile time. */
+import { describe, sameType } from '../../types/layout.ts';
+import { boolType, int64, type Type, uint64 } from '../../types/model.ts';
+import type * as Ast from '../syntax/ast.ts';
+import { arithmeticType, comparison, evaluate } from './arithmetic.ts';
+import { joinMapValue, mapKeys, widen } from './mapuse.ts';
+import { decayed } from './members.ts';
+import { isIntegral, isScalar, isUnknown, promoted, unknownType } from './scope.ts';
+import type { Sema } from './sema.ts';
+
+export function typeOfUnary(sema: Sema, expr: Ast.Unary): Type {
+  const { operator, operand } = expr;
+  if (operator === '++pre' || operator === '--pre' || operator === 'post++' || operator === 'post--') {
+    return typeOfIncrement(sema, expr);
+  }
+  const type = sema.expr(operand);
+  if (isUnknown(type)) return unknownType;
+  switch (operator) {
+    case '*':
+      if (type.kind === 'pointer') {
+        const to = type.to();
+        if (to.kind === 'void' || to.kind === 'function') {
+          sema.error(
+            'deref',
+            `Can not dereference type '${describe(type)}'. It has no size: cast it first`,
+            expr.span,
+            'for example *(uint32 *)$p',
+          );
+          return unknownType;
+        }
+        return decayed(to);
+      }
+      // Compatible with bpftrace: an integer is dereferenced as a pointer to itself.
+      if (type.kind === 'int') return type;
+      sema.error('deref', `Can not dereference type '${describe(type)}'. It's not a pointer.`, expr.span);
+      return unknownType;
+    case '&':
+      sema.error(
+        'address-of',
+        "the address of a value is not available: '&' is not understood by this version",
+        expr.span,
+      );
+      return unknownType;
+    case '!':
+      if (!isScalar(type)) refuseOperand(sema, operator, type, expr);
+      return boolType;
+    case '-':
+    case '+':
+    case '~': {
+      if (!isIntegral(type)) {
+        refuseOperand(sema, operator, type, expr);
+        return unknownType;
+      }
+      const value = sema.facts.constants.get(operand);
+      if (value !== undefined) {
+        const result = operator === '-' ? -value : operator === '+' ? value : ~value;
+        sema.facts.constants.set(expr, BigInt.asIntN(64, result));
+      }
+      if (operator === '~') return uint64;
+      return operator === '-' ? int64 : promoted(type);
+    }
+  }
+}
+
+function refuseOperand(sema: Sema, operator: string, type: Type, expr: Ast.Expr): void {
+  sema.error(
+    'operand-type',
+    `The ${operator} operator can not be used on expressions of type '${describe(type)}'`,
+    expr.span,
+  );
+}
+
+function typeOfIncrement(sema: Sema, expr: Ast.Unary): Type {
+  const { operand } = expr;
+  const sign = expr.operator.replace(/pre|post/, '');
+  if (operand.node === 'map') {
+    const info = mapKeys(sema, operand);
+    if (isUnknown(info.value)) joinMapValue(sema, info, int64, expr.span);
+    widen(sema, info);
+    sema.facts.types.set(operand, info.value);
+    if (info.value.kind !== 'int' && info.value.kind !== 'pointer') {
+      sema.error('operand-type', `${sign} needs an integer: @${info.name} holds '${describe(info.value)}'`, expr.span);
+    }
+    return info.value;
+  }
+  if (operand.node !== 'variable') {
+    sema.expr(operand);
+    sema.error('operand-type', `${sign} applies to a $variable or a @map`, expr.span);
+    return unknownType;
+  }
+  const info = sema.variable(operand);
+  if (info === undefined) return unknownType;
+  if (!isUnknown(info.type) && info.type.kind !== 'int' && info.type.kind !== 'pointer') {
+    sema.error('operand-type', `${sign} needs an integer: $${info.name} is '${describe(info.type)}'`, expr.span);
+  }
+  return info.type;
+}
+
+export function checkDivisor(sema: Sema, operator: string, right: Ast.Expr): void {
+  if ((operator === '/' || operator === '%') && sema.facts.constants.get(right) === 0n) {
+    sema.error('division-by-zero', 'division by zero', right.span);
+  }
+}
+
+export function typeOfBinary(sema: Sema, expr: Ast.Binary): Type {
+  const { operator } = expr;
+  const left = sema.expr(expr.left);
+  const right = sema.expr(expr.right);
+  if (isUnknown(left) || isUnknown(right)) return comparison(operator) ? boolType : unknownType;
+  if (operator === '&&' || operator === '||') {
+    if (!isScalar(left)) refuseOperand(sema, operator, left, expr.left);
+    if (!isScalar(right)) refuseOperand(sema, operator, right, expr.right);
+    return boolType;
+  }
+  if (comparison(operator)) {
+    checkComparison(sema, expr, left, right);
+    foldConstants(sema, expr, boolType);
+    return boolType;
+  }
+  if (isIntegral(left) && isIntegral(right)) {
+    checkDivisor(sema, operator, expr.right);
+    const type = arithmeticType(operator, left, right);
+    foldConstants(sema, expr, type);
+    return type;
+  }
+  if (left.kind === 'pointer' || right.kind === 'pointer') {
+    if (left.kind === 'pointer' && isIntegral(right) && (operator === '+' || operator === '-')) return left;
+    if (right.kind === 'pointer' && isIntegral(left) && operator === '+') return right;
+    if (left.kind === 'pointer' && right.kind === 'pointer' && operator === '-') return int64;
+    if (
+      isScalar(left) &&
+      isScalar(right) &&
+      (operator === '&' ||
+        operator === '|' ||
+        operator === '>>' ||
+        operator === '<<' ||
+        operator === '%' ||
+        operator === '/')
+    )
+      return uint64;
+  }
+  sema.error(
+    'operand-type',
+    `The ${operator} operator can not be used on expressions of types '${describe(left)}' and '${describe(right)}'`,
+    expr.span,
+    ...(left.kind === 'string' && operator === '+' ? ['printf("%s%s", a, b) joins strings when printing'] : []),
+  );
+  return unknownType;
+}
+
+function checkComparison(sema: Sema, expr: Ast.Binary, left: Type, right: Type): void {
+  if (isScalar(left) && isScalar(right)) return;
+  const equality = expr.operator === '==' || expr.operator === '!=';
+  if (equality && left.kind === 'probe_name' && expr.right.node === 'string') return;
+  if (equality && right.kind === 'probe_name' && expr.left.node === 'string') return;
+  if (equality && left.kind === 'string' && right.kind === 'string') return;
+  if (
+    equality &&
+    left.kind === right.kind &&
+    (left.kind === 'buffer' ||
+      left.kind === 'inet' ||
+      left.kind === 'tuple' ||
+      left.kind === 'array' ||
+      left.kind === 'probe_name') &&
+    sameType(left, right)
+  )
+    return;
+  sema.error(
+    'type-mismatch',
+    left.kind === right.kind || (isScalar(left) && isScalar(right))
+      ? `values of type '${describe(left)}' cannot be compared by '${expr.operator}'`
+      : `Type mismatch for '${expr.operator}': comparing ${describe(left)} with ${describe(right)}`,
+    expr.span,
+  );
+}
+
+function foldConstants(sema: Sema, expr: Ast.Binary, type: Type): void {
+  const left = sema.facts.constants.get(expr.left);
+  const right = sema.facts.constants.get(expr.right);
+  if (left === undefined || right === undefined) return;
+  const signed = type.kind !== 'int' || type.signed;
+  const value = evaluate(expr.operator, left, right, signed);
+  if (value !== undefined)
+    sema.facts.constants.set(expr, signed ? BigInt.asIntN(64, value) : BigInt.asUintN(64, value));
+}
