@@ -87,6 +87,26 @@ export const ntopFunction: BuiltinFunction = {
   },
 };
 
+export const macaddrFunction: BuiltinFunction = {
+  name: 'macaddr',
+  signature: 'macaddr(address)',
+  about: 'the 6 bytes of a hardware address as text',
+  arity: [1, 1],
+  type: (sema, call): Type => {
+    const address = call.args[0] as Expr;
+    const type = sema.expr(address);
+    const bytes = type.kind === 'array' ? type.length : type.kind === 'string' ? type.size - 1 : undefined;
+    if (!isUnknown(type) && bytes !== 6) {
+      sema.error('argument-type', `macaddr() takes an array of 6 bytes (${describe(type)} provided)`, address.span);
+    }
+    return { kind: 'mac_address' };
+  },
+  into: (low, call, to) => {
+    low.clear(to, 8);
+    low.copy(to, low.place(call.args[0] as Expr), 6);
+  },
+};
+
 export const ptonFunction: BuiltinFunction = {
   name: 'pton',
   signature: 'pton("address")',

@@ -1,7 +1,7 @@
 /** clear, zero, delete, has_key: what is done to maps. */
-import { boolType, noneType } from '../../types/model.ts';
+import { boolType, noneType, uint64 } from '../../types/model.ts';
 import { emitEvent, spanOf } from '../lower/events.ts';
-import { assetOf, deleteKey, hasKey } from '../lower/maps.ts';
+import { assetOf, countKeys, deleteKey, hasKey } from '../lower/maps.ts';
 import type { Sema } from '../sema/sema.ts';
 import type { Call, MapAccess } from '../syntax/ast.ts';
 import type { BuiltinFunction } from './builtin.ts';
@@ -69,6 +69,20 @@ export const mapFunctions: readonly BuiltinFunction[] = [
       return boolType;
     },
     scalar: (low, call) => deleteKey(low, low.facts.notes.get(call) as MapAccess),
+  },
+  {
+    name: 'len',
+    signature: 'len(@map)',
+    about: 'number of keys of a map',
+    arity: [1, 1],
+    type: (sema, call) => {
+      const info = sema.mapArgument(call, 0, false);
+      if (info?.keys?.length === 0) {
+        sema.error('key-expected', `len() counts keys, and @${info.name} has none`, call.span);
+      }
+      return uint64;
+    },
+    scalar: (low, call) => countKeys(low, call.args[0] as MapAccess),
   },
   {
     name: 'has_key',

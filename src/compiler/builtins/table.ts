@@ -6,7 +6,8 @@ import { bufFunction } from './buf.ts';
 import type { Builtins } from './builtin.ts';
 import { exitFunction } from './exit.ts';
 import { identityFunctions, identityVariables } from './identity.ts';
-import { ntopFunction, ptonFunction } from './inet.ts';
+import { macaddrFunction, ntopFunction, ptonFunction } from './inet.ts';
+import { nameFunctions } from './names.ts';
 import { joinFunction } from './join.ts';
 import { mapFunctions } from './maps.ts';
 import { printFunction } from './print.ts';
@@ -14,9 +15,11 @@ import { formatFunctions } from './printf.ts';
 import { probeVariables } from './probe.ts';
 import { sizeFunctions } from './size.ts';
 import { stackFunctions } from './stacks.ts';
+import { stringFunctions } from './strings.ts';
 import { strFunction } from './str.ts';
 import { symbolFunctions } from './symbols.ts';
 import { timeFunctions, timeVariables } from './time.ts';
+import { typeFunctions } from './types.ts';
 
 const byName = <T extends { readonly name: string }>(list: readonly T[]): ReadonlyMap<string, T> =>
   new Map(list.map((item) => [item.name, item]));
@@ -33,6 +36,9 @@ const functions: Builtins['functions'] = byName([
   ...aggregateFunctions,
   ...formatFunctions,
   ...mapFunctions,
+  ...nameFunctions,
+  ...stringFunctions,
+  ...typeFunctions,
   ...identityFunctions,
   ...sizeFunctions,
   ...stackFunctions,
@@ -42,6 +48,7 @@ const functions: Builtins['functions'] = byName([
   bufFunction,
   exitFunction,
   joinFunction,
+  macaddrFunction,
   ntopFunction,
   printFunction,
   ptonFunction,

@@ -26,6 +26,18 @@ export function compareMemory(
   }
 }
 
+/** Jumps to `differ` unless the first `size` bytes, any number, are equal. */
+export function compareBytes(low: Lower, left: DirectPlace, right: DirectPlace, size: number, differ: Label): void {
+  const { b } = low;
+  let at = 0;
+  for (const step of [8, 4, 2, 1] as const) {
+    for (; size - at >= step; at += step) {
+      const a = b.load(left.base, left.offset + at, step);
+      b.branch('ne', a, b.load(right.base, right.offset + at, step), differ);
+    }
+  }
+}
+
 /** The same for a string of `room` bytes and a literal: its bytes and the NUL behind them count. */
 export function compareWithLiteral(
   low: Lower,

@@ -233,6 +233,16 @@ export function hasKey(low: Lower, node: Ast.MapAccess): Reg {
   });
 }
 
+/** len(@m): bpf_for_each_map_elem tells how many elements it went over. */
+export function countKeys(low: Lower, node: Ast.MapAccess): Reg {
+  const { b } = low;
+  const asset = assetOf(low, node);
+  if (asset.storage.kind === 'array') return b.const(0);
+  const environment = low.environment();
+  const callback = low.callback('each', 4, 3, () => {});
+  return b.call(bpfHelper.for_each_map_elem, [b.map(asset.index), callback, environment, { imm: 0 }]);
+}
+
 /** A map of aggregations as one number: the CPUs' parts put together. */
 export function readAggregate(low: Lower, node: Ast.MapAccess, type: AggregateType): Reg {
   const { total, count } = addUp(low, node, type);

@@ -130,7 +130,7 @@ describe('start-up', () => {
   it('parses nothing before the first question', () => {
     // In a process of its own: importing must not take what a parse of 7,000 names takes.
     const script = `
-      const module = await import(${JSON.stringify(new URL('./index.ts', import.meta.url).href)});
+      const module = await import(${JSON.stringify(new URL(import.meta.url.endsWith('.ts') ? './index.ts' : './index.js', import.meta.url).href)});
       const settled = () => (gc(), process.memoryUsage().heapUsed);
       const imported = settled();
       module.constant('AF_INET');
