@@ -18,7 +18,7 @@ import type { Mapping } from '../kernel/sys/memory.ts';
 import { type Watch, watchFd } from '../kernel/sys/poll.ts';
 import { Clock, clockNanoseconds } from '../kernel/sys/process.ts';
 import type { Program } from '../program/program.ts';
-import { formattingOf, type Wording } from '../render/index.ts';
+import { errorText, formattingOf, type Wording } from '../render/index.ts';
 import { type EventDecoder, eventDecoder, holdsSomething, selectEntries, type TraceEvent } from '../values/index.ts';
 import type { ProcessWatch } from './end.ts';
 import { ScriptMaps } from './maps.ts';
@@ -147,7 +147,7 @@ export class Trace implements AsyncIterable<TraceEvent> {
     try {
       yield [{ type: 'attached_probes', count: this.attached }];
       this.#release();
-      if (this.#attachment.iterators.length > 0) void this.#iterate();
+      if (this.program.probes.some(({ kind }) => kind === 'iter')) void this.#iterate();
       while (!this.#stopping) {
         const more = this.#drain(batchBytes);
         if (this.#pending.length > 0) yield this.#takePending();
@@ -297,17 +297,45 @@ export class Trace implements AsyncIterable<TraceEvent> {
       case 'system':
         this.#pending.push({ type: 'system_output', text: runCommand(event.text) });
         return;
-      case 'cat':
-        this.#pending.push({ type: 'cat_output', text: readStart(event.text, this.program.config.maxCatBytes) });
+      case 'cat': {
+        const read = readStart(event.text, this.program.config.maxCatBytes);
+        if (typeof read === 'string') this.#pending.push({ type: 'cat_output', text: read });
+        else
+          this.#pending.push({
+            type: 'dropped',
+            what: 'file',
+            name: event.text,
+            count: 1,
+            reason: errorText(Math.abs(read)),
+          });
         return;
+      }
       default:
         this.#pending.push(event);
     }
   }
 
+  /** What the programs counted because they could not do it. */
+  #dropped(): TraceEvent[] {
+    if (this.#globals === undefined) return [];
+    const { failedReads, scratchBusy, loopLimit, mapFull } = this.program.globals;
+    const view = new DataView(this.#globals.buffer);
+    const events: TraceEvent[] = [];
+    const tell = (what: 'reads' | 'map' | 'runs' | 'loops', offset: number, name?: string): void => {
+      const count = Number(view.getBigUint64(offset, true));
+      if (count > 0) events.push({ type: 'dropped', what, count, ...(name === undefined ? {} : { name }) });
+    };
+    tell('reads', failedReads);
+    tell('runs', scratchBusy);
+    tell('loops', loopLimit);
+    const userMaps = this.program.maps.filter((map) => map.role === 'user');
+    for (const [index, map] of userMaps.entries()) tell('map', mapFull + 8 * index, map.name);
+    return events;
+  }
+
   /** The end, and the maps that hold something. */
   #last(): readonly TraceEvent[] {
-    const events: TraceEvent[] = [{ type: 'end' }];
+    const events: TraceEvent[] = [...this.#dropped(), { type: 'end' }];
     if (this.program.config.printMapsOnExit) {
       for (const map of this.#maps.all()) if (holdsSomething(map)) events.push({ type: 'map', map });
     }
@@ -342,23 +370,22 @@ function runCommand(command: string): string {
   return stdout?.toString() ?? '';
 }
 
-/** The first bytes of a file; a file in /proc may not know its size. */
-function readStart(path: string, limit: number): string {
+/** The first bytes of a file, or why they cannot be read (an errno); a file in /proc may not know its size. */
+function readStart(path: string, limit: number): string | number {
   const bytes = Buffer.alloc(limit);
   let fd: number;
   try {
     fd = openSync(path, 'r');
   } catch (error) {
-    process.emitWarning(`cat: ${(error as Error).message}`);
-    return '';
+    return (error as NodeJS.ErrnoException).errno ?? 0;
   }
   try {
     let length = 0;
     for (let count = 1; count > 0 && length < limit; length += count)
       count = readSync(fd, bytes, length, limit - length, null);
     return bytes.toString('utf8', 0, length);
-  } catch {
-    return '';
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).errno ?? 0;
   } finally {
     closeSync(fd);
   }

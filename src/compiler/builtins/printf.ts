@@ -7,6 +7,7 @@ import { isIntegral, isUnknown } from '../sema/scope.ts';
 import type { Sema } from '../sema/sema.ts';
 import type { Call, Expr } from '../syntax/ast.ts';
 import type { BuiltinFunction } from './builtin.ts';
+import { checkSeqPrintf, isPinned, lowerSeqPrintf } from './seqprintf.ts';
 
 const specifier = /%([-+ 0#]*)(\d+)?(?:\.(\d+))?(hh|h|ll|l|j|z|t|q)?(rx|rh|r|[a-zA-Z])/y;
 
@@ -120,18 +121,29 @@ function typeFormat(sema: Sema, call: Call): Type {
     }
   }
   sema.facts.notes.set(call, format.pieces);
+  if (isPinned(sema.probe) && !types.some(isUnknown)) checkSeqPrintf(sema, call, format.pieces, types);
   return noneType;
 }
 
-const formatFunction = (kind: 'printf' | 'errorf' | 'warnf', about: string): BuiltinFunction => ({
+const formatFunction = (kind: 'printf' | 'errorf' | 'warnf' | 'cat' | 'system', about: string): BuiltinFunction => ({
   name: kind,
   signature: `${kind}("format", values…)`,
   about,
   arity: [1, Number.POSITIVE_INFINITY],
   statementOnly: true,
-  type: typeFormat,
+  type: (sema, call) => {
+    if (kind === 'system' && !sema.options.unsafe) {
+      sema.error('unsafe', 'system() is an unsafe function being used in safe mode', call.span, '--unsafe allows it');
+    }
+    return typeFormat(sema, call);
+  },
   statement: (low, call) => {
     const format = low.facts.notes.get(call) as readonly FormatPiece[];
+    if (isPinned(low.probe)) {
+      lowerSeqPrintf(low, call, format);
+      return;
+    }
+    if (kind === 'system') low.assets.unsafe = true;
     const values = (call.args.slice(1) as Expr[]).map((expr) => ({ ...eventValue(low, expr), expr }));
     emitEvent(low, values, (args: readonly EventArgument[], size) => ({
       kind,
@@ -147,4 +159,6 @@ export const formatFunctions: readonly BuiltinFunction[] = [
   formatFunction('printf', 'prints by a C format'),
   formatFunction('errorf', 'prints an error with its place in the script'),
   formatFunction('warnf', 'prints a warning with its place in the script'),
+  formatFunction('cat', 'prints a file'),
+  formatFunction('system', 'runs a shell command (--unsafe)'),
 ];

@@ -22,6 +22,7 @@ export const bpfHelper = {
   send_signal_thread: 117,
   jiffies64: 118,
   ktime_get_boot_ns: 125,
+  seq_printf: 126,
   ringbuf_reserve: 131,
   ringbuf_submit: 132,
   ringbuf_discard: 133,
