@@ -7,6 +7,7 @@ import { strftime } from './strftime.ts';
 import { textRenderer } from './text.ts';
 import type { Wording } from './words.ts';
 
+export { errorText } from './messages.ts';
 export type { Renderer, RendererOptions } from './renderer.ts';
 export type { Wording } from './words.ts';
 export { valueText } from './words.ts';

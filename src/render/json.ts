@@ -8,7 +8,7 @@ import { rows } from '../values/histogram.ts';
 import type { MapValue } from '../values/map.ts';
 import type { HistogramValue, Integer, Value } from '../values/value.ts';
 import type { Renderer, RendererOptions } from './renderer.ts';
-import { isDivision, runtimeErrorText } from './report.ts';
+import { droppedText, isDivision, runtimeErrorText } from './report.ts';
 import type { Wording } from './words.ts';
 import { keyText, valueText } from './words.ts';
 
@@ -126,6 +126,14 @@ export function jsonRenderer(options: RendererOptions): Renderer {
       }
       case 'attached_probes':
         return counted(event.type, event.count, 'probes');
+      case 'dropped':
+        return write(
+          `${object([
+            ['type', quote('dropped')],
+            ['msg', quote(droppedText(event))],
+            ['data', object([[event.what, String(event.count)]])],
+          ])}\n`,
+        );
       case 'lost_events':
         return counted(event.type, event.count, 'events');
       case 'end':

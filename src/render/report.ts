@@ -1,6 +1,6 @@
 /** What goes wrong while a trace runs, in words and at its place in the script. */
 import type { Source } from '../diag/source.ts';
-import type { RuntimeErrorEvent, ScriptSpan } from '../values/event.ts';
+import type { DroppedEvent, RuntimeErrorEvent, ScriptSpan } from '../values/event.ts';
 import { errorText } from './messages.ts';
 
 /** `name:line:column-end` (1-based, end exclusive), or `name:line-line` for a span over several lines. */
@@ -48,4 +48,22 @@ export function runtimeErrorText(event: RuntimeErrorEvent, source: Source): stri
     return "Can't delete map element because it does not exist.";
   }
   return errorText(Math.abs(event.code));
+}
+
+/** What was dropped, and what to do about it, on one line. */
+export function droppedText(event: DroppedEvent): string {
+  const { count } = event;
+  const many = (one: string, more: string): string => (count === 1 ? `1 ${one}` : `${count} ${more}`);
+  switch (event.what) {
+    case 'reads':
+      return `WARNING: ${many('read', 'reads')} of traced memory failed (page not present, or a bad address): the values are 0 or empty`;
+    case 'map':
+      return `WARNING: map @${event.name} is full: ${many('update was', 'updates were')} dropped (config max_map_keys sets its size)`;
+    case 'runs':
+      return `WARNING: ${many('run of a probe was', 'runs of probes were')} skipped: it interrupted other probes that held all scratch memory of the CPU`;
+    case 'loops':
+      return `WARNING: ${many('loop was', 'loops were')} ended at the kernel's limit of iterations`;
+    case 'file':
+      return `ERROR: failed to open file '${event.name}' (${event.reason})`;
+  }
 }

@@ -354,3 +354,19 @@ ${script}
     /: WARNING: Bad address\nAdditional Info - helper: probe_read_str, retcode: -14\n/,
   );
 });
+
+test('what was dropped is told with its reason', () => {
+  const said: string[] = [];
+  const render = createRenderer('text', {
+    write: () => assert.fail('on standard output'),
+    error: (text) => said.push(text),
+    wording,
+    source: new Source('s.bt', 'BEGIN { }'),
+  });
+  render({ type: 'dropped', what: 'reads', count: 1 });
+  render({ type: 'dropped', what: 'map', name: 'm', count: 3 });
+  render({ type: 'dropped', what: 'file', name: '/x', count: 1, reason: 'No such file or directory' });
+  assert.match(said[0] ?? '', /^WARNING: 1 read of traced memory failed .*\n$/);
+  assert.match(said[1] ?? '', /^WARNING: map @m is full: 3 updates were dropped .*max_map_keys.*\n$/);
+  assert.equal(said[2], "ERROR: failed to open file '/x' (No such file or directory)\n");
+});

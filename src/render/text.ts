@@ -5,7 +5,7 @@ import type { MapValue } from '../values/map.ts';
 import type { Value } from '../values/value.ts';
 import { drawHistogram } from './bars.ts';
 import type { Renderer, RendererOptions } from './renderer.ts';
-import { frameText, isDivision, placeText, runtimeErrorText } from './report.ts';
+import { droppedText, frameText, isDivision, placeText, runtimeErrorText } from './report.ts';
 import type { Wording } from './words.ts';
 import { keyText, valueText } from './words.ts';
 
@@ -56,6 +56,8 @@ export function textRenderer(options: RendererOptions): Renderer {
       }
       case 'attached_probes':
         return error(`Attached ${plural(event.count, 'probe')}\n`);
+      case 'dropped':
+        return error(`${droppedText(event)}\n`);
       case 'lost_events':
         return error(`Lost ${plural(event.count, 'event')}\n`);
       case 'end':

@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { lazy } from '../base/lazy.ts';
 import { Kallsyms } from '../debuginfo/text/kallsyms.ts';
+import { syscallName } from '../kernel/host/constants/index.ts';
 import { Clock, clockNanoseconds } from '../kernel/sys/process.ts';
 import type { Program } from '../program/program.ts';
 import type { Names, SymbolName } from '../render/names.ts';
@@ -67,8 +68,8 @@ export class MachineNames implements Names {
     return this.#users().get(uid);
   }
 
-  syscallName(): string | undefined {
-    return undefined;
+  syscallName(number: number): string | undefined {
+    return syscallName(number);
   }
 
   cgroupPath(): string | undefined {

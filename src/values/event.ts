@@ -87,6 +87,17 @@ export interface LostEvent {
   readonly type: 'lost_events';
   readonly count: number;
 }
+/** What a run could not read, keep or finish; told once, at its end. */
+export interface DroppedEvent {
+  readonly type: 'dropped';
+  /** reads: of memory that was not there; map: updates of a full map; runs: of probes that found no scratch memory; loops: cut at the kernel's limit; files: that cat() could not read. */
+  readonly what: 'reads' | 'map' | 'runs' | 'loops' | 'file';
+  /** The map (without `@`) or the file. */
+  readonly name?: string;
+  readonly count: number;
+  /** Why, where it is known: the text of an error. */
+  readonly reason?: string;
+}
 /** The trace has ended; maps may follow. */
 export interface EndEvent {
   readonly type: 'end';
@@ -107,6 +118,7 @@ export type TraceEvent =
   | RuntimeErrorEvent
   | AttachedEvent
   | LostEvent
+  | DroppedEvent
   | EndEvent;
 
 /** How records become text; render/printf.ts and render/strftime.ts give it. */
