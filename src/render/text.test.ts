@@ -360,7 +360,7 @@ test('what was dropped is told with its reason', () => {
   const render = createRenderer('text', {
     write: () => assert.fail('on standard output'),
     error: (text) => said.push(text),
-    wording,
+    wording: { names, trailer: '..' },
     source: new Source('s.bt', 'BEGIN { }'),
   });
   render({ type: 'dropped', what: 'reads', count: 1 });
