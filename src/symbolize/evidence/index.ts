@@ -15,6 +15,7 @@ import { Image } from '../../debuginfo/elf/image.ts';
 import { Pointers } from '../../debuginfo/elf/relocations.ts';
 import { demangle } from '../demangle/index.ts';
 import { Classes } from './classes.ts';
+import { findConstructors } from './constructors.ts';
 import { Literals } from './literals.ts';
 import { findMarked } from './marks.ts';
 import { Methods } from './methods.ts';
@@ -151,6 +152,19 @@ export function className(mangled: string): string {
   return text?.startsWith('typeinfo for ') === true ? text.slice(13) : mangled;
 }
 
+/** A class's own identifier as it stands in the mangled name, without template arguments; '' when there is none. */
+function ownName(mangled: string): string {
+  let at = mangled.startsWith('N') ? 1 : 0;
+  let name = '';
+  for (;;) {
+    const next = /^(?:St|S[0-9A-Z]*_)?(\d+)/.exec(mangled.slice(at, at + 16));
+    if (next === null) return name;
+    const start = at + next[0].length;
+    at = start + Number(next[1]);
+    name = mangled.slice(start, at);
+  }
+}
+
 /** A class's own name, as its constructors and destructor have it: no namespaces, no template arguments. */
 function lastPart(name: string): string {
   let depth = 0;
@@ -194,11 +208,14 @@ export function nameFunctions(elf: ElfFile, options: EvidenceOptions = {}): Resu
   };
   findStartup(program, stubs, add);
   done('startup');
-  const methods = new Methods(program, classes, vtables, new Owners(classes, vtables));
+  const methods = new Methods(program, classes, vtables, new Owners(classes, vtables), stubs);
   methods.find(add);
   done('methods');
+  findConstructors(program, classes, vtables, add);
+  done('constructors');
   const literals = new Literals(program);
-  findMarked(literals, methods, add);
+  const classNames = new Set(classes.all.map((type) => ownName(type.mangled)));
+  findMarked(literals, methods, (name) => classNames.has(name), add);
   done('literals');
   return ok(
     new EvidenceIndex(

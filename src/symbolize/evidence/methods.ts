@@ -4,11 +4,16 @@
  * std::function and std::shared_ptr.
  */
 import type { Class, Classes } from './classes.ts';
+import { Objects } from './objects.ts';
 import type { Owner, Owners } from './owners.ts';
 import type { Program } from './program.ts';
-import { CALL, CALL_THROUGH, JUMP, JUMP_THROUGH } from './references.ts';
+import { CALL, JUMP } from './references.ts';
 import { DESTRUCTOR, type Finding } from './rules.ts';
+import type { Stub } from './startup.ts';
 import type { Vtable, Vtables } from './vtables.ts';
+
+/** So many tables are enough to know `operator delete` by. */
+const mostSamples = 4000;
 
 const pointed = ['__on_zero_shared', '__get_deleter', '__on_zero_shared_weak'];
 const counted = ['_M_dispose', '_M_destroy', '_M_get_deleter'];
@@ -56,11 +61,16 @@ export class Methods {
   readonly #program: Program;
   readonly #classes: Classes;
   readonly #vtables: Vtables;
+  readonly #stubs: readonly Stub[];
+  readonly #objects: Objects;
+  readonly #frees: Map<number, boolean> = new Map();
 
-  constructor(program: Program, classes: Classes, vtables: Vtables, owners: Owners) {
+  constructor(program: Program, classes: Classes, vtables: Vtables, owners: Owners, stubs: readonly Stub[]) {
     this.#program = program;
     this.#classes = classes;
     this.#vtables = vtables;
+    this.#stubs = stubs;
+    this.#objects = new Objects(program, vtables);
     this.owners = new Array<Owner | undefined>(program.functionCount).fill(undefined);
     for (let index = 0; index < program.functionCount; index++) {
       if (vtables.holds(index)) this.owners[index] = owners.of(index);
@@ -85,21 +95,19 @@ export class Methods {
     }
   }
 
-  /** Targets (functions, or GOT words) that end many functions in second slots: `operator delete` and its like. */
+  /**
+   * What many functions in second slots hand their own object to at their end: `operator
+   * delete` and its like. Where it comes from a library its name says it.
+   */
   #findDeleters(): Set<number> {
-    const { references } = this.#program;
     const counts = new Map<number, number>();
     let total = 0;
     for (const table of this.#vtables.all) {
       const second = table.slots[1] ?? -1;
-      if (table.offset !== 0 || second < 0 || second === table.slots[0]) continue;
-      const last = (references.starts[second + 1] as number) - 1;
-      if (last < (references.starts[second] as number)) continue;
-      const kind = references.kind[last] as number;
-      if (kind !== JUMP && kind !== JUMP_THROUGH && kind !== CALL && kind !== CALL_THROUGH) continue;
-      const target = references.target[last] as number;
-      if (this.#vtables.holds(this.#program.functionStarting(target))) continue;
-      counts.set(target, (counts.get(target) ?? 0) + 1);
+      if (table.offset !== 0 || second < 0 || second === table.slots[0] || total >= mostSamples) continue;
+      const call = this.#objects.read(second).calls.at(-1);
+      if (call === undefined || call.offset !== 0 || this.#vtables.holds(this.#program.functionStarting(call.target))) continue;
+      counts.set(call.target, (counts.get(call.target) ?? 0) + 1);
       total++;
     }
     const deleters = new Set<number>();
@@ -107,52 +115,53 @@ export class Methods {
     this.#program.pointers.forEachBound((word, name) => {
       if (name.startsWith('_ZdlPv')) deleters.add(word);
     });
+    for (const stub of this.#stubs) if (stub.name.startsWith('_ZdlPv')) deleters.add(stub.address);
     return deleters;
   }
 
-  /** Whether a function calls, or ends in, something that frees memory. */
-  #frees(index: number): boolean {
+  /** Whether a function hands its object (of which `offset` bytes lie before what it was given) to `operator delete`. */
+  #freesObject(index: number, offset: number): boolean {
+    const known = this.#frees.get(index);
+    if (known !== undefined) return known;
     const { references } = this.#program;
-    for (let at = (references.starts[index + 1] as number) - 1; at >= (references.starts[index] as number); at--) {
-      const kind = references.kind[at] as number;
-      if (kind < CALL) continue;
-      if (this.deleters.has(references.target[at] as number)) return true;
+    let frees = false;
+    for (let at = references.starts[index] as number; at < (references.starts[index + 1] as number) && !frees; at++) {
+      frees = (references.kind[at] as number) >= CALL && this.deleters.has(references.target[at] as number);
     }
-    return false;
+    frees &&= this.#objects.read(index).calls.some((call) => this.deleters.has(call.target) && call.offset === -offset);
+    this.#frees.set(index, frees);
+    return frees;
   }
 
   /**
    * Functions in destructor slots. A pair of slots is that of the destructors where in
-   * most tables of the hierarchy the second function frees memory and the first does not
-   * end so; a table is then believed also where the compiler made something else of it.
+   * most tables of the hierarchy the second function frees its object and the first does
+   * not; a table is then believed also where the compiler made something else of it.
    */
   #findDestructors(): Set<number> {
-    const votes = new Map<string, { yes: number; no: number; tables: Vtable[] }>();
+    const votes = new Map<string, { yes: number; no: number; readonly tables: Vtable[] }>();
     for (const table of this.#vtables.all) {
+      if (table.offset !== 0) continue;
       const root = this.#rootOf(table);
       for (let slot = 0; slot + 1 < table.slots.length; slot++) {
         const first = table.slots[slot] as number;
         const second = table.slots[slot + 1] as number;
-        if (first < 0 || second < 0) continue;
-        const yes = first !== second && this.#frees(second) && !this.#endsFreeing(first);
+        if (first < 0 || second < 0 || first === second) continue;
+        const yes = this.#freesObject(second, 0) && !this.#freesObject(first, 0);
         const key = `${root}:${slot}`;
-        const vote = votes.get(key);
-        if (vote === undefined) votes.set(key, { yes: yes ? 1 : 0, no: yes ? 0 : 1, tables: [table] });
-        else {
-          if (yes) vote.yes++;
-          else vote.no++;
-          vote.tables.push(table);
-        }
+        const vote = votes.get(key) ?? { yes: 0, no: 0, tables: [] };
+        votes.set(key, vote);
+        vote.yes += yes ? 1 : 0;
+        vote.no += yes ? 0 : 1;
+        vote.tables.push(table);
       }
     }
-    const best = new Map<string, { slot: number; share: number; yes: number; tables: Vtable[] }>();
+    const best = new Map<string, { readonly slot: number; readonly share: number; readonly tables: Vtable[] }>();
     for (const [key, { yes, no, tables }] of votes) {
       const [root, slot] = key.split(':') as [string, string];
       const share = yes / (yes + no);
       const other = best.get(root);
-      if (other === undefined || share > other.share || (share === other.share && Number(slot) < other.slot)) {
-        best.set(root, { slot: Number(slot), share, yes, tables });
-      }
+      if (other === undefined || share > other.share) best.set(root, { slot: Number(slot), share, tables });
     }
     const found = new Set<number>();
     for (const { slot, share, tables } of best.values()) {
@@ -162,14 +171,19 @@ export class Methods {
         found.add(table.slots[slot + 1] as number);
       }
     }
-    return found;
-  }
-
-  #endsFreeing(index: number): boolean {
+    // Thunks of further tables: they adjust the object and go on in a destructor, or free it themselves.
     const { references } = this.#program;
-    const last = (references.starts[index + 1] as number) - 1;
-    if (last < (references.starts[index] as number)) return false;
-    return this.deleters.has(references.target[last] as number);
+    for (const table of this.#vtables.all) {
+      if (table.offset === 0) continue;
+      for (const index of table.slots) {
+        if (index < 0 || found.has(index)) continue;
+        const at = references.starts[index] as number;
+        const isThunk = references.starts[index + 1] === at + 1 && references.kind[at] === JUMP;
+        if (isThunk && found.has(this.#program.functionStarting(references.target[at] as number))) found.add(index);
+        else if (this.#freesObject(index, table.offset)) found.add(index);
+      }
+    }
+    return found;
   }
 
   /** The class furthest up whose vptr a table's is. */

@@ -17,10 +17,11 @@ export type RuleId =
   | 'virtual'
   | 'initializer'
   | 'literal'
-  | 'base-destructor'
   | 'constructor'
   | 'encloser'
   | 'enclosed'
+  | 'constructs'
+  | 'mentions'
   | 'thread'
   | 'callers'
   | 'file';
@@ -38,15 +39,16 @@ export const rules: readonly Rule[] = [
   { id: 'plt', grade: 'sure', reason: 'a stub that jumps through a word that the loader binds to this symbol' },
   { id: 'method', grade: 'sure', reason: "a fixed slot in the table of one of the C++ library's classes" },
   { id: 'destructor', grade: 'sure', reason: 'the two destructor slots of a table, of which the second frees the object' },
-  { id: 'signature', grade: 'sure', reason: 'its whole signature, left by an assertion' },
+  { id: 'signature', grade: 'likely', reason: 'its whole signature, left by an assertion' },
   { id: 'virtual-literal', grade: 'likely', reason: 'a slot in the table of this class, and its own name left by a logging macro' },
   { id: 'virtual', grade: 'sure', reason: 'a slot in the table of this class' },
   { id: 'initializer', grade: 'sure', reason: 'listed in .init_array' },
+  { id: 'constructor', grade: 'sure', reason: 'stores the table of this class into the object that it was given' },
   { id: 'literal', grade: 'likely', reason: 'its file and its own name, left side by side by a logging macro' },
-  { id: 'base-destructor', grade: 'likely', reason: "the destructors of a class end in it, with their own object" },
-  { id: 'constructor', grade: 'likely', reason: 'stores the table of this class into the object that it was given' },
   { id: 'encloser', grade: 'likely', reason: 'makes the function objects of lambdas that stand in this function' },
   { id: 'enclosed', grade: 'hint', reason: 'makes the function object of a lambda of that function, which may have been inlined' },
+  { id: 'constructs', grade: 'hint', reason: 'stores the table of this class into the object that it was given, after other calls' },
+  { id: 'mentions', grade: 'hint', reason: 'a macro left this name in it, which may be that of an inlined function' },
   { id: 'thread', grade: 'hint', reason: 'handed to pthread_create' },
   { id: 'callers', grade: 'hint', reason: 'all callers have this name' },
   { id: 'file', grade: 'hint', reason: 'refers to no other source file' },

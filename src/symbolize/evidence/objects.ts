@@ -1,0 +1,271 @@
+/**
+ * What a function does to the object that it was given: which virtual tables it stores
+ * into it, and which functions it calls on it. Constructors and destructors store their
+ * class's table (Itanium C++ ABI 2.5.3); a store to another object is an inlined
+ * construction and says nothing about the function itself.
+ *
+ * The registers are followed in the order of the code, branches or not: `this` comes in
+ * rdi and lives on in registers that calls preserve.
+ */
+import { ET_EXEC } from '../../debuginfo/elf/constants.ts';
+import type { Program } from './program.ts';
+import type { Vtable, Vtables } from './vtables.ts';
+import { Decoder, MAP_0F, NONE, RAX, RDI } from './x86.ts';
+
+export interface Store {
+  readonly table: Vtable;
+  /** Where in the object. */
+  readonly offset: number;
+  /** How many calls came before. */
+  readonly calls: number;
+}
+
+export interface ThisCall {
+  readonly target: number;
+  /** What was passed: the object plus this. */
+  readonly offset: number;
+  readonly isJump: boolean;
+  /** How many stores of tables to the object came before. */
+  readonly stores: number;
+}
+
+export interface ObjectUse {
+  readonly stores: readonly Store[];
+  readonly calls: readonly ThisCall[];
+  /** It returns the object's address: as a function does that makes an object for its caller, and a constructor not. */
+  readonly returnsObject: boolean;
+  /** How often it reads the object's members, and writes them (tables not counted). */
+  readonly reads: number;
+  readonly writes: number;
+}
+
+const NOTHING = 0;
+const THIS = 1;
+const CONSTANT = 2;
+
+/** Registers that a call does not preserve: rax, rcx, rdx, rsi, rdi, r8 to r11. */
+const clobbered = [0, 1, 2, 6, 7, 8, 9, 10, 11];
+
+/** Functions are long where much is inlined; their beginnings tell. */
+const mostBytes = 16 << 10;
+
+export class Objects {
+  readonly #program: Program;
+  readonly #vtables: Vtables;
+  readonly #one: Decoder = new Decoder();
+  readonly #kind: Uint8Array = new Uint8Array(16);
+  readonly #value: Float64Array = new Float64Array(16);
+  /** The two halves of the SSE registers, 0 when not known to be constants. */
+  readonly #low: Float64Array = new Float64Array(32);
+  readonly #high: Float64Array = new Float64Array(32);
+
+  constructor(program: Program, vtables: Vtables) {
+    this.#program = program;
+    this.#vtables = vtables;
+  }
+
+  /** Follows `this` through a function. */
+  read(index: number): ObjectUse {
+    const stores: Store[] = [];
+    const calls: ThisCall[] = [];
+    const { bounds, image, pointers } = this.#program;
+    const start = bounds.starts[index] as number;
+    const part = image.partAt(start);
+    if (part === undefined) return { stores, calls, returnsObject: false, reads: 0, writes: 0 };
+    const one = this.#one;
+    const kind = this.#kind.fill(NOTHING);
+    const value = this.#value;
+    this.#low.fill(0);
+    this.#high.fill(0);
+    kind[RDI] = THIS;
+    value[RDI] = 0;
+    const fixed = image.elf.header.type === ET_EXEC;
+    const { bytes } = part;
+    const size = Math.min(bounds.sizes[index] as number, mostBytes);
+    const end = start - part.address + size;
+    let made = 0;
+    let reads = 0;
+    let writes = 0;
+    let returnsObject = false;
+    const store = (offset: number, pointer: number): void => {
+      const table = this.#vtables.at(pointer);
+      if (table !== undefined) stores.push({ table, offset, calls: made });
+    };
+    for (let at = start - part.address; at < end; ) {
+      if (!one.decode(bytes, at, end)) break;
+      at += one.length;
+      const next = at + part.address;
+      const { opcode, rm, reg, base } = one;
+      // What a memory operand's address is known to be: relative to the instruction, or to `this`.
+      const memory = one.ripRelative ? next + one.displacement : 0;
+      const onObject = base >= 0 && one.index === NONE && kind[base] === THIS;
+      const offset = onObject ? (value[base] as number) + one.displacement : 0;
+      if (opcode === 0xc3 && kind[RAX] === THIS && value[RAX] === 0) returnsObject = true;
+      if (onObject && opcode !== 0x8d) {
+        if (isStore(opcode)) writes++;
+        else if (opcode !== 0xff) reads++;
+      }
+      if (opcode === 0xe8 || opcode === 0xe9 || (opcode === 0xff && one.modrm >= 0 && (reg & 6) !== 0 && (reg & 1) === 0)) {
+        const isJump = opcode === 0xe9 || (opcode === 0xff && reg === 4);
+        if (opcode === 0xff && reg !== 2 && reg !== 4) continue;
+        // A call through the GOT is told by its word where that is bound to a library's function.
+        const through = one.ripRelative ? pointers.at(memory) || memory : 0;
+        const target = opcode === 0xff ? through : next + one.immediate;
+        const inside = isJump && target >= start && target < start + size;
+        if (!inside && kind[RDI] === THIS && target !== 0) {
+          calls.push({ target, offset: value[RDI] as number, isJump, stores: stores.length });
+        }
+        if (!isJump) {
+          made++;
+          for (const register of clobbered) kind[register] = NOTHING;
+        }
+        continue;
+      }
+      if (opcode === 0x89 || opcode === 0x8b) {
+        const to = opcode === 0x89 ? rm : reg;
+        const from = opcode === 0x89 ? reg : rm;
+        if (to >= 0 && from >= 0) {
+          kind[to] = one.wide || kind[from] === CONSTANT ? (kind[from] as number) : NOTHING;
+          value[to] = value[from] as number;
+        } else if (opcode === 0x89) {
+          if (onObject && one.wide && kind[reg] === CONSTANT) store(offset, value[reg] as number);
+        } else {
+          const loaded = one.ripRelative ? pointers.at(memory) : 0;
+          kind[reg] = loaded !== 0 ? CONSTANT : NOTHING;
+          value[reg] = loaded;
+        }
+        continue;
+      }
+      if (opcode === 0x8d) {
+        if (one.ripRelative) {
+          kind[reg] = CONSTANT;
+          value[reg] = memory;
+        } else if (base >= 0 && one.index === NONE && kind[base] !== NOTHING) {
+          const sum = (value[base] as number) + one.displacement;
+          kind[reg] = kind[base] as number;
+          value[reg] = sum;
+        } else kind[reg] = NOTHING;
+        continue;
+      }
+      if (opcode === 0x83 || opcode === 0x81) {
+        if (rm >= 0) {
+          const operation = (one.modrm >>> 3) & 7;
+          if (operation === 0) value[rm] = (value[rm] as number) + one.immediate;
+          else if (operation !== 7) kind[rm] = NOTHING;
+        }
+        continue;
+      }
+      if ((opcode & 0x3f8) === 0xb8) {
+        const register = one.opcodeRegister;
+        kind[register] = fixed && !one.wide ? CONSTANT : NOTHING;
+        value[register] = one.immediate >>> 0;
+        continue;
+      }
+      if (opcode === 0xc7) {
+        if (rm >= 0) {
+          kind[rm] = fixed ? CONSTANT : NOTHING;
+          value[rm] = one.immediate >>> 0;
+        } else if (fixed && onObject && one.wide) store(offset, one.immediate >>> 0);
+        continue;
+      }
+      if (opcode >= MAP_0F && opcode < MAP_0F + 0x100 && this.#readVector(opcode - MAP_0F, memory, onObject, offset, store)) {
+        continue;
+      }
+      if ((opcode & 0x3f8) === 0x58) kind[one.opcodeRegister] = NOTHING;
+      else if (one.modrm >= 0) {
+        // Instructions whose destination is the reg field: loads, and arithmetic with the direction bit.
+        const toRegister =
+          opcode >= MAP_0F ? isGeneral(opcode) : opcode === 0x63 || opcode === 0x69 || opcode === 0x6b || (opcode < 0x40 && (opcode & 2) !== 0);
+        if (toRegister) {
+          if ((opcode & 0x38) !== 0x38 || opcode >= 0x40) kind[reg] = NOTHING;
+        } else if (rm >= 0 && opcode < MAP_0F && writesOperand(opcode, one.modrm)) kind[rm] = NOTHING;
+      }
+    }
+    return { stores, calls, returnsObject, reads, writes };
+  }
+
+  /** SSE moves, by which compilers store two pointers at once. Returns whether it was one. */
+  #readVector(
+    opcode: number,
+    memory: number,
+    onObject: boolean,
+    offset: number,
+    store: (offset: number, pointer: number) => void,
+  ): boolean {
+    const one = this.#one;
+    const low = this.#low;
+    const high = this.#high;
+    const { reg, rm } = one;
+    const { pointers } = this.#program;
+    switch (opcode) {
+      case 0x6e: // movq xmm, r64
+        low[reg] = rm >= 0 && one.wide && this.#kind[rm] === CONSTANT ? (this.#value[rm] as number) : 0;
+        high[reg] = 0;
+        return true;
+      case 0x7e: // movq xmm, m64 (f3); movq r64, xmm
+        if (one.repeat === 0xf3) {
+          low[reg] = memory !== 0 ? pointers.at(memory) : 0;
+          high[reg] = 0;
+        } else if (rm >= 0) this.#kind[rm] = NOTHING;
+        return true;
+      case 0x6c: // punpcklqdq
+        high[reg] = rm >= 0 ? (low[rm] as number) : memory !== 0 ? pointers.at(memory) : 0;
+        return true;
+      case 0x16: // movhps xmm, m64
+        high[reg] = memory !== 0 ? pointers.at(memory) : 0;
+        return true;
+      case 0x10:
+      case 0x28:
+      case 0x6f: // movups, movaps, movdqa, movdqu xmm, m128
+        low[reg] = rm >= 0 ? (low[rm] as number) : memory !== 0 ? pointers.at(memory) : 0;
+        high[reg] = rm >= 0 ? (high[rm] as number) : memory !== 0 ? pointers.at(memory + 8) : 0;
+        return true;
+      case 0x11:
+      case 0x29:
+      case 0x7f: // the same, to memory
+        if (onObject) {
+          if (low[reg] !== 0) store(offset, low[reg] as number);
+          if (high[reg] !== 0) store(offset + 8, high[reg] as number);
+        }
+        return true;
+      case 0xd6: // movq m64, xmm
+      case 0x13: // movlps m64, xmm
+        if (onObject && low[reg] !== 0) store(offset, low[reg] as number);
+        return true;
+      case 0x17: // movhps m64, xmm
+        if (onObject && high[reg] !== 0) store(offset, high[reg] as number);
+        return true;
+      case 0x57:
+      case 0xef: // xorps, pxor
+        low[reg] = 0;
+        high[reg] = 0;
+        return true;
+      default:
+        return false;
+    }
+  }
+}
+
+/** Moves whose memory operand is the destination. */
+function isStore(opcode: number): boolean {
+  if (opcode < MAP_0F) return opcode === 0x88 || opcode === 0x89 || opcode === 0xc6 || opcode === 0xc7;
+  const byte = opcode - MAP_0F;
+  return byte === 0x11 || byte === 0x13 || byte === 0x17 || byte === 0x29 || byte === 0x7f || byte === 0xd6;
+}
+
+/** Two-byte opcodes that write a general register in the reg field: cmov, movzx, movsx, imul, bsf and bsr. */
+function isGeneral(opcode: number): boolean {
+  const byte = opcode & 0xff;
+  if (opcode >= 0x200) return false;
+  return (byte & 0xf0) === 0x40 || byte === 0xaf || byte === 0xb6 || byte === 0xb7 || (byte >= 0xb8 && byte <= 0xbf);
+}
+
+/** One-byte opcodes that write their rm operand. */
+function writesOperand(opcode: number, modrm: number): boolean {
+  if (opcode < 0x40) return (opcode & 0x38) !== 0x38;
+  if (opcode === 0x84 || opcode === 0x85) return false;
+  const extension = (modrm >>> 3) & 7;
+  if (opcode === 0xf6 || opcode === 0xf7) return extension === 2 || extension === 3;
+  if (opcode === 0xff || opcode === 0xfe) return extension < 2;
+  return opcode === 0x86 || opcode === 0x87 || opcode === 0x8f || opcode === 0xc0 || opcode === 0xc1 || (opcode & 0xfc) === 0xd0;
+}
