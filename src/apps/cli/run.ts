@@ -1,6 +1,7 @@
 /** Runs a script: its events to the output, its end by a signal, exit() or a process's end. */
 import { isatty } from 'node:tty';
 import { MachineError } from '../../base/errors.ts';
+import { explainRefusal } from '../../compiler/emit/verifier.ts';
 import { renderAll } from '../../diag/render.ts';
 import { AttachError } from '../../kernel/attach/attach.ts';
 import { VerifierError } from '../../kernel/load/load.ts';
@@ -76,17 +77,18 @@ function placed(error: unknown, { result, source }: Compiled): Diagnostic | unde
   if (!result.ok || !(error instanceof MachineError)) return undefined;
   const base = { severity: 'error', code: error.code, message: error.message, hints: error.hints } as const;
   if (error instanceof VerifierError) {
-    const spans = result.program.programs[error.program]?.spans;
-    const at = (error.insn ?? -1) * 2;
-    const start = spans?.[at] ?? -1;
+    const spans = result.program.programs[error.program]?.spans ?? new Int32Array();
+    const refusal = explainRefusal(error.log, spans, source);
     const hints = [
+      `the verifier says: ${refusal.kernel || error.message}`,
       "the script passed insitu's own checks, so this is a bug in insitu or a limit of this kernel",
-      '-d verifier shows all that the kernel says of programs that load, -v of this one',
+      '-v shows all that the verifier says',
     ];
     return {
       ...base,
-      hints: [...error.hints, ...hints],
-      span: start < 0 ? undefined : { start, end: spans?.[at + 1] ?? start },
+      message: `the kernel refused this: ${refusal.complaint || error.message}`,
+      hints: [...refusal.hints, ...error.hints, ...hints],
+      span: refusal.span,
     };
   }
   if (error instanceof AttachError) {
