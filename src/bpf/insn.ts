@@ -76,6 +76,19 @@ export const MOV_K: number = Class.ALU64 | Alu.MOV;
 export const sizeBits = (bytes: 1 | 2 | 4 | 8): number =>
   bytes === 8 ? Size.DW : bytes === 4 ? Size.W : bytes === 2 ? Size.H : Size.B;
 
+/** Number of conditional jumps in a program. */
+export function conditionalJumps(code: Uint8Array): number {
+  let count = 0;
+  for (let at = 0; at < code.length; at += SLOT_BYTES) {
+    const opcode = code[at] as number;
+    const jumps = (opcode & 7) === Class.JMP || (opcode & 7) === Class.JMP32;
+    const operation = opcode & 0xf0;
+    if (jumps && operation !== Jump.JA && operation !== Jump.CALL && operation !== Jump.EXIT) count++;
+    if (opcode === LD_IMM64) at += SLOT_BYTES;
+  }
+  return count;
+}
+
 export interface Insn {
   readonly opcode: number;
   readonly dst: number;

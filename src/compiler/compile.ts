@@ -10,6 +10,7 @@
  * 7. emit: IR to instructions; after all units are lowered, because the size of the
  *    shared scratch memory is only known then.
  */
+import { conditionalJumps } from '../bpf/insn.ts';
 import { type Diagnostic, Diagnostics } from '../diag/diagnostic.ts';
 import type { Source, Span } from '../diag/source.ts';
 import type { BpfProgram, Config, ProbeSpec, Program } from '../program/program.ts';
@@ -79,6 +80,8 @@ const lowerings: Lowerings = {
 const maxPasses = 12;
 /** Instructions that a program may have before the verifier's own limit (a million visited) comes near. */
 const maxInstructions = 60_000;
+/** Branches that the verifier keeps in mind at once are at most 8,192 (BPF_COMPLEXITY_LIMIT_JMP_SEQ). */
+const maxBranches = 7_500;
 
 const argumentNames = argumentVariables.map(({ name }) => name);
 
@@ -333,6 +336,16 @@ function emitProgram(
     diagnostics.error(
       'too-large',
       `this probe needs ${code.length / 8} instructions, more than the kernel's verifier is sure to follow (${maxInstructions})`,
+      variant.block.span,
+      'unroll less, or use a loop',
+    );
+    return undefined;
+  }
+  const branches = conditionalJumps(code);
+  if (branches > maxBranches) {
+    diagnostics.error(
+      'too-large',
+      `this probe branches at ${branches} places, more than the kernel's verifier is sure to follow (${maxBranches})`,
       variant.block.span,
       'unroll less, or use a loop',
     );
