@@ -117,6 +117,8 @@ export type ProbeSpec = {
   | { readonly kind: 'interval' | 'profile'; readonly periodNs?: string; readonly frequencyHz?: number }
   | { readonly kind: 'software' | 'hardware'; readonly event: string; readonly count: string }
   | { readonly kind: 'fentry' | 'fexit'; readonly module: string | undefined; readonly symbol: string }
+  /** `address` in decimal; `mode`: letters of `rwx`. Without `pid` the kernel's address. */
+  | { readonly kind: 'watchpoint'; readonly address: string; readonly length: 1 | 2 | 4 | 8; readonly mode: string; readonly pid?: number }
   /** `pin`: where in bpffs the iterator is put for others to read, instead of being read at once. */
   | { readonly kind: 'iter'; readonly object: string; readonly pin?: string; readonly pid?: number }
   | {

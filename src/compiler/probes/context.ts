@@ -24,6 +24,7 @@ export type ProviderName =
   | 'fentry'
   | 'fexit'
   | 'iter'
+  | 'watchpoint'
   | 'interval'
   | 'profile'
   | 'software'

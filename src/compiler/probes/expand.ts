@@ -17,6 +17,7 @@ import { timer } from './timer.ts';
 import { tracepoint } from './tracepoint.ts';
 import { uprobe } from './uprobe.ts';
 import { usdt } from './usdt.ts';
+import { watchpoint } from './watchpoint.ts';
 
 const providers: Readonly<Record<string, Provider>> = {
   begin,
@@ -36,6 +37,7 @@ const providers: Readonly<Record<string, Provider>> = {
   fentry: fentry('fentry'),
   fexit: fentry('fexit'),
   iter,
+  watchpoint,
 };
 
 const aliases: Readonly<Record<string, string>> = {
@@ -57,19 +59,13 @@ const aliases: Readonly<Record<string, string>> = {
   fr: 'fexit',
   kretfunc: 'fexit',
   it: 'iter',
+  w: 'watchpoint',
 };
 
 /** Providers of bpftrace that this version has no way to attach yet. */
 const later: Readonly<Record<string, string>> = {
-  watchpoint: 'watchpoint',
-  w: 'watchpoint',
-  asyncwatchpoint: 'watchpoint',
-  fentry: 'fentry',
-  f: 'fentry',
-  kfunc: 'fentry',
-  fexit: 'fexit',
-  fr: 'fexit',
-  kretfunc: 'fexit',
+  asyncwatchpoint: 'asyncwatchpoint',
+  aw: 'asyncwatchpoint',
   test: 'test',
   bench: 'bench',
 };

@@ -19,6 +19,7 @@ import { attachTimers } from './timer.ts';
 import { attachTracepoints } from './tracepoint.ts';
 import { attachTracing } from './tracing.ts';
 import { attachUprobes } from './uprobe.ts';
+import { attachWatchpoints } from './watchpoint.ts';
 
 type ProbeKind = ProbeSpec['kind'];
 
@@ -41,6 +42,7 @@ const kinds: Record<ProbeKind, Attach> = {
   fentry: attachTracing,
   fexit: attachTracing,
   iter: attachIterators,
+  watchpoint: attachWatchpoints,
 };
 
 export interface AttachOptions {

@@ -3,7 +3,7 @@ import { CallError } from './errno.ts';
 import { addressOf, trySystemCall } from './native.ts';
 
 /** enum perf_type_id; uprobe and kprobe have numbers given at boot (/sys/bus/event_source/devices/…/type). */
-export const PerfType = { HARDWARE: 0, SOFTWARE: 1, TRACEPOINT: 2 } as const;
+export const PerfType = { HARDWARE: 0, SOFTWARE: 1, TRACEPOINT: 2, BREAKPOINT: 5 } as const;
 /** enum perf_sw_ids, the members in use by insitu itself. */
 export const PERF_COUNT_SW_CPU_CLOCK = 0;
 export const PERF_COUNT_SW_DUMMY = 9;
@@ -11,6 +11,7 @@ export const PERF_COUNT_SW_DUMMY = 9;
 /** Bit positions of the flags in perf_event_attr. */
 const flagBits = {
   disabled: 0,
+  inherit: 1,
   mmap: 8,
   comm: 9,
   freq: 10,
@@ -20,10 +21,13 @@ const flagBits = {
   mmap2: 23,
   commExec: 24,
   useClockid: 25,
+  inheritThread: 35,
 } as const;
 
 export type PerfFlag =
   | 'disabled'
+  | 'inherit'
+  | 'inheritThread'
   | 'mmap'
   | 'comm'
   | 'freq'
@@ -48,6 +52,8 @@ export interface PerfEvent {
   readonly text?: string;
   /** probe_offset. */
   readonly offset?: number;
+  /** bp_type (bits of HW_BREAKPOINT_R, W, X), bp_addr, bp_len. */
+  readonly breakpoint?: { readonly mode: number; readonly address: bigint; readonly length: number };
   /** One process; undefined: all, which needs a CPU. */
   readonly pid?: number;
   /** One CPU; undefined: any, which needs a process. */
@@ -66,13 +72,18 @@ export function tryPerfEventOpen(event: PerfEvent): number {
   attr.setBigUint64(8, BigInt(event.config), true);
   attr.setBigUint64(16, event.period ?? 0n, true);
   attr.setBigUint64(24, BigInt(event.sampleType ?? 0), true);
-  let flags = 0;
-  for (const flag of event.flags ?? []) flags |= 1 << flagBits[flag];
-  attr.setUint32(40, flags, true);
+  let flags = 0n;
+  for (const flag of event.flags ?? []) flags |= 1n << BigInt(flagBits[flag]);
+  attr.setBigUint64(40, flags, true);
   attr.setUint32(48, event.wakeupWatermark ?? 0, true);
   if (event.text !== undefined) {
     attr.setBigUint64(56, BigInt(addressOf(new TextEncoder().encode(`${event.text}\0`))), true);
     attr.setBigUint64(64, BigInt(event.offset ?? 0), true);
+  }
+  if (event.breakpoint !== undefined) {
+    attr.setUint32(52, event.breakpoint.mode, true);
+    attr.setBigUint64(56, event.breakpoint.address, true);
+    attr.setBigUint64(64, BigInt(event.breakpoint.length), true);
   }
   attr.setInt32(92, event.clockid ?? 0, true);
   return trySystemCall('perf_event_open', addressOf(attr), event.pid ?? -1, event.cpu ?? -1, -1, PERF_FLAG_FD_CLOEXEC);

@@ -1,0 +1,80 @@
+/** Watchpoints: what a program writes to a variable, by the processor's own count; the kernel's memory. */
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, describe, test } from 'node:test';
+import { insitu, lacking } from './insitu.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'insitu-watchpoint-'));
+after(() => rmSync(folder, { recursive: true, force: true }));
+/** What a machine without debug registers makes of every watchpoint. */
+const none = /no hardware breakpoints/;
+
+describe('watchpoint', { skip: lacking('gcc') }, () => {
+  const source = join(folder, 'watched.c');
+  const binary = join(folder, 'watched');
+  let address = '';
+  const build = (): void => {
+    if (address !== '') return;
+    writeFileSync(
+      source,
+      `#include <pthread.h>
+volatile int watched = 1, other = 1;
+volatile long sum;
+__attribute__((noinline)) void called(void) { __asm__ volatile(""); }
+static void *thread(void *x) { watched = 77; called(); return x; }
+int main(void) {
+  for (int i = 1; i <= 5; i++) { watched = i * 11; other = i; sum += watched; called(); }
+  pthread_t t;
+  pthread_create(&t, 0, thread, 0);
+  pthread_join(t, 0);
+  return 0;
+}
+`,
+    );
+    execFileSync('gcc', ['-O1', '-no-pie', '-fno-pie', '-pthread', '-o', binary, source]);
+    address = addressOf('watched');
+  };
+  const addressOf = (name: string): string =>
+    `0x${new RegExp(`^0*([0-9a-f]+) \\w ${name}$`, 'm').exec(execFileSync('nm', [binary], { encoding: 'utf8' }))?.[1]}`;
+
+  test('w: every value that is written, by the thread that the program starts too', { timeout: 40_000 }, async (t) => {
+    build();
+    const script = `watchpoint:${address}:4:w /comm == "watched"/ { printf("%d\\n", *(int32 *)${address}); }`;
+    const { stdout, stderr } = await insitu(['-q', '-c', binary, '-e', script]);
+    if (none.test(stderr)) return t.skip('this machine has no hardware breakpoints');
+    assert.deepEqual(stdout.trim().split('\n'), ['11', '22', '33', '44', '55', '77'], stderr);
+  });
+
+  test('rw: reads too', { timeout: 40_000 }, async (t) => {
+    build();
+    const script = `watchpoint:${address}:4:rw /comm == "watched"/ { @ = count(); }`;
+    const { stdout, stderr } = await insitu(['-q', '-c', binary, '-e', script]);
+    if (none.test(stderr)) return t.skip('this machine has no hardware breakpoints');
+    assert.match(stdout, /^@: 11$/m, stderr);
+  });
+
+  test('x: a place in code', { timeout: 40_000 }, async (t) => {
+    build();
+    const script = `watchpoint:${addressOf('called')}:8:x /comm == "watched"/ { @ = count(); }`;
+    const { stdout, stderr } = await insitu(['-q', '-c', binary, '-e', script]);
+    if (none.test(stderr)) return t.skip('this machine has no hardware breakpoints');
+    assert.match(stdout, /^@: 6$/m, stderr);
+  });
+
+  for (const [probe, complaint] of [
+    ['watchpoint:0x1000:4:w', /needs the process/],
+    ['watchpoint:0xffffffff81000001:4:w', /no multiple of the length/],
+    ['watchpoint:0xffffffff81000000:3:w', /length is 1, 2, 4 or 8/],
+    ['watchpoint:0xffffffff81000000:4:q', /nothing to watch for/],
+    ['watchpoint:0xffffffff81000000:4:ww', /a letter twice/],
+    ['watchpoint:0xffffffff81000000:4:wx', /code that is run/],
+    ['watchpoint:here:4:w', /takes an address/],
+  ] as const) {
+    test(`${probe} is no watchpoint`, { timeout: 40_000 }, async () => {
+      assert.match((await insitu(['-e', `${probe} { }`])).stderr, complaint);
+    });
+  }
+});
