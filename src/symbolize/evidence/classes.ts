@@ -9,6 +9,7 @@
  */
 import { decodeText } from '../../bytes/cursor.ts';
 import { textPattern } from '../../bytes/search.ts';
+import { demangle } from '../demangle/index.ts';
 import type { Program } from './program.ts';
 
 export interface Base {
@@ -36,6 +37,7 @@ export class Classes {
   readonly all: Class[] = [];
   readonly #byAddress: Map<number, number> = new Map();
   readonly #byName: Map<string, number> = new Map();
+  readonly #names: Map<number, string> = new Map();
   readonly #program: Program;
 
   constructor(program: Program) {
@@ -82,6 +84,16 @@ export class Classes {
     if (here !== undefined) return here;
     const name = this.#program.pointers.nameAt(word) ?? this.#program.pointers.copied.get(this.#program.pointers.at(word));
     return name?.startsWith('_ZTI') === true ? this.#named(name.slice(4)) : undefined;
+  }
+
+  /** A class's name in full, as c++filt writes it. */
+  nameOf(type: number): string {
+    let name = this.#names.get(type);
+    if (name === undefined) {
+      name = className((this.all[type] as Class).mangled);
+      this.#names.set(type, name);
+    }
+    return name;
   }
 
   #named(mangled: string): Class {
@@ -167,4 +179,10 @@ export class Classes {
     }
     return bases;
   }
+}
+
+/** `Envoy::Http::Stream` for a typeinfo's `N5Envoy4Http6StreamE`. */
+export function className(mangled: string): string {
+  const text = demangle(`_ZTI${mangled}`);
+  return text?.startsWith('typeinfo for ') === true ? text.slice(13) : mangled;
 }

@@ -13,13 +13,14 @@ import type { ElfFile } from '../../debuginfo/elf/elf.ts';
 import { readFunctionBounds } from '../../debuginfo/elf/frames.ts';
 import { Image } from '../../debuginfo/elf/image.ts';
 import { Pointers } from '../../debuginfo/elf/relocations.ts';
-import { demangle } from '../demangle/index.ts';
-import { Classes } from './classes.ts';
+import { Classes, className } from './classes.ts';
 import { findConstructors } from './constructors.ts';
+import { findEnclosers } from './enclosers.ts';
 import { Literals } from './literals.ts';
 import { findMarked } from './marks.ts';
 import { Methods } from './methods.ts';
 import { Owners } from './owners.ts';
+import { findMessages } from './protobuf.ts';
 import { Program } from './program.ts';
 import { readReferences } from './references.ts';
 import { CONSTRUCTOR, DESTRUCTOR, type Finding, type Grade, type RuleId, ruleNumber, rules } from './rules.ts';
@@ -146,12 +147,6 @@ export class EvidenceIndex {
   }
 }
 
-/** `Envoy::Http::Stream` for a typeinfo's `N5Envoy4Http6StreamE`. */
-export function className(mangled: string): string {
-  const text = demangle(`_ZTI${mangled}`);
-  return text?.startsWith('typeinfo for ') === true ? text.slice(13) : mangled;
-}
-
 /** A class's own identifier as it stands in the mangled name, without template arguments; '' when there is none. */
 function ownName(mangled: string): string {
   let at = mangled.startsWith('N') ? 1 : 0;
@@ -217,6 +212,9 @@ export function nameFunctions(elf: ElfFile, options: EvidenceOptions = {}): Resu
   const classNames = new Set(classes.all.map((type) => ownName(type.mangled)));
   findMarked(literals, methods, (name) => classNames.has(name), add);
   done('literals');
+  findEnclosers(program, classes, vtables, add);
+  findMessages(program, classes, vtables, add);
+  done('lambdas');
   return ok(
     new EvidenceIndex(
       bounds.starts,

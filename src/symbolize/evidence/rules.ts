@@ -15,6 +15,7 @@ export type RuleId =
   | 'signature'
   | 'virtual-literal'
   | 'virtual'
+  | 'message'
   | 'initializer'
   | 'literal'
   | 'constructor'
@@ -42,6 +43,7 @@ export const rules: readonly Rule[] = [
   { id: 'signature', grade: 'likely', reason: 'its whole signature, left by an assertion' },
   { id: 'virtual-literal', grade: 'likely', reason: 'a slot in the table of this class, and its own name left by a logging macro' },
   { id: 'virtual', grade: 'sure', reason: 'a slot in the table of this class' },
+  { id: 'message', grade: 'sure', reason: "listed in the table of a protocol buffers' class" },
   { id: 'initializer', grade: 'sure', reason: 'listed in .init_array' },
   { id: 'constructor', grade: 'sure', reason: 'stores the table of this class into the object that it was given' },
   { id: 'literal', grade: 'likely', reason: 'its file and its own name, left side by side by a logging macro' },
