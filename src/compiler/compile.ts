@@ -1,7 +1,7 @@
 /**
  * Text in, Program out. The passes, in order:
  *
- * 1. parse: text to syntax tree.
+ * 1. parse: text to syntax tree; then calls of the script's macros are replaced.
  * 2. config: the config block and the environment.
  * 3. C definitions: what the script declares or includes; only when it does.
  * 4. probes: attach points to contexts (this asks the Target for symbols and formats).
@@ -34,6 +34,7 @@ import { printTypes } from './sema/print.ts';
 import { isUnknown, type MapInfo, unknownType } from './sema/scope.ts';
 import { type BlockFacts, Sema, type SemaOptions } from './sema/sema.ts';
 import type { ProbeBlock, Script } from './syntax/ast.ts';
+import { expandMacros } from './syntax/hygiene.ts';
 import { parse } from './syntax/parse.ts';
 import { printScript } from './syntax/print.ts';
 
@@ -93,7 +94,7 @@ interface Variant {
 
 export function compile(source: Source, target: Target, options: CompileOptions = {}): CompileResult {
   const diagnostics = new Diagnostics();
-  const script = parse(source, diagnostics);
+  const script = expandMacros(parse(source, diagnostics), diagnostics);
   const failed = (): CompileResult => ({
     ok: false,
     diagnostics: diagnostics.items,
@@ -106,6 +107,7 @@ export function compile(source: Source, target: Target, options: CompileOptions 
     return failed();
   }
   refuseUnsupported(script, diagnostics);
+  if (diagnostics.hasErrors) return failed();
   const definitions = options.readC?.(source, script, target, diagnostics);
   const variants = expandAll(script, target, options, config, diagnostics);
   const semaOptions: SemaOptions = {
@@ -182,12 +184,8 @@ export function compile(source: Source, target: Target, options: CompileOptions 
 /** Parts of the language that the parser reads and this version does not carry out. */
 function refuseUnsupported(script: Script, diagnostics: Diagnostics): void {
   for (const node of script.preamble) {
-    if (node.node === 'macro' || node.node === 'import') {
-      diagnostics.error(
-        'not-supported',
-        `${node.node === 'macro' ? 'macros' : 'imports'} are not understood by this version`,
-        node.span,
-      );
+    if (node.node === 'import') {
+      diagnostics.error('not-supported', 'imports are not understood by this version', node.span);
     }
   }
 }

@@ -10,8 +10,8 @@ import { isScalarType } from '../lower/layout.ts';
 import type { Lower } from '../lower/lower.ts';
 import type { ProbeContext } from '../probes/context.ts';
 import type { Sema } from '../sema/sema.ts';
-import { stringBytes } from '../syntax/literals.ts';
 import type { Call, Expr } from '../syntax/ast.ts';
+import { stringBytes } from '../syntax/literals.ts';
 
 /** MAX_BPRINTF_VARARGS. */
 const mostArguments = 12;
@@ -27,13 +27,19 @@ export function checkSeqPrintf(sema: Sema, call: Call, pieces: readonly FormatPi
   }
   for (const piece of pieces) {
     if ('text' in piece) {
-      if (/[^\x20-\x7e\s]/.test(piece.text)) sema.error('bad-format', 'in a pinned iterator, the kernel prints ASCII text only', call.span);
+      if (/[^\x20-\x7e\s]/.test(piece.text))
+        sema.error('bad-format', 'in a pinned iterator, the kernel prints ASCII text only', call.span);
       continue;
     }
     const type = types[piece.argument] as Type;
-    const fits = piece.conversion === 's' ? type.kind === 'string' : 'diuxXcp'.includes(piece.conversion) && isScalarType(type);
+    const fits =
+      piece.conversion === 's' ? type.kind === 'string' : 'diuxXcp'.includes(piece.conversion) && isScalarType(type);
     if (!fits || piece.precision !== undefined || piece.flags.includes('#')) {
-      sema.error('bad-format', `in a pinned iterator, the kernel prints numbers (%d %u %x %c %p) and text (%s), without precision`, call.span);
+      sema.error(
+        'bad-format',
+        `in a pinned iterator, the kernel prints numbers (%d %u %x %c %p) and text (%s), without precision`,
+        call.span,
+      );
       return;
     }
   }
@@ -46,7 +52,9 @@ function formatText(pieces: readonly FormatPiece[]): string {
       const field = `${piece.flags}${piece.width ?? ''}`;
       // %p of the kernel hides addresses.
       if (piece.conversion === 'p') return '0x%llx';
-      return piece.conversion === 's' || piece.conversion === 'c' ? `%${field}${piece.conversion}` : `%${field}ll${piece.conversion}`;
+      return piece.conversion === 's' || piece.conversion === 'c'
+        ? `%${field}${piece.conversion}`
+        : `%${field}ll${piece.conversion}`;
     })
     .join('');
 }

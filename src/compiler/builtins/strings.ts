@@ -2,8 +2,8 @@
 import { describe } from '../../types/layout.ts';
 import { type Type, uint64 } from '../../types/model.ts';
 import { compareBytes } from '../lower/compare.ts';
-import type { Sema } from '../sema/sema.ts';
 import { isUnknown } from '../sema/scope.ts';
+import type { Sema } from '../sema/sema.ts';
 import type { Call, Expr } from '../syntax/ast.ts';
 import type { BuiltinFunction } from './builtin.ts';
 
@@ -11,7 +11,12 @@ function textArgument(sema: Sema, call: Call, index: number): Type {
   const argument = call.args[index] as Expr;
   const type = sema.expr(argument);
   if (!isUnknown(type) && type.kind !== 'string') {
-    sema.error('argument-type', `${call.name}() takes strings (${describe(type)} provided)`, argument.span, 'str(pointer) reads one');
+    sema.error(
+      'argument-type',
+      `${call.name}() takes strings (${describe(type)} provided)`,
+      argument.span,
+      'str(pointer) reads one',
+    );
   }
   return type;
 }
@@ -28,7 +33,11 @@ export const stringFunctions: readonly BuiltinFunction[] = [
       sema.integerArgument(call, 2);
       const count = sema.constant(call.args[2]);
       if (count === undefined || count < 0n) {
-        sema.error('literal-expected', 'strncmp() takes a number of characters known at compile time', (call.args[2] as Expr).span);
+        sema.error(
+          'literal-expected',
+          'strncmp() takes a number of characters known at compile time',
+          (call.args[2] as Expr).span,
+        );
       }
       return uint64;
     },
@@ -36,7 +45,10 @@ export const stringFunctions: readonly BuiltinFunction[] = [
       const { b } = low;
       const [left, right] = call.args as [Expr, Expr];
       const types = [low.typeOf(left), low.typeOf(right)] as const;
-      const type = types[0].kind === 'string' && types[1].kind === 'string' && types[0].size >= types[1].size ? types[0] : types[1];
+      const type =
+        types[0].kind === 'string' && types[1].kind === 'string' && types[0].size >= types[1].size
+          ? types[0]
+          : types[1];
       const size = type.kind === 'string' ? type.size : 0;
       const count = Math.min(Number(low.constantOf(call.args[2]) ?? 0n), size);
       return low.scoped(() => {

@@ -22,5 +22,9 @@ export const typeFunctions: readonly BuiltinFunction[] = [
   question('is_unsigned_integer', 'whether it is an unsigned integer', (type) => type.kind === 'int' && !type.signed),
   question('is_ptr', 'whether it is a pointer', (type) => type.kind === 'pointer'),
   question('is_str', 'whether it is a string', (type) => type.kind === 'string'),
-  question('is_literal', 'whether it is written as a literal', (_type, { node }) => node === 'integer' || node === 'string' || node === 'bool'),
+  question(
+    'is_literal',
+    'whether it is written as a literal',
+    (_type, { node }) => node === 'integer' || node === 'string' || node === 'bool',
+  ),
 ];

@@ -49,6 +49,9 @@ function scalar(low: Lower, expr: Ast.Expr): Reg {
       return binary(low, expr);
     case 'ternary':
       return ternary(low, expr);
+    case 'block_expr':
+      low.statements(expr.body);
+      return lowerScalar(low, expr.value);
     case 'cast':
       return cast(low, expr);
     case 'field': {
@@ -468,6 +471,18 @@ function into(low: Lower, expr: Ast.Expr, to: DirectPlace, type: Type): void {
     case 'map':
       readMapInto(low, expr, to, type);
       return;
+    case 'block_expr':
+      low.statements(expr.body);
+      lowerInto(low, expr.value, to, type);
+      return;
+    case 'record': {
+      invariant(type.kind === 'struct', 'a record goes where a record is');
+      for (const [index, { value }] of expr.fields.entries()) {
+        const field = type.fields()[index] as Field;
+        lowerInto(low, value, { kind: 'direct', base: to.base, offset: to.offset + field.offset }, field.type);
+      }
+      return;
+    }
     case 'cast':
       if (own.kind === 'string') {
         lowerInto(low, expr.operand, to, type);

@@ -561,6 +561,10 @@ export class Lower {
     this.#lowerings.into(this, expr, to, type);
   }
 
+  statements(body: readonly Ast.Statement[]): void {
+    this.#lowerings.statements(this, body);
+  }
+
   /** Where the value of an expression is: in the memory it names, or in memory of its own. */
   place(expr: Ast.Expr): Place {
     return this.#lowerings.place(this, expr);

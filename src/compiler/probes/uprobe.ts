@@ -29,27 +29,35 @@ export const uprobe =
       );
       return [];
     }
-    const opened = target.binary(path, options.pid);
-    if (!opened.ok) {
-      diagnostics.error('no-binary', opened.error.message, point.restSpan, ...opened.error.hints);
+    if (/@[^/@:]*[^@:]*$/.test(path) && /^\d+(:\d+)?$/.test(location)) {
+      diagnostics.error(
+        'no-lines',
+        `places by source line (${location}) are not understood by this version`,
+        point.restSpan,
+        `an address works: ${kind}:BIN:0x1234, as addr2line and objdump -dl show it`,
+      );
       return [];
     }
-    const binary = opened.value;
-    const found = locate(kind, point, binary, unquoted(location), options);
-    if (found === undefined || found.length === 0) return [];
-    if (path === '*' || found.length === 0) return [];
-    const attachments = found.map(
-      ({ symbol, offset }): Attachment => ({
-        spec: {
-          kind,
-          path: binary.path,
-          offset,
-          symbol: symbol?.name ?? '',
-          ...(options.pid === undefined ? {} : { pid: options.pid }),
-        },
-        name: `${kind}:${binary.path}:${symbol === undefined ? unquoted(location) : isGlob(location) || cpp ? symbol.name : unquoted(location)}`,
-      }),
+    const binaries: Binary[] = [];
+    for (const one of isGlob(path) ? target.programFiles(path, options.pid) : [path]) {
+      const opened = target.binary(one, options.pid);
+      if (opened.ok) binaries.push(opened.value);
+      else if (!isGlob(path)) {
+        diagnostics.error('no-binary', opened.error.message, point.restSpan, ...opened.error.hints);
+        return [];
+      }
+    }
+    // Of many files, those without the function are passed over; only when none has it, that is said.
+    const several = isGlob(path);
+    const attachments = binaries.flatMap((binary) =>
+      attachmentsIn(kind, point, binary, unquoted(location), cpp, several ? { ...options, missing: 'ignore' } : options),
     );
+    if (several && attachments.length === 0) {
+      const message = binaries.length === 0 ? `no program file matches '${path}'` : `none of ${binaries.length} files that match '${path}' has a function '${unquoted(location)}'`;
+      if (options.missing === 'error') diagnostics.error('no-symbol', message, point.restSpan);
+      else if (options.missing === 'warn') diagnostics.warning('no-symbol', message, point.restSpan);
+    }
+    if (attachments.length === 0) return [];
     return [
       {
         provider: kind,
@@ -63,6 +71,29 @@ export const uprobe =
       },
     ];
   };
+
+function attachmentsIn(
+  kind: 'uprobe' | 'uretprobe',
+  point: AttachPointSyntax,
+  binary: Binary,
+  location: string,
+  cpp: boolean,
+  options: ExpandOptions,
+): Attachment[] {
+  const found = locate(kind, point, binary, location, options) ?? [];
+  return found.map(
+    ({ symbol, offset }): Attachment => ({
+      spec: {
+        kind,
+        path: binary.path,
+        offset,
+        symbol: symbol?.name ?? '',
+        ...(options.pid === undefined ? {} : { pid: options.pid }),
+      },
+      name: `${kind}:${binary.path}:${symbol === undefined || (!isGlob(location) && !cpp) ? location : symbol.name}`,
+    }),
+  );
+}
 
 interface Location {
   readonly symbol: FunctionSymbol | undefined;

@@ -20,14 +20,20 @@ export const watchpoint: Provider = (point, rest, options) => {
   const address = BigInt(place);
   const size = Number(length);
   if (address >= 1n << 64n) return fail(`${place} is no address: it has more than 64 bits`);
-  if (size !== 1 && size !== 2 && size !== 4 && size !== 8) return fail(`a watchpoint's length is 1, 2, 4 or 8, not '${length}'`);
-  if (!/^[rwx]+$/.test(mode)) return fail(`'${mode}' is nothing to watch for`, 'r: reads, w: writes, x: runs it; rw: reads and writes');
+  if (size !== 1 && size !== 2 && size !== 4 && size !== 8)
+    return fail(`a watchpoint's length is 1, 2, 4 or 8, not '${length}'`);
+  if (!/^[rwx]+$/.test(mode))
+    return fail(`'${mode}' is nothing to watch for`, 'r: reads, w: writes, x: runs it; rw: reads and writes');
   const modes = new Set(mode);
   if (modes.size < mode.length) return fail(`'${mode}' says a letter twice`);
   if (modes.has('x') && modes.size > 1) return fail('code that is run (x) cannot be watched for reads and writes too');
-  if (target.arch === 'x86_64' && mode === 'r') return fail('x86-64 cannot watch for reads alone', 'rw: reads and writes');
+  if (target.arch === 'x86_64' && mode === 'r')
+    return fail('x86-64 cannot watch for reads alone', 'rw: reads and writes');
   if (address % BigInt(size) !== 0n && mode !== 'x') {
-    return fail(`the address ${place} is no multiple of the length ${size}`, 'the processor only watches aligned memory');
+    return fail(
+      `the address ${place} is no multiple of the length ${size}`,
+      'the processor only watches aligned memory',
+    );
   }
   const inKernel = address >= kernelHalf;
   if (!inKernel && options.pid === undefined) {
@@ -39,7 +45,13 @@ export const watchpoint: Provider = (point, rest, options) => {
       programType: 'PERF_EVENT',
       attachments: [
         {
-          spec: { kind: 'watchpoint', address: String(address), length: size, mode: [...modes].sort().join(''), ...(inKernel || options.pid === undefined ? {} : { pid: options.pid }) },
+          spec: {
+            kind: 'watchpoint',
+            address: String(address),
+            length: size,
+            mode: [...modes].sort().join(''),
+            ...(inKernel || options.pid === undefined ? {} : { pid: options.pid }),
+          },
           name: `watchpoint:${rest}`,
         },
       ],

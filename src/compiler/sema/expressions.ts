@@ -1,7 +1,8 @@
 /** Types of expressions: names, literals, calls, casts. */
 import { nearest } from '../../base/near.ts';
 import { describe, sameType } from '../../types/layout.ts';
-import { boolType, int64, type Type, uint64 } from '../../types/model.ts';
+import { boolType, type Field, int64, type Type, uint64 } from '../../types/model.ts';
+import { roomOf } from '../lower/layout.ts';
 import type * as Ast from '../syntax/ast.ts';
 import { stringBytes } from '../syntax/literals.ts';
 import { aggregateValue, arithmeticType, parseInteger } from './arithmetic.ts';
@@ -10,6 +11,7 @@ import { typeOfField, typeOfIndex } from './members.ts';
 import { typeOfBinary, typeOfUnary } from './operators.ts';
 import { isIntegral, isScalar, isUnknown, join, unknownType } from './scope.ts';
 import type { Sema } from './sema.ts';
+import { checkBlockValue } from './statements.ts';
 
 export function typeOfExpression(sema: Sema, expr: Ast.Expr): Type {
   switch (expr.node) {
@@ -71,14 +73,30 @@ export function typeOfExpression(sema: Sema, expr: Ast.Expr): Type {
       return { kind: 'tuple', elements: elements };
     }
     case 'record':
+      return typeOfRecord(sema, expr);
     case 'block_expr':
-      sema.error(
-        'not-supported',
-        `${expr.node === 'record' ? 'records' : 'block expressions'} are not understood by this version`,
-        expr.span,
-      );
-      return unknownType;
+      return checkBlockValue(sema, expr);
   }
+}
+
+/** A record is a struct without a name whose members have 8-byte places. */
+function typeOfRecord(sema: Sema, expr: Ast.RecordExpr): Type {
+  const fields: Field[] = [];
+  let size = 0;
+  for (const { name, value } of expr.fields) {
+    const type = sema.expr(value);
+    if (isUnknown(type)) return unknownType;
+    if (type.kind === 'none' || type.kind === 'aggregate' || type.kind === 'ustack' || type.kind === 'kstack') {
+      sema.error('bad-record', `a value of type '${describe(type)}' cannot be part of a record`, value.span);
+      return unknownType;
+    }
+    if (fields.some((field) => field.name === name)) {
+      sema.error('bad-record', `the record has two members called '${name}'`, expr.span);
+    }
+    fields.push({ name, type, offset: size });
+    size += roomOf(type, { stacks: 'inline' });
+  }
+  return { kind: 'struct', name: '', size, fields: () => fields };
 }
 
 function literalSize(sema: Sema, expr: Ast.StringLiteral): number {

@@ -108,7 +108,7 @@ export class Sema {
   // ---------------------------------------------------------------- statements
 
   declare(node: Ast.Variable, type: Type, fixed: boolean): VariableInfo {
-    const id = `${this.variant}:${node.span.start}`;
+    const id = `${this.variant}:${node.name}:${node.span.start}`;
     let info = this.declared.get(id);
     if (info === undefined) {
       info = { name: node.name, type, fixed, span: node.span };

@@ -23,6 +23,16 @@ function checkScoped(sema: Sema, body: readonly Ast.Statement[]): void {
   sema.scope = outer;
 }
 
+/** The value of `{ statements; value }`, in a scope of its own. */
+export function checkBlockValue(sema: Sema, block: Ast.BlockExpr): Type {
+  const outer = sema.scope;
+  sema.scope = new Scope(outer);
+  checkStatements(sema, block.body);
+  const type = sema.expr(block.value);
+  sema.scope = outer;
+  return type;
+}
+
 function checkLoop(sema: Sema, body: readonly Ast.Statement[]): void {
   sema.loops++;
   checkScoped(sema, body);
@@ -157,6 +167,7 @@ function checkExpression(sema: Sema, expr: Ast.Expr): void {
     return;
   }
   sema.expr(expr);
+  if (expr.node === 'block_expr') return;
   if (!(expr.node === 'unary' && expr.operator.length > 1)) {
     sema.warning('no-effect', 'this statement has no effect', expr.span);
   }
