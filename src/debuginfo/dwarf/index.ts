@@ -8,7 +8,7 @@
 import type { MachineError } from '../../base/errors.ts';
 import { lazy } from '../../base/lazy.ts';
 import { Lru } from '../../base/lru.ts';
-import type { VirtualAddress } from '../../base/numbers.ts';
+import { type VirtualAddress, virtualAddress } from '../../base/numbers.ts';
 import { Cursor } from '../../bytes/cursor.ts';
 import { PF_X, PT_LOAD } from '../elf/constants.ts';
 import type { ElfFile, Inflate } from '../elf/elf.ts';
@@ -123,6 +123,17 @@ export class LineIndex {
       for (const address of table?.addressesOf(isFile, line) ?? []) found.add(address);
     }
     return [...found].sort((a, b) => a - b);
+  }
+
+  /** All functions with code of their own, unit by unit; of those in several pieces, the first piece. */
+  *functions(): Generator<{ readonly name: string; readonly address: VirtualAddress; readonly size: number }> {
+    for (const unit of this.#units()) {
+      for (const { entry, ranges } of attempt(() => readFunctions(unit, this.#isCode)) ?? []) {
+        const name = this.#nameOf(unit, entry);
+        const [start = 0, end = 0] = ranges;
+        if (name !== '') yield { name, address: virtualAddress(start), size: end - start };
+      }
+    }
   }
 
   /** Innermost first. `chain` is outermost first. */

@@ -3,8 +3,7 @@
  * file. Symbol tables are indexed at the first question that needs them, names stay in
  * the file, demangling happens only for names that may match.
  *
- * Layers: the file's own .symtab, or where it is stripped the one of its separate debug
- * file, and .dynsym. What several layers know is told once.
+ * Where the names come from is layers.ts's affair; what several layers know is told once.
  */
 import type { MachineError } from '../../base/errors.ts';
 import { lazy } from '../../base/lazy.ts';
@@ -12,22 +11,21 @@ import type { FileOffset, VirtualAddress } from '../../base/numbers.ts';
 import { ok, type Result } from '../../base/result.ts';
 import type { FileReader } from '../../bytes/file.ts';
 import { textPattern } from '../../bytes/search.ts';
-import { ET_DYN, SHT_DYNSYM, SHT_SYMTAB } from '../../debuginfo/elf/constants.ts';
+import type { SourcePlace } from '../../debuginfo/dwarf/index.ts';
+import { ET_DYN } from '../../debuginfo/elf/constants.ts';
 import { ElfFile } from '../../debuginfo/elf/elf.ts';
 import { readUsdtNotes } from '../../debuginfo/elf/usdt.ts';
 import type { Binary, FunctionSymbol, UsdtProbe } from '../../target/target.ts';
-import { type DebugFiles, findDebugFile } from './debugfile.ts';
+import type { FunctionTable } from './functions.ts';
 import { Glob } from './glob.ts';
+import { Layers, type LayersOptions } from './layers.ts';
 import { anyForm, type Demangle, looksMangled, mangledPieces, mangledTest } from './names.ts';
 import { nearNames } from './near.ts';
-import type { SymbolKind } from './scan.ts';
-import { preferredAlias, type SymbolEntry, SymbolTable } from './table.ts';
+import { preferredAlias, type SymbolEntry, type SymbolTable } from './table.ts';
 import { findVersion } from './version.ts';
 
-export interface BinaryOptions {
+export interface BinaryOptions extends LayersOptions {
   readonly demangle: Demangle;
-  /** How to find separate debug files; without it there is no search. */
-  readonly debugFiles?: DebugFiles | undefined;
 }
 
 /** Opens a program file. Fails with E_NOT_ELF, E_TRUNCATED_ELF or E_BAD_ELF. */
@@ -62,25 +60,18 @@ class NamedFunction implements FunctionSymbol {
 export class ElfBinary implements Binary {
   readonly path: string;
   readonly elf: ElfFile;
+  readonly layers: Layers;
   readonly #demangle: Demangle;
-  readonly #debugFile: () => ElfFile | undefined;
-  #openedDebugFile: ElfFile | undefined;
 
   constructor(elf: ElfFile, options: BinaryOptions) {
     this.path = elf.path;
     this.elf = elf;
+    this.layers = new Layers(elf, options);
     this.#demangle = options.demangle;
-    this.#debugFile = lazy(() => {
-      const own = elf.sections.some((section) => section.type === SHT_SYMTAB);
-      if (!own && options.debugFiles !== undefined) this.#openedDebugFile = findDebugFile(elf, options.debugFiles);
-      return this.#openedDebugFile;
-    });
   }
 
   get stripped(): boolean {
-    const has = (file: ElfFile | undefined): boolean =>
-      file?.sections.some((section) => section.type === SHT_SYMTAB) ?? false;
-    return !has(this.elf) && !has(this.#debugFile());
+    return this.layers.stripped;
   }
 
   get positionIndependent(): boolean {
@@ -93,23 +84,11 @@ export class ElfBinary implements Binary {
 
   /** Path of the separate debug file that is used, undefined when there is none. */
   get debugPath(): string | undefined {
-    return this.#debugFile()?.path;
+    return this.layers.debugFile()?.path;
   }
 
-  readonly #functions: () => readonly SymbolTable[] = lazy(() => this.#tables('function'));
-  readonly #objects: () => readonly SymbolTable[] = lazy(() => this.#tables('object'));
-
-  #tables(kind: SymbolKind): SymbolTable[] {
-    const tables: SymbolTable[] = [];
-    for (const file of [this.elf, this.#debugFile()]) {
-      for (const section of file?.sections ?? []) {
-        // A debug file's own .dynsym has no contents (SHT_NOBITS); only .symtab is of use there.
-        const wanted = section.type === SHT_SYMTAB || (section.type === SHT_DYNSYM && file === this.elf);
-        if (file !== undefined && wanted) tables.push(new SymbolTable(file, section, kind));
-      }
-    }
-    return tables;
-  }
+  readonly #functions: () => readonly FunctionTable[] = lazy(() => this.layers.functions());
+  readonly #objects: () => readonly SymbolTable[] = lazy(() => this.layers.tables('object'));
 
   /** Functions that the tables hold, those of several tables counted once for each. */
   get functionCount(): number {
@@ -194,6 +173,14 @@ export class ElfBinary implements Binary {
     return preferred === undefined ? undefined : new NamedFunction(preferred, this.#demangle);
   }
 
+  /** Where in the source an instruction comes from, inlined functions included; undefined where nothing tells. */
+  source(address: VirtualAddress): SourcePlace | undefined {
+    const place = this.layers.lines()?.at(address);
+    if (place !== undefined) return place;
+    const line = this.layers.go()?.at(address);
+    return line === undefined ? undefined : { frames: [{ ...line, column: 0, inlined: false }] };
+  }
+
   toFileOffset(address: VirtualAddress, which: 'executable' | 'any' = 'executable'): Result<FileOffset, MachineError> {
     return this.elf.toFileOffset(address, which);
   }
@@ -215,10 +202,10 @@ export class ElfBinary implements Binary {
     return name === '' ? [] : nearNames(this.#functions(), name, this.#demangle);
   }
 
-  /** Closes the file and its debug file. */
+  /** Closes the file and what its layers opened. */
   close(): void {
     this.elf.reader.close?.();
-    this.#openedDebugFile?.reader.close?.();
+    this.layers.close();
   }
 }
 

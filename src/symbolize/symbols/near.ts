@@ -5,8 +5,8 @@
  * only between identifiers of nearly the same length, and only so many candidates.
  */
 import { distance as editDistance } from '../../base/near.ts';
+import type { FunctionTable } from './functions.ts';
 import { type Demangle, looksMangled } from './names.ts';
-import type { SymbolTable } from './table.ts';
 
 const mostCandidates = 4000;
 
@@ -18,7 +18,7 @@ const tolerance = (length: number): number => (length <= 3 ? 1 : length <= 8 ? 2
  * the symbol is mangled, unless `wanted` itself is a mangled name.
  */
 export function nearNames(
-  tables: readonly SymbolTable[],
+  tables: readonly FunctionTable[],
   wanted: string,
   demangle: Demangle,
   limit: number = 5,

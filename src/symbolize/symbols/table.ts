@@ -9,6 +9,7 @@ import type { Pattern } from '../../bytes/search.ts';
 import { SHF_EXECINSTR, STB_LOCAL, STB_WEAK } from '../../debuginfo/elf/constants.ts';
 import type { ElfFile } from '../../debuginfo/elf/elf.ts';
 import type { Section } from '../../debuginfo/elf/header.ts';
+import type { FunctionTable } from './functions.ts';
 import { entryCount, type SymbolKind, scanSymbols } from './scan.ts';
 import { StringTable } from './strings.ts';
 
@@ -29,7 +30,7 @@ interface Columns {
   readonly bindings: Uint8Array;
 }
 
-export class SymbolTable {
+export class SymbolTable implements FunctionTable {
   readonly strings: StringTable;
   readonly #elf: ElfFile;
   readonly #section: Section;
