@@ -176,6 +176,23 @@ describe('the end', { skip }, () => {
   });
 });
 
+describe('a full ring buffer', { skip }, () => {
+  test('events that find no room are counted and told, and exit() still ends the run', {
+    timeout: 30_000,
+  }, async () => {
+    // BEGIN runs to its end before anything is read: 300,000 records of 64 bytes are more than the buffer holds.
+    const count = 300_000;
+    const script = `BEGIN { $i = 0; while ($i < ${count}) { printf("%d event with some text to fill it\\n", $i); $i++; } exit(3); }`;
+    const { status, stdout, stderr } = await insitu(['-q', '-e', script], { timeout: 25_000 });
+    const seen = stdout.match(/event with some text/g)?.length ?? 0;
+    const lost = Number(/Lost (\d+) event/i.exec(stderr)?.[1]);
+    // The record of exit() is one more.
+    assert.equal(seen + lost, count + 1, stderr);
+    assert.ok(seen > 0 && lost > 0);
+    assert.equal(status, 3);
+  });
+});
+
 describe('ways to start it', { skip }, () => {
   test('under the name bpftrace, through a link, from another folder', { timeout: 20_000 }, async () => {
     const link = join(folder, 'bpftrace');

@@ -118,7 +118,13 @@ export type ProbeSpec = {
   | { readonly kind: 'software' | 'hardware'; readonly event: string; readonly count: string }
   | { readonly kind: 'fentry' | 'fexit'; readonly module: string | undefined; readonly symbol: string }
   /** `address` in decimal; `mode`: letters of `rwx`. Without `pid` the kernel's address. */
-  | { readonly kind: 'watchpoint'; readonly address: string; readonly length: 1 | 2 | 4 | 8; readonly mode: string; readonly pid?: number }
+  | {
+      readonly kind: 'watchpoint';
+      readonly address: string;
+      readonly length: 1 | 2 | 4 | 8;
+      readonly mode: string;
+      readonly pid?: number;
+    }
   /** `pin`: where in bpffs the iterator is put for others to read, instead of being read at once. */
   | { readonly kind: 'iter'; readonly object: string; readonly pin?: string; readonly pid?: number }
   | {
@@ -198,6 +204,8 @@ export interface GlobalsLayout {
   readonly scratchBusy: number;
   /** u64: loops ended at the kernel's limit of iterations. */
   readonly loopLimit: number;
+  /** u64: bit 32 is set once exit() was called, with its code below; its record may have found no room. */
+  readonly exit: number;
   /** u64[lostSlots], one per CPU (index cpu & (slots-1)), 64 bytes apart: event records that found no room. */
   readonly lost: number;
   readonly lostSlots: number;

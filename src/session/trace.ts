@@ -244,7 +244,16 @@ export class Trace implements AsyncIterable<TraceEvent> {
       this.#pending.push({ type: 'lost_events', count: lost - this.#lost });
       this.#lost = lost;
     }
+    if (lost > 0 && !more) this.#lookForExit();
     return more;
+  }
+
+  /** Ends the run when the record of an exit() was among the lost ones. */
+  #lookForExit(): void {
+    if (this.#globals === undefined || this.#stopping) return;
+    const view = new DataView(this.#globals.buffer);
+    const { exit } = this.program.globals;
+    if (view.getUint32(exit + 4, true) !== 0) this.#act({ type: 'exit', code: view.getInt32(exit, true) });
   }
 
   /** Records that found no room since the start, on all CPUs. */

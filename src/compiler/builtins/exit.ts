@@ -15,7 +15,14 @@ export const exitFunction: BuiltinFunction = {
   },
   statement: (low, call) => {
     const code = call.args[0];
-    const scalar = () => (code && code.node !== 'type' ? low.scalar(code) : low.b.const(0));
+    const { b, assets } = low;
+    // The record finds no room in a full ring buffer: the end must not depend on it.
+    const scalar = () => {
+      const value = code && code.node !== 'type' ? low.scalar(code) : b.const(0);
+      const low32 = b.alu('lshr', b.alu('shl', value, { imm: 32 }), { imm: 32 });
+      b.store(b.mapValue(assets.globalsMap, assets.globals.exit), 0, 8, b.alu('or', low32, b.const(1n << 32n)));
+      return value;
+    };
     emitEvent(low, [{ type: int32, scalar }], (args, size) => ({
       kind: 'exit',
       offset: args[0]?.offset ?? 8,

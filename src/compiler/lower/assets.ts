@@ -68,6 +68,7 @@ export class Assets {
       failedReads: 16,
       scratchBusy: 24,
       loopLimit: 32,
+      exit: 40,
       lost,
       lostSlots: this.cpus,
       mapFull: afterLost,
