@@ -88,6 +88,7 @@ function isRight({ name, rule }: InferredName, symbols: readonly string[]): bool
   const scopes = alternatives(claim.scope);
   return bases.some((base) => {
     const { scope, last } = split(base);
+    if (rule === 'finalizer') return last.startsWith('~') || /array_dtor|::~/.test(base);
     if (rule === 'virtual') return scopes.includes(scope);
     if (bare(last) !== bare(claim.last)) return false;
     if (claim.scope === '') return true;

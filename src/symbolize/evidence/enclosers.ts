@@ -35,6 +35,7 @@ export function enclosingFunction(text: string): string | undefined {
   const scope = text
     .slice(start, found.index)
     .trim()
+    .replace(/::\{default arg#\d+\}$/, '')
     .replace(/(?: const| volatile|\s*&&?)+$/, '');
   return withoutParameters(scope);
 }
@@ -98,11 +99,23 @@ export function findEnclosers(
     if (name !== undefined) enclosing.set(type, name);
     isFunction.set(type, functionObject.test(text));
   }
+  /** Enclosing function → the functions that make its lambdas. */
+  const users = new Map<string, Set<number>>();
+  for (const [index, types] of made) {
+    for (const type of types) {
+      const name = enclosing.get(type);
+      if (name === undefined) continue;
+      const known = users.get(name);
+      if (known === undefined) users.set(name, new Set([index]));
+      else known.add(index);
+    }
+  }
   for (const [index, types] of made) {
     const names = new Set([...types].map((type) => enclosing.get(type)).filter((name) => name !== undefined));
     const [name] = names;
     if (name === undefined || names.size > 1) continue;
-    const sure = [...types].every((type) => makers.get(type) === index && isFunction.get(type) === true);
+    const own = [...types].every((type) => makers.get(type) === index && isFunction.get(type) === true);
+    const sure = own && (types.size > 1 || users.get(name)?.size === 1);
     const proof = [...types].slice(0, 4).map((type) => classes.all[type]?.address ?? 0);
     add({ index, rule: sure ? 'encloser' : 'enclosed', scopes: [], member: name, proof });
   }

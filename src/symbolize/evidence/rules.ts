@@ -17,6 +17,7 @@ export type RuleId =
   | 'virtual'
   | 'message'
   | 'initializer'
+  | 'finalizer'
   | 'literal'
   | 'constructor'
   | 'encloser'
@@ -43,9 +44,10 @@ export const rules: readonly Rule[] = [
   { id: 'signature', grade: 'likely', reason: 'its whole signature, left by an assertion' },
   { id: 'virtual-literal', grade: 'likely', reason: 'a slot in the table of this class, and its own name left by a logging macro' },
   { id: 'virtual', grade: 'sure', reason: 'a slot in the table of this class' },
-  { id: 'message', grade: 'sure', reason: "listed in the table of a protocol buffers' class" },
+  { id: 'message', grade: 'likely', reason: "listed in the table of a protocol buffers' class" },
   { id: 'initializer', grade: 'sure', reason: 'listed in .init_array' },
   { id: 'constructor', grade: 'sure', reason: 'stores the table of this class into the object that it was given' },
+  { id: 'finalizer', grade: 'sure', reason: 'handed to __cxa_atexit together with an object' },
   { id: 'literal', grade: 'likely', reason: 'its file and its own name, left side by side by a logging macro' },
   { id: 'encloser', grade: 'likely', reason: 'makes the function objects of lambdas that stand in this function' },
   { id: 'enclosed', grade: 'hint', reason: 'makes the function object of a lambda of that function, which may have been inlined' },

@@ -8,9 +8,9 @@ import type { FunctionBounds } from '../../debuginfo/elf/frames.ts';
 import type { Image } from '../../debuginfo/elf/image.ts';
 import type { Pointers } from '../../debuginfo/elf/relocations.ts';
 import type { Program } from './program.ts';
-import { ADDRESS, CALL, CALL_THROUGH, MEMORY } from './references.ts';
+import { ADDRESS, BRANCH, CALL, MEMORY } from './references.ts';
 import type { Finding } from './rules.ts';
-import { Decoder, RDI, RDX } from './x86.ts';
+import { Decoder, RDI, RDX, RSI } from './x86.ts';
 
 const DT_INIT_ARRAY = 25;
 const DT_INIT_ARRAYSZ = 27;
@@ -121,33 +121,68 @@ function findInitializers(program: Program, add: (finding: Finding) => void): vo
   }
 }
 
-/** How far before the call the compiler loads the argument, in bytes, at most. */
+/** How far before the call the compiler loads an argument, in bytes, at most. */
 const argumentDistance = 60;
 
-function findThreads(program: Program, stubs: readonly Stub[], add: (finding: Finding) => void): void {
-  const creators = new Set(stubs.filter((stub) => stub.name === 'pthread_create').map((stub) => stub.address));
-  program.pointers.forEachBound((word, name) => {
-    if (name === 'pthread_create') creators.add(word);
+/** One call to a library's function, with the addresses that were loaded into registers shortly before. */
+interface Handed {
+  /** Address of the call. */
+  readonly call: number;
+  /** What the register held, 0 when that was no address. */
+  in(register: number): number;
+}
+
+/** Calls back with every call or jump to one of a library's functions. */
+function eachCall(program: Program, stubs: readonly Stub[], name: string, visit: (handed: Handed) => void): void {
+  const { references, image, pointers } = program;
+  const targets = new Set(stubs.filter((stub) => stub.name === name).map((stub) => stub.address));
+  pointers.forEachBound((word, bound) => {
+    if (bound === name) targets.add(word);
   });
-  if (creators.size === 0) return;
-  const { references, image } = program;
+  if (targets.size === 0) return;
   const decoder = new Decoder();
   for (let at = 0; at < references.from.length; at++) {
-    const kind = references.kind[at] as number;
-    if ((kind !== CALL && kind !== CALL_THROUGH) || !creators.has(references.target[at] as number)) continue;
+    if ((references.kind[at] as number) < CALL || !targets.has(references.target[at] as number)) continue;
     const call = references.from[at] as number;
-    for (let before = at - 1; before >= 0 && call - (references.from[before] as number) <= argumentDistance; before--) {
-      const from = references.from[before] as number;
-      const what = references.kind[before] as number;
-      if (what !== ADDRESS && what !== MEMORY) continue;
-      if (!decoder.decode(image.bytesAt(from, 16), 0, 16)) continue;
-      const target = references.target[before] as number;
-      const isThird = decoder.modrm < 0 ? decoder.opcodeRegister === RDX : decoder.reg === RDX;
-      const index = isThird ? program.functionStarting(what === ADDRESS ? target : program.pointers.at(target)) : -1;
-      if (index < 0) continue;
-      add({ index, rule: 'thread', scopes: [], member: 'start of a thread', proof: [call] });
-      break;
-    }
+    const find = (register: number): number => {
+      for (let before = at - 1; before >= 0; before--) {
+        const from = references.from[before] as number;
+        const kind = references.kind[before] as number;
+        // What was loaded before another call is not this one's.
+        if (call - from > argumentDistance || (kind >= CALL && kind !== BRANCH)) return 0;
+        if (kind !== ADDRESS && kind !== MEMORY) continue;
+        if (!decoder.decode(image.bytesAt(from, 16), 0, 16)) continue;
+        if ((decoder.modrm < 0 ? decoder.opcodeRegister : decoder.reg) !== register) continue;
+        const target = references.target[before] as number;
+        return kind === ADDRESS ? target : pointers.at(target);
+      }
+      return 0;
+    };
+    visit({ call, in: find });
+  }
+}
+
+/** Routines of threads: pthread_create(thread, attributes, routine, argument). */
+function findThreads(program: Program, stubs: readonly Stub[], add: (finding: Finding) => void): void {
+  eachCall(program, stubs, 'pthread_create', (handed) => {
+    const index = program.functionStarting(handed.in(RDX));
+    if (index >= 0) add({ index, rule: 'thread', scopes: [], member: 'start of a thread', proof: [handed.call] });
+  });
+}
+
+/** Destructors of static objects: __cxa_atexit(destructor, object, library), Itanium C++ ABI 3.3.6.3. */
+function findFinalizers(program: Program, stubs: readonly Stub[], add: (finding: Finding) => void): void {
+  const objects = new Map<number, number>();
+  eachCall(program, stubs, '__cxa_atexit', (handed) => {
+    const index = program.functionStarting(handed.in(RDI));
+    const object = handed.in(RSI);
+    // Without an object it is a function of the compiler's that destroys an array, or several objects.
+    if (index < 0) return;
+    objects.set(index, objects.has(index) && objects.get(index) !== object ? 0 : object);
+  });
+  for (const [index, object] of objects) {
+    const member = object === 0 ? 'static destructor' : `static destructor 0x${object.toString(16)}`;
+    add({ index, rule: 'finalizer', scopes: [], member, proof: [object] });
   }
 }
 
@@ -159,4 +194,5 @@ export function findStartup(program: Program, stubs: readonly Stub[], add: (find
   }
   findInitializers(program, add);
   findThreads(program, stubs, add);
+  findFinalizers(program, stubs, add);
 }
