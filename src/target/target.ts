@@ -98,5 +98,7 @@ export interface Target {
   ): { readonly path: string; readonly text: string } | undefined;
   /** A file by path, program name (PATH), or library short name (libc → the system's libc.so.6). */
   binary(name: string, pid: number | undefined): Result<Binary, MachineError>;
+  /** Paths of the program files that a path with wildcards means; with `*` and a process, of all that it has mapped to run. */
+  programFiles(glob: string, pid: number | undefined): readonly string[];
   processExists(pid: number): boolean;
 }

@@ -3,12 +3,18 @@ import { statSync } from 'node:fs';
 import type { MachineError } from '../../base/errors.ts';
 import type { Result } from '../../base/result.ts';
 import { providerOf } from '../../compiler/probes/expand.ts';
+import { iteratorObjects } from '../../compiler/probes/iter.ts';
+import { rawTracepointPrototype, rawTracepoints } from '../../compiler/probes/rawtracepoint.ts';
 import { events } from '../../compiler/probes/software.ts';
 import { renderAll } from '../../diag/render.ts';
+import { hasFentry } from '../../kernel/host/features.ts';
 import { createHostTarget } from '../../kernel/host/target.ts';
 import { compileScript } from '../../session/index.ts';
 import { Glob } from '../../symbolize/symbols/glob.ts';
-import type { Target } from '../../target/target.ts';
+import type { Binary, Target } from '../../target/target.ts';
+import { describe } from '../../types/layout.ts';
+import type { Field, Type } from '../../types/model.ts';
+import type { TypeSource } from '../../types/source.ts';
 import { complain } from './failure.ts';
 import type { RunOptions } from './options.ts';
 import { Output } from './output.ts';
@@ -28,25 +34,59 @@ const named = (prefix: string, names: (target: Target) => Iterable<string>): Lis
     for (const name of names(target)) if (glob.matches(name)) yield `${prefix}:${name}`;
   };
 
+/** The files that the path of a pattern means, by the name that they are listed under. */
+function binaries(target: Target, path: string, options: RunOptions): (readonly [shown: string, binary: Binary])[] {
+  if (!/[*?[]/.test(path)) {
+    const binary = must(target.binary(path, options.pid));
+    // A path is listed as it was written, a short name as what it means.
+    return [[path.includes('/') ? path : binary.path, binary]];
+  }
+  return target.programFiles(path, options.pid).flatMap((file) => {
+    const binary = target.binary(file, options.pid);
+    return binary.ok ? [[binary.value.path, binary.value] as const] : [];
+  });
+}
+
 const functions = (prefix: string): Lister =>
   function* (target, pattern, options) {
     // The path may hold no colon: BINARY[:FUNCTION].
     const colon = pattern.indexOf(':');
     const path = colon < 0 ? pattern : pattern.slice(0, colon);
-    const binary = must(target.binary(path, options.pid));
-    const names = new Set(binary.match(colon < 0 ? '*' : pattern.slice(colon + 1)).map((symbol) => symbol.name));
-    for (const name of [...names].sort()) yield `${prefix}:${path}:${name}`;
+    for (const [shown, binary] of binaries(target, path, options)) {
+      const names = new Set(binary.match(colon < 0 ? '*' : pattern.slice(colon + 1)).map((symbol) => symbol.name));
+      for (const name of [...names].sort()) yield `${prefix}:${shown}:${name}`;
+    }
   };
 
 /** BINARY[:PROVIDER][:NAME]. */
 const tracePoints: Lister = function* (target, pattern, options) {
   const [path = '', ...rest] = pattern.split(':');
-  const binary = must(target.binary(path, options.pid));
   const [provider, name] = rest.length > 1 ? rest : ['*', rest[0] ?? '*'];
   const glob = new Glob(`${provider}:${name}`);
-  const names = new Set(binary.usdt().map((one) => `${one.provider}:${one.name}`));
-  for (const full of [...names].sort()) if (glob.matches(full)) yield `usdt:${path}:${full}`;
+  for (const [shown, binary] of binaries(target, path, options)) {
+    const names = new Set(binary.usdt().map((one) => `${one.provider}:${one.name}`));
+    for (const full of [...names].sort()) if (glob.matches(full)) yield `usdt:${shown}:${full}`;
+  }
 };
+
+/** Names below a module: `vfs_*` means `vmlinux:vfs_*`. */
+const below = (prefix: string, names: (target: Target) => Iterable<string>): Lister =>
+  function* (target, pattern) {
+    const glob = new Glob(pattern.replace(/^vmlinux:/, ''));
+    for (const name of names(target)) if (glob.matches(name)) yield `${prefix}:vmlinux:${name}`;
+  };
+
+/** Kernel functions whose arguments BTF tells; none where the kernel takes no such programs. */
+function typedFunctions(target: Target): readonly string[] {
+  if (!hasFentry()) return [];
+  const traceable = new Set(target.kernelFunctions());
+  return [...new Set(target.kernelTypes()?.functionNames?.() ?? [])].filter((name) => traceable.has(name)).sort();
+}
+
+function typesOf<Value>(target: Target, ask: (types: TypeSource) => readonly Value[]): readonly Value[] {
+  const types = target.kernelTypes();
+  return types === undefined ? [] : ask(types);
+}
 
 /** Functions that kprobes could take; none where the kernel has no kprobes. */
 const kernelFunctions = (target: Target): readonly string[] =>
@@ -55,15 +95,20 @@ const kernelFunctions = (target: Target): readonly string[] =>
 const units = (kind: 'interval' | 'profile'): Lister => named(kind, () => ['hz:', 'ms:', 's:', 'us:']);
 
 const listers: Readonly<Record<string, Lister>> = {
+  fentry: below('fentry', typedFunctions),
+  fexit: below('fexit', typedFunctions),
   hardware: named('hardware', () =>
     Object.keys(events.hardware)
       .sort()
       .map((name) => `${name}:`),
   ),
   interval: units('interval'),
+  iter: named('iter', (target) => typesOf(target, iteratorObjects)),
   kprobe: named('kprobe', kernelFunctions),
   kretprobe: named('kretprobe', kernelFunctions),
   profile: units('profile'),
+  rawtracepoint: below('rawtracepoint', (target) => typesOf(target, rawTracepoints)),
+  self: named('self', () => ['signal:SIGUSR1']),
   software: named('software', () =>
     Object.keys(events.software)
       .sort()
@@ -76,7 +121,7 @@ const listers: Readonly<Record<string, Lister>> = {
 };
 
 /** Kinds that a pattern without a kind looks through. */
-const everywhere = ['hardware', 'kprobe', 'software', 'tracepoint'] as const;
+const everywhere = ['fentry', 'hardware', 'iter', 'kprobe', 'rawtracepoint', 'software', 'tracepoint'] as const;
 
 /** Lists what matches; gives the exit status. */
 export function list(pattern: string | undefined, options: RunOptions): number {
@@ -98,7 +143,9 @@ function* probes(target: Target, pattern: string | undefined, options: RunOption
   if (pattern === undefined || colon < 0) {
     const glob = new Glob(pattern ?? '*');
     for (const kind of everywhere) {
-      for (const probe of listers[kind]?.(target, '*', options) ?? []) if (glob.matches(probe)) yield probe;
+      for (const probe of listers[kind]?.(target, '*', options) ?? []) {
+        if (glob.matches(probe) || glob.matches(probe.slice(probe.lastIndexOf(':') + 1))) yield probe;
+      }
     }
     return;
   }
@@ -109,16 +156,67 @@ function* probes(target: Target, pattern: string | undefined, options: RunOption
   for (const [kind, lister] of Object.entries(listers)) {
     // A wildcard for the kind means the kinds that need no file.
     const wanted = kind === only || (everywhere.some((name) => name === kind) && kinds.matches(kind));
-    if (wanted) yield* lister(target, rest, options);
+    if (!wanted) continue;
+    // `*:sched_switch` leaves the category open too.
+    const open = kind === 'tracepoint' && kind !== only && !rest.includes(':');
+    yield* lister(target, open ? `*:${rest}` : rest, options);
   }
 }
 
-/** What a probe's `args` hold, as declarations. */
+/** What a probe's `args` (of an iterator its `ctx`) hold, as declarations. */
 function details(target: Target, probe: string): readonly string[] {
   const [kind, category = '', event = ''] = probe.split(':');
-  if (kind !== 'tracepoint') return [];
-  const format = must(target.tracepoint(category, event));
-  return (format?.fields ?? []).filter(({ name }) => !name.startsWith('common_')).map(({ declaration }) => declaration);
+  switch (kind) {
+    case 'tracepoint': {
+      const format = must(target.tracepoint(category, event));
+      return (format?.fields ?? [])
+        .filter(({ name }) => !name.startsWith('common_'))
+        .map(({ declaration }) => declaration);
+    }
+    case 'rawtracepoint':
+      return declarations(rawTracepointPrototype(target.kernelTypes(), event)?.parameters().slice(1));
+    case 'fentry':
+    case 'fexit': {
+      const prototype = target.kernelTypes()?.findFunction(event);
+      const returns =
+        prototype === undefined || kind === 'fentry' ? [] : [{ name: 'retval', type: prototype.returns() }];
+      return declarations([...(prototype?.parameters() ?? []), ...returns]);
+    }
+    case 'iter': {
+      const type = target.kernelTypes()?.find('struct', `bpf_iter__${category}`);
+      return type?.kind === 'struct' ? declarations(type.fields().flatMap(membersOf)) : [];
+    }
+    default:
+      return [];
+  }
+}
+
+/** The kernel wraps each pointer of an iterator's context in a union without a name. */
+function membersOf(field: Field): readonly Field[] {
+  const { name, type } = field;
+  return name === '' && (type.kind === 'union' || type.kind === 'struct')
+    ? type.fields().filter((one) => one.name !== '')
+    : [field];
+}
+
+function declarations(list: readonly { readonly name: string; readonly type: Type }[] = []): readonly string[] {
+  return list.map(({ name, type }) => `${spell(type)} ${name}`);
+}
+
+/** A type as C writes it, integers as BTF calls them. */
+function spell(type: Type): string {
+  switch (type.kind) {
+    case 'int': {
+      const word = { 1: 'char', 2: 'short', 4: 'int', 8: 'long' }[type.size];
+      return type.signed ? word : `unsigned ${word}`;
+    }
+    case 'pointer': {
+      const to = spell(type.to());
+      return to.endsWith('*') ? `${to}*` : `${to} *`;
+    }
+    default:
+      return describe(type);
+  }
 }
 
 /** The probes of a script, as they would be attached. */

@@ -81,7 +81,7 @@ export const rawtracepoint: Provider = (point, rest, options) => {
         attachments: [
           {
             spec: { kind: 'rawtracepoint', event: name },
-            name: `rawtracepoint:${rest === event && !isGlob(event) ? name : `vmlinux:${name}`}`,
+            name: `rawtracepoint:vmlinux:${name}`,
           },
         ],
         span: point.span,

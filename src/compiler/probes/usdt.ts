@@ -29,21 +29,26 @@ export const usdt: Provider = (point, rest, options) => {
   }
   const provider = third === undefined ? '*' : second;
   const name = third ?? second;
-  const opened = target.binary(path, options.pid);
-  if (!opened.ok) {
-    diagnostics.error('no-binary', opened.error.message, point.restSpan, ...opened.error.hints);
-    return [];
+  const binaries: Binary[] = [];
+  for (const one of isGlob(path) ? target.programFiles(path, options.pid) : [path]) {
+    const opened = target.binary(one, options.pid);
+    if (opened.ok) binaries.push(opened.value);
+    else if (!isGlob(path)) {
+      diagnostics.error('no-binary', opened.error.message, point.restSpan, ...opened.error.hints);
+      return [];
+    }
   }
-  const binary = opened.value;
   const wanted = globToRegExp(`${provider === '' ? '*' : provider}:${name}`);
-  const found = binary.usdt().filter((one) => wanted.test(`${one.provider}:${one.name}`));
-  if (found.length === 0) return missing(point, binary, name, options);
+  const found = binaries.flatMap((binary) =>
+    binary.usdt().filter((one) => wanted.test(`${one.provider}:${one.name}`)).map((one) => ({ binary, one })),
+  );
+  if (found.length === 0) return missing(point, path, binaries, name, options);
   if (third === undefined && !isGlob(name)) {
-    const providers = [...new Set(found.map((one) => one.provider))];
+    const providers = [...new Set(found.map(({ one }) => one.provider))];
     if (providers.length > 1) {
       diagnostics.error(
         'ambiguous-probe',
-        `${providers.length} providers of ${binary.path} have a trace point '${name}'`,
+        `${providers.length} providers in ${path} have a trace point '${name}'`,
         point.restSpan,
         `name one: ${providers.map((one) => `usdt:${path}:${one}:${name}`).join(', ')}; or all: usdt:${path}:*:${name}`,
       );
@@ -51,7 +56,7 @@ export const usdt: Provider = (point, rest, options) => {
     }
   }
   const groups = new Map<string, { readonly args: readonly UsdtArgument[]; readonly attachments: Attachment[] }>();
-  for (const one of found) {
+  for (const { binary, one } of found) {
     const place = attachment(one, binary, options);
     if (typeof place === 'string') {
       diagnostics.error('bad-address', place, point.restSpan);
@@ -108,19 +113,13 @@ function located(one: UsdtProbe, binary: Binary, arch: 'x86_64' | 'arm64'): read
   });
 }
 
-function missing(point: AttachPointSyntax, binary: Binary, name: string, options: ExpandOptions): [] {
-  const names = [...new Set(binary.usdt().map((one) => one.name))];
+function missing(point: AttachPointSyntax, path: string, binaries: readonly Binary[], name: string, options: ExpandOptions): [] {
+  const names = [...new Set(binaries.flatMap((binary) => binary.usdt().map((one) => one.name)))];
   const near = nearest(name, names, 3);
   const message =
-    names.length === 0
-      ? `${binary.path} has no trace points (no section .note.stapsdt)`
-      : `${binary.path} has no trace point '${name}'`;
-  const hints =
-    near.length > 0
-      ? [`did you mean ${near.join(' or ')}?`]
-      : names.length > 0
-        ? [`-l 'usdt:${binary.path}:*' lists what it has`]
-        : [];
+    names.length === 0 ? `${path} has no trace points (no section .note.stapsdt)` : `${path} has no trace point '${name}'`;
+  const list = names.length > 0 ? [`-l 'usdt:${path}:*' lists what it has`] : [];
+  const hints = near.length > 0 ? [`did you mean ${near.join(' or ')}?`] : list;
   if (options.missing === 'error') options.diagnostics.error('no-usdt', message, point.restSpan, ...hints);
   else if (options.missing === 'warn') options.diagnostics.warning('no-usdt', message, point.restSpan, ...hints);
   return [];

@@ -4,6 +4,7 @@ import { lazy } from '../../base/lazy.ts';
 import type { Features } from '../../target/target.ts';
 import { AttachType, closeFd, linkUprobeMulti, type ProgramAttributes, ProgramRefusal, progLoad } from '../sys/bpf.ts';
 import { CallError } from '../sys/errno.ts';
+import { kernelFunctionId } from './kerneltypes.ts';
 import { kernelVersion } from './machine.ts';
 
 /** r0 = 0; exit */
@@ -51,6 +52,14 @@ export const hasBpfLoop: () => boolean = lazy(() => {
   const code = Uint8Array.of(0x85, 0, 0, 0, 181, 0, 0, 0, 0x95, 0, 0, 0, 0, 0, 0, 0);
   const refusal = tryProgram({ type: 'RAW_TRACEPOINT', code });
   return refusal !== undefined && !/(invalid|unknown) func/.test(refusal.log);
+});
+
+/** fentry and fexit: a kernel that has no place for them, or forbids them, takes no such program. */
+export const hasFentry: () => boolean = lazy(() => {
+  const found = kernelFunctionId('vfs_read');
+  if (found === undefined) return false;
+  const tracing = { expectedAttachType: AttachType.TRACE_FENTRY, attachBtfId: found.id };
+  return tryProgram({ type: 'TRACING', code: returnZero, ...tracing }) === undefined;
 });
 
 /** CONFIG_KPROBE_EVENTS: there is a perf event source for them. */

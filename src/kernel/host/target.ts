@@ -18,6 +18,7 @@ import { openKernelTypes } from './kerneltypes.ts';
 import { machineArch, possibleCpus } from './machine.ts';
 import { resolvePath } from './paths.ts';
 import { processExists } from './processes.ts';
+import { programFiles } from './programfiles.ts';
 import { tracefs } from './tracefs.ts';
 
 /** Macros by name. */
@@ -87,6 +88,7 @@ export function createHostTarget(options: HostTargetOptions = {}): Target {
       }
       return binary;
     },
+    programFiles: (glob, pid) => programFiles(glob, pid ?? options.pid),
     processExists,
   };
 }
