@@ -59,7 +59,11 @@ export async function trace(options: TraceOptions): Promise<Trace> {
     const { program } = result;
     if (program.needsUserSymbols) {
       const { ProcessNames } = await import('./processes.ts');
-      names = new ProcessNames({ demangle: program.config.cppDemangle, pid: pid ?? child?.pid });
+      names = new ProcessNames({
+        demangle: program.config.cppDemangle,
+        pid: pid ?? child?.pid,
+        onSlow: (path) => onWarning(`${path} has no symbols: inferring names (kept for the next run)`),
+      });
     }
     return new Trace(program, {
       child,

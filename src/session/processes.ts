@@ -13,6 +13,7 @@ import { fileOffset, processAddress } from '../base/numbers.ts';
 import { bytesReader, type FileReader } from '../bytes/file.ts';
 import { deviceText, type Mapping, parseMaps } from '../debuginfo/text/maps.ts';
 import { HostFile } from '../kernel/host/file.ts';
+import { inferredNames } from '../kernel/host/inferred.ts';
 import { MappingTracker, type TaskEvent } from '../kernel/host/mappings.ts';
 import { rootOf } from '../kernel/host/paths.ts';
 import { namespacePids, processMaps } from '../kernel/host/processes.ts';
@@ -32,6 +33,8 @@ export interface ProcessNamesOptions {
   readonly demangle: boolean;
   /** The process of -p or -c, whose files are opened at once. */
   readonly pid?: number | undefined;
+  /** Told before a large program without symbols is looked through for names, which may take seconds. */
+  readonly onSlow?: ((path: string) => void) | undefined;
 }
 
 export class ProcessNames implements UserNames {
@@ -45,7 +48,11 @@ export class ProcessNames implements UserNames {
 
   constructor(options: ProcessNamesOptions) {
     this.#options = options;
-    this.#symbolizer = new Symbolizer(hostFiles, { demangle: demangleBoth, debugFiles: { open: openFile } });
+    this.#symbolizer = new Symbolizer(hostFiles, {
+      demangle: demangleBoth,
+      debugFiles: { open: openFile },
+      infer: (elf) => inferredNames(elf, options.onSlow),
+    });
     this.#tracker = new MappingTracker((event) => this.#follow(event));
     this.#tracker.watch();
     if (options.pid !== undefined) {

@@ -21,11 +21,19 @@ import { Glob } from './glob.ts';
 import { Layers, type LayersOptions } from './layers.ts';
 import { anyForm, type Demangle, looksMangled, mangledPieces, mangledTest } from './names.ts';
 import { nearNames } from './near.ts';
+import { requiredLiterals } from './regex.ts';
 import { preferredAlias, type SymbolEntry, type SymbolTable } from './table.ts';
 import { findVersion } from './version.ts';
 
 export interface BinaryOptions extends LayersOptions {
   readonly demangle: Demangle;
+  /** Names for a stripped program by other evidence than symbols; asked at the first address that no symbol covers. */
+  readonly infer?: ((elf: ElfFile) => InferredNames | undefined) | undefined;
+}
+
+/** Names that were inferred; shown with a leading `~`. */
+export interface InferredNames {
+  at(address: VirtualAddress): { readonly address: VirtualAddress; readonly name: string } | undefined;
 }
 
 /** Opens a program file. Fails with E_NOT_ELF, E_TRUNCATED_ELF or E_BAD_ELF. */
@@ -62,8 +70,10 @@ export class ElfBinary implements Binary {
   readonly elf: ElfFile;
   readonly layers: Layers;
   readonly #demangle: Demangle;
+  readonly #inferred: () => InferredNames | undefined;
 
   constructor(elf: ElfFile, options: BinaryOptions) {
+    this.#inferred = lazy(() => (this.stripped ? options.infer?.(elf) : undefined));
     this.path = elf.path;
     this.elf = elf;
     this.layers = new Layers(elf, options);
@@ -93,6 +103,11 @@ export class ElfBinary implements Binary {
   /** Functions that the tables hold, those of several tables counted once for each. */
   get functionCount(): number {
     return this.#functions().reduce((sum, table) => sum + table.count, 0);
+  }
+
+  /** How many functions the largest of the tables has: mostly the others' are among them. */
+  get mostFunctions(): number {
+    return this.#functions().reduce((most, table) => Math.max(most, table.count), 0);
   }
 
   find(name: string): readonly FunctionSymbol[] {
@@ -130,6 +145,15 @@ export class ElfBinary implements Binary {
     const { literals } = pattern;
     const pieces = all ? [] : mangledPieces(literals);
     this.#collect(found, pieces, mangledTest(glob, literals), isWanted, isWanted);
+    return found.inOrder();
+  }
+
+  /** Functions one of whose names the expression matches somewhere. It may not have the flags g and y. */
+  search(regex: RegExp): readonly FunctionSymbol[] {
+    const found = new Found(this.#demangle);
+    const literals = regex.ignoreCase ? [] : requiredLiterals(regex.source);
+    const isWanted = (text: string): boolean => regex.test(text);
+    this.#collect(found, mangledPieces(literals), mangledTest('*', literals), isWanted, isWanted);
     return found.inOrder();
   }
 
@@ -171,6 +195,11 @@ export class ElfBinary implements Binary {
     }
     const preferred = preferredAlias(best);
     return preferred === undefined ? undefined : new NamedFunction(preferred, this.#demangle);
+  }
+
+  /** The inferred name of the function that covers an address, in a stripped program. */
+  inferredAt(address: VirtualAddress): { readonly address: VirtualAddress; readonly name: string } | undefined {
+    return this.#inferred()?.at(address);
   }
 
   /** Where in the source an instruction comes from, inlined functions included; undefined where nothing tells. */

@@ -310,6 +310,11 @@ function nameAt(module: Module, offset: FileOffset): SymbolizedFrame {
   const place: FramePlace = { fileOffset: fileOffset(offset), address, buildId: binary.buildId };
   const symbol = binary.at(address);
   if (symbol === undefined) {
+    const inferred = binary.inferredAt(address);
+    if (inferred !== undefined) {
+      const { name } = inferred;
+      return { found: true, module: path, name: `~${name}`, demangled: '', offset: address - inferred.address, place };
+    }
     const reason = binary.stripped ? `${path} is stripped` : `no symbol of ${path} covers 0x${address.toString(16)}`;
     return { found: false, reason, module: path, place };
   }

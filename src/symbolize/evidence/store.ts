@@ -1,0 +1,114 @@
+/**
+ * Inferred names as bytes, so that a program is looked through once: little-endian
+ *
+ *   u32 magic, u32 format, u32 count, u32 bytes of names, u32 crc32 of all that follows
+ *   u32[count] address, u32[count] size, u32[count + 1] start of each name, u8[count] rule
+ *   names in UTF-8, the name and its evidence apart by a NUL
+ *
+ * The rule is its place in `rules`; a change of the rules is a new format.
+ */
+import { type VirtualAddress, virtualAddress } from '../../base/numbers.ts';
+import { crc32 } from '../../bytes/crc32.ts';
+import type { InferredName } from './index.ts';
+import { ruleNumber, rules } from './rules.ts';
+
+const MAGIC = 0x54495349; // ISIT
+/** Grows with every change of the rules or of this layout. */
+const FORMAT = 1;
+const HEAD = 20;
+
+/** The names of one program, as bytes. */
+export function encodeNames(names: Iterable<InferredName>): Uint8Array {
+  const all = [...names];
+  const encoder = new TextEncoder();
+  const texts = all.map((one) => encoder.encode(`${one.name}\0${one.evidence.slice(1).join('\n')}`));
+  const textBytes = texts.reduce((sum, text) => sum + text.length, 0);
+  const bytes = new Uint8Array(HEAD + 4 * (3 * all.length + 1) + all.length + textBytes);
+  const view = new DataView(bytes.buffer);
+  const starts = HEAD + 8 * all.length;
+  const ruleAt = starts + 4 * (all.length + 1);
+  const textAt = ruleAt + all.length;
+  let text = 0;
+  for (const [index, one] of all.entries()) {
+    view.setUint32(HEAD + 4 * index, one.address, true);
+    view.setUint32(HEAD + 4 * (all.length + index), one.size, true);
+    view.setUint32(starts + 4 * index, text, true);
+    view.setUint8(ruleAt + index, ruleNumber[one.rule]);
+    const encoded = texts[index] as Uint8Array;
+    bytes.set(encoded, textAt + text);
+    text += encoded.length;
+  }
+  view.setUint32(starts + 4 * all.length, text, true);
+  for (const [at, value] of [MAGIC, FORMAT, all.length, textBytes, crc32(bytes.subarray(HEAD))].entries()) {
+    view.setUint32(4 * at, value, true);
+  }
+  return bytes;
+}
+
+/** Names read back from bytes; a name is decoded when it is asked for. */
+export class StoredNames {
+  readonly #view: DataView;
+  readonly #bytes: Uint8Array;
+  readonly count: number;
+
+  private constructor(bytes: Uint8Array, count: number) {
+    this.#bytes = bytes;
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.count = count;
+  }
+
+  /** Undefined for bytes that are damaged, cut, or of another format. */
+  static read(bytes: Uint8Array): StoredNames | undefined {
+    if (bytes.length < HEAD) return undefined;
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    const word = (at: number): number => view.getUint32(4 * at, true);
+    const count = word(2);
+    if (word(0) !== MAGIC || word(1) !== FORMAT) return undefined;
+    if (bytes.length !== HEAD + 4 * (3 * count + 1) + count + word(3)) return undefined;
+    return crc32(bytes.subarray(HEAD)) === word(4) ? new StoredNames(bytes, count) : undefined;
+  }
+
+  #address(index: number): number {
+    return this.#view.getUint32(HEAD + 4 * index, true);
+  }
+
+  /** The name of the function whose bytes hold an address. */
+  at(address: VirtualAddress): InferredName | undefined {
+    let low = 0;
+    let high = this.count;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (this.#address(middle) <= address) low = middle + 1;
+      else high = middle;
+    }
+    const found = low === 0 ? undefined : this.#get(low - 1);
+    return found !== undefined && address < found.address + found.size ? found : undefined;
+  }
+
+  *[Symbol.iterator](): Generator<InferredName> {
+    for (let index = 0; index < this.count; index++) {
+      const name = this.#get(index);
+      if (name !== undefined) yield name;
+    }
+  }
+
+  #get(index: number): InferredName | undefined {
+    const starts = HEAD + 8 * this.count;
+    const ruleAt = starts + 4 * (this.count + 1);
+    const textAt = ruleAt + this.count;
+    const rule = rules[this.#view.getUint8(ruleAt + index)];
+    if (rule === undefined) return undefined;
+    const from = this.#view.getUint32(starts + 4 * index, true);
+    const to = this.#view.getUint32(starts + 4 * index + 4, true);
+    const text = new TextDecoder().decode(this.#bytes.subarray(textAt + from, textAt + to));
+    const [name = '', evidence = ''] = text.split('\0');
+    return {
+      address: virtualAddress(this.#address(index)),
+      size: this.#view.getUint32(HEAD + 4 * (this.count + index), true),
+      name,
+      grade: rule.grade,
+      rule: rule.id,
+      evidence: [rule.reason, ...(evidence === '' ? [] : evidence.split('\n'))],
+    };
+  }
+}
