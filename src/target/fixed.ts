@@ -7,7 +7,7 @@ import { nearest } from '../base/near.ts';
 import { type FileOffset, fileOffset, type VirtualAddress, virtualAddress } from '../base/numbers.ts';
 import { fail, ok, type Result } from '../base/result.ts';
 import type { TypeSource } from '../types/source.ts';
-import type { Binary, Features, FunctionSymbol, Target, TracepointFormat, UsdtProbe } from './target.ts';
+import type { Binary, Features, FunctionSymbol, PidNamespace, Target, TracepointFormat, UsdtProbe } from './target.ts';
 
 /** A binary in numbers: one executable segment is assumed when none is given (address = offset). */
 export interface FixedBinary {
@@ -49,6 +49,7 @@ export interface FixedTargetData {
   readonly headers?: Readonly<Record<string, string>>;
   /** By the name that the script uses. */
   readonly binaries?: Readonly<Record<string, FixedBinary>>;
+  readonly pidNamespace?: PidNamespace;
   readonly pids?: readonly number[];
 }
 
@@ -95,6 +96,7 @@ export function createFixedTarget(data: FixedTargetData = {}): Target {
       return fail(new MachineError(`there is no file ${name}`, { code: 'ENOENT', hints }));
     },
     programFiles: (glob) => Object.keys(data.binaries ?? {}).filter((name) => globPattern(glob).test(name)),
+    pidNamespace: () => data.pidNamespace,
     processExists: (pid) => (data.pids ?? []).includes(pid),
   };
 }

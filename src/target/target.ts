@@ -71,6 +71,12 @@ export interface Binary {
   near(name: string): readonly string[];
 }
 
+/** A pid namespace by the device and inode of its file in /proc/PID/ns. */
+export interface PidNamespace {
+  readonly device: number;
+  readonly inode: number;
+}
+
 export interface Target {
   readonly arch: 'x86_64' | 'arm64';
   /** Number of possible CPUs (size of a per-CPU value). */
@@ -100,5 +106,7 @@ export interface Target {
   binary(name: string, pid: number | undefined): Result<Binary, MachineError>;
   /** Paths of the program files that a path with wildcards means; with `*` and a process, of all that it has mapped to run. */
   programFiles(glob: string, pid: number | undefined): readonly string[];
+  /** The tracer's own pid namespace, undefined when it is the machine's first one. */
+  pidNamespace(): PidNamespace | undefined;
   processExists(pid: number): boolean;
 }

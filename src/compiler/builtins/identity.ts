@@ -4,19 +4,7 @@ import type { Reg } from '../ir/ir.ts';
 import { bpfHelper } from '../lower/bpfhelper.ts';
 import type { Lower } from '../lower/lower.ts';
 import type { BuiltinFunction, BuiltinVariable } from './builtin.ts';
-
-/** Low or high half of a helper's 64-bit pair. */
-function half(low: Lower, helper: number, upper: boolean): Reg {
-  const { b } = low;
-  const pair = b.call(helper, []);
-  if (upper) return b.alu('lshr', pair, { imm: 32 });
-  const dst = b.reg();
-  b.push({ op: 'extend', dst, src: pair, bits: 32, signed: false });
-  return dst;
-}
-
-/** tgid of the task that runs, as symbols and stacks need it. */
-export const currentPid = (low: Lower): Reg => half(low, bpfHelper.get_current_pid_tgid, true);
+import { half, pidFunctions, pidVariables } from './pids.ts';
 
 const number = (name: string, about: string, type: Type, scalar: (low: Lower) => Reg): BuiltinVariable => ({
   name,
@@ -26,8 +14,7 @@ const number = (name: string, about: string, type: Type, scalar: (low: Lower) =>
 });
 
 export const identityVariables: readonly BuiltinVariable[] = [
-  number('pid', 'process id (kernel: tgid)', uint32, currentPid),
-  number('tid', 'thread id (kernel: pid)', uint32, (low) => half(low, bpfHelper.get_current_pid_tgid, false)),
+  ...pidVariables,
   number('uid', 'user id', uint64, (low) => half(low, bpfHelper.get_current_uid_gid, false)),
   number('gid', 'group id', uint64, (low) => half(low, bpfHelper.get_current_uid_gid, true)),
   number('cpu', 'number of the CPU', uint32, (low) => low.b.call(bpfHelper.get_smp_processor_id, [])),
@@ -79,9 +66,9 @@ export const identityVariables: readonly BuiltinVariable[] = [
   },
 ];
 
-/** `pid()`, `tid()` and the others as functions without arguments. */
-export const identityFunctions: readonly BuiltinFunction[] = identityVariables
-  .filter((variable) => variable.scalar !== undefined && ['pid', 'tid', 'rand', 'cpu', 'ncpus'].includes(variable.name))
+/** `rand()` and others as functions without arguments; `pid()` and `tid()`. */
+const plainFunctions: readonly BuiltinFunction[] = identityVariables
+  .filter((variable) => variable.scalar !== undefined && ['rand', 'cpu', 'ncpus'].includes(variable.name))
   .map((variable) => ({
     name: variable.name,
     signature: `${variable.name}()`,
@@ -95,3 +82,5 @@ export const identityFunctions: readonly BuiltinFunction[] = identityVariables
         span: call.span,
       }),
   }));
+
+export const identityFunctions: readonly BuiltinFunction[] = [...plainFunctions, ...pidFunctions];

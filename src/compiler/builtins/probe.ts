@@ -3,7 +3,7 @@ import { uint64 } from '../../types/model.ts';
 import { bpfHelper } from '../lower/bpfhelper.ts';
 import { functionAddress } from './arguments.ts';
 import type { BuiltinVariable } from './builtin.ts';
-import { currentPid } from './identity.ts';
+import { currentPid } from './pids.ts';
 import { loadRegister, registersOf } from './registers.ts';
 
 export const probeVariables: readonly BuiltinVariable[] = [

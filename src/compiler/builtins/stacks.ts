@@ -8,7 +8,7 @@ import type { DirectPlace } from '../lower/place.ts';
 import type { Sema } from '../sema/sema.ts';
 import type { Call } from '../syntax/ast.ts';
 import type { BuiltinFunction } from './builtin.ts';
-import { currentPid } from './identity.ts';
+import { currentPid } from './pids.ts';
 
 const defaultFrames = 127;
 /** sysctl kernel.perf_event_max_stack allows more; its default is 127. */

@@ -1,7 +1,7 @@
 /** usym, ksym: names of code addresses; kaddr, uaddr: addresses of names. */
 import { intType, pointerTo, type Type, uint64 } from '../../types/model.ts';
 import type { BuiltinFunction } from './builtin.ts';
-import { currentPid } from './identity.ts';
+import { currentPid } from './pids.ts';
 
 export const symbolFunctions: readonly BuiltinFunction[] = [
   {

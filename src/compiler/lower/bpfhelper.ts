@@ -21,6 +21,7 @@ export const bpfHelper = {
   probe_read_kernel_str: 115,
   send_signal_thread: 117,
   jiffies64: 118,
+  get_ns_current_pid_tgid: 120,
   ktime_get_boot_ns: 125,
   seq_printf: 126,
   ringbuf_reserve: 131,

@@ -17,6 +17,7 @@ import { findHeader } from './headers.ts';
 import { openKernelTypes } from './kerneltypes.ts';
 import { machineArch, possibleCpus } from './machine.ts';
 import { resolvePath } from './paths.ts';
+import { pidNamespace } from './pidnamespace.ts';
 import { processExists } from './processes.ts';
 import { programFiles } from './programfiles.ts';
 import { tracefs } from './tracefs.ts';
@@ -89,6 +90,7 @@ export function createHostTarget(options: HostTargetOptions = {}): Target {
       return binary;
     },
     programFiles: (glob, pid) => programFiles(glob, pid ?? options.pid),
+    pidNamespace,
     processExists,
   };
 }
