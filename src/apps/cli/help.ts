@@ -6,6 +6,7 @@ USAGE:
     insitu [options] -e 'PROGRAM' [parameter …]
     insitu [options] - [parameter …]           the script comes from standard input
     insitu -l [PATTERN]                        list probes
+    insitu symbols FILE|PID [REGEX]            functions of a program, or what it is
 
 OPTIONS:
     -e 'PROGRAM'     run this program
@@ -24,6 +25,13 @@ OPTIONS:
     --no-warnings    no warnings
     -I DIR           look for #include files in DIR too
     --include FILE   as if the script began with #include <FILE>
+    --debuginfo DIR[:DIR]
+                     look for debug files below DIR too, not only /usr/lib/debug;
+                     DEBUGINFOD_URLS names servers that have more
+    --symbols FILE   a build of the same program with symbols; refused if its build-id differs
+    --symbols-force  then compare the code, and take FILE if it is the same
+    --json           as -f json
+    --explain        with symbols: each place where names could come from, and what is there
     --unsafe         allow system() and signals
     --dry-run        attach everything, run nothing, end
     -d, --debug STAGE
@@ -49,4 +57,6 @@ EXAMPLES:
         tracepoints with their fields
     insitu -l 'uprobe:/usr/bin/node:*uv_tcp*'
         functions of a program
+    insitu symbols /usr/bin/node 'uv_tcp.*bind'
+        the same by a regular expression, with address, size and source line
 `;

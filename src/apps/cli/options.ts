@@ -5,7 +5,24 @@
  */
 import { nearest } from '../../base/near.ts';
 
-export interface RunOptions {
+/** Where debug files are looked for, besides the usual places. */
+export interface DebugFileWords {
+  /** Folders of --debuginfo. */
+  readonly debuginfo: readonly string[];
+  readonly symbols: string | undefined;
+  readonly symbolsForce: boolean;
+}
+
+/** Of `insitu symbols`. */
+export interface SymbolsOptions extends DebugFileWords {
+  readonly output: string | undefined;
+  readonly format: 'text' | 'json';
+  readonly verbose: boolean;
+  /** Tell of each layer of names. */
+  readonly explain: boolean;
+}
+
+export interface RunOptions extends DebugFileWords {
   readonly parameters: readonly string[];
   readonly pid: number | undefined;
   readonly command: string | undefined;
@@ -33,6 +50,12 @@ export type ScriptPlace =
 export type Command =
   | { readonly kind: 'run'; readonly script: ScriptPlace; readonly options: RunOptions }
   | { readonly kind: 'list'; readonly pattern: string | undefined; readonly options: RunOptions }
+  | {
+      readonly kind: 'symbols';
+      readonly what: string;
+      readonly pattern: string | undefined;
+      readonly options: SymbolsOptions;
+    }
   | { readonly kind: 'help' | 'version' };
 
 /** A mistake on the command line. */
@@ -73,6 +96,11 @@ const words: Readonly<Record<string, { readonly name: string; readonly value?: s
   '--unsafe': { name: 'unsafe' },
   '--dry-run': { name: 'dry-run' },
   '--no-warnings': { name: 'no-warnings' },
+  '--debuginfo': { name: 'debuginfo', value: 'DIR[:DIR]' },
+  '--symbols': { name: 'symbols', value: 'FILE' },
+  '--symbols-force': { name: 'symbols-force' },
+  '--json': { name: 'json' },
+  '--explain': { name: 'explain' },
 };
 
 /** bpftrace's stage names that mean one of ours. */
@@ -164,6 +192,26 @@ export function parseCommand(argv: readonly string[]): Command {
   if (given.has('version')) return { kind: 'version' };
   const last = (name: string): string | undefined => given.get(name)?.at(-1);
 
+  const debugFiles: DebugFileWords = {
+    debuginfo: (given.get('debuginfo') ?? []).flatMap((folders) => folders.split(':').filter((one) => one !== '')),
+    symbols: last('symbols'),
+    symbolsForce: given.has('symbols-force'),
+  };
+  if (debugFiles.symbolsForce && debugFiles.symbols === undefined) {
+    throw new UsageError('--symbols-force needs --symbols', 'write: --symbols FILE --symbols-force');
+  }
+  const format = choice('-f', last('format') ?? (given.has('json') ? 'json' : 'text'), ['text', 'json']);
+  if (argv[0] === 'symbols') {
+    const [, what, pattern, more] = rest;
+    if (what === undefined) throw new UsageError('symbols of what?', 'write: insitu symbols FILE|PID [REGEX]');
+    if (more !== undefined) {
+      throw new UsageError('symbols takes one expression', 'put it in quotes, so that the shell leaves it whole');
+    }
+    const options = { ...debugFiles, output: last('output'), format, verbose: given.has('verbose') };
+    return { kind: 'symbols', what, pattern, options: { ...options, explain: given.has('explain') } };
+  }
+  if (given.has('explain')) throw new UsageError('--explain belongs to: insitu symbols FILE|PID');
+
   const pidText = last('pid');
   let pid: number | undefined;
   if (pidText !== undefined) {
@@ -185,7 +233,8 @@ export function parseCommand(argv: readonly string[]): Command {
     pid,
     command,
     output: last('output'),
-    format: choice('-f', last('format') ?? 'text', ['text', 'json']),
+    ...debugFiles,
+    format,
     buffering: choice('-B', last('buffering') ?? 'line', ['none', 'line', 'full']),
     quiet: given.has('quiet'),
     verbose: given.has('verbose'),

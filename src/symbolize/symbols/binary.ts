@@ -32,8 +32,15 @@ export interface BinaryOptions extends LayersOptions {
 }
 
 /** Names that were inferred; shown with a leading `~`. */
-export interface InferredNames {
-  at(address: VirtualAddress): { readonly address: VirtualAddress; readonly name: string } | undefined;
+export interface InferredNames extends Iterable<InferredFunction> {
+  at(address: VirtualAddress): InferredFunction | undefined;
+}
+
+export interface InferredFunction {
+  readonly address: VirtualAddress;
+  readonly size: number;
+  /** Without the `~`. */
+  readonly name: string;
 }
 
 /** Opens a program file. Fails with E_NOT_ELF, E_TRUNCATED_ELF or E_BAD_ELF. */
@@ -100,13 +107,8 @@ export class ElfBinary implements Binary {
   readonly #functions: () => readonly FunctionTable[] = lazy(() => this.layers.functions());
   readonly #objects: () => readonly SymbolTable[] = lazy(() => this.layers.tables('object'));
 
-  /** Functions that the tables hold, those of several tables counted once for each. */
-  get functionCount(): number {
-    return this.#functions().reduce((sum, table) => sum + table.count, 0);
-  }
-
   /** How many functions the largest of the tables has: mostly the others' are among them. */
-  get mostFunctions(): number {
+  get functionCount(): number {
     return this.#functions().reduce((most, table) => Math.max(most, table.count), 0);
   }
 
@@ -198,8 +200,21 @@ export class ElfBinary implements Binary {
   }
 
   /** The inferred name of the function that covers an address, in a stripped program. */
-  inferredAt(address: VirtualAddress): { readonly address: VirtualAddress; readonly name: string } | undefined {
+  inferredAt(address: VirtualAddress): InferredFunction | undefined {
     return this.#inferred()?.at(address);
+  }
+
+  inferred(pattern: string): readonly FunctionSymbol[] {
+    const source = pattern
+      .replace(/[\\^$.|+()[\]{}]/g, '\\$&')
+      .replace(/\*/g, '[^]*')
+      .replace(/\?/g, '[^]');
+    const wanted = new RegExp(`^${source}$`);
+    const found: FunctionSymbol[] = [];
+    for (const { address, size, name } of this.#inferred() ?? []) {
+      if (wanted.test(name)) found.push({ name: `~${name}`, demangled: '', address, size });
+    }
+    return found;
   }
 
   /** Where in the source an instruction comes from, inlined functions included; undefined where nothing tells. */
