@@ -124,6 +124,7 @@ function fixedBinary(path: string, data: FixedBinary): Binary {
       functions.filter(
         (symbol) => symbol.name === name || symbol.demangled === name || symbol.demangled.split('(')[0] === name,
       ),
+    inferred: () => [],
     match(glob) {
       const pattern = globPattern(glob);
       return functions.filter(

@@ -52,6 +52,11 @@ export interface Binary {
   find(name: string): readonly FunctionSymbol[];
   /** Functions one of whose names matches the glob (`*`, `?`, `[…]`). */
   match(glob: string): readonly FunctionSymbol[];
+  /**
+   * Functions of a stripped program whose inferred name (without its `~`) matches a
+   * pattern in which `*` and `?` are wildcards; their name has the `~`.
+   */
+  inferred(pattern: string): readonly FunctionSymbol[];
   /** The function that covers an address. */
   at(address: VirtualAddress): FunctionSymbol | undefined;
   /** Through the program headers. Fails when no executable segment (no segment at all, with `any`) has that address. */

@@ -53,7 +53,9 @@ const functions = (prefix: string): Lister =>
     const colon = pattern.indexOf(':');
     const path = colon < 0 ? pattern : pattern.slice(0, colon);
     for (const [shown, binary] of binaries(target, path, options)) {
-      const names = new Set(binary.match(colon < 0 ? '*' : pattern.slice(colon + 1)).map((symbol) => symbol.name));
+      const wanted = colon < 0 ? '*' : pattern.slice(colon + 1);
+      const functions = wanted.startsWith('~') ? binary.inferred(wanted.slice(1)) : binary.match(wanted);
+      const names = new Set(functions.map((symbol) => symbol.name));
       for (const name of [...names].sort()) yield `${prefix}:${shown}:${name}`;
     }
   };

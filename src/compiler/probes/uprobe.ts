@@ -50,10 +50,20 @@ export const uprobe =
     // Of many files, those without the function are passed over; only when none has it, that is said.
     const several = isGlob(path);
     const attachments = binaries.flatMap((binary) =>
-      attachmentsIn(kind, point, binary, unquoted(location), cpp, several ? { ...options, missing: 'ignore' } : options),
+      attachmentsIn(
+        kind,
+        point,
+        binary,
+        unquoted(location),
+        cpp,
+        several ? { ...options, missing: 'ignore' } : options,
+      ),
     );
     if (several && attachments.length === 0) {
-      const message = binaries.length === 0 ? `no program file matches '${path}'` : `none of ${binaries.length} files that match '${path}' has a function '${unquoted(location)}'`;
+      const message =
+        binaries.length === 0
+          ? `no program file matches '${path}'`
+          : `none of ${binaries.length} files that match '${path}' has a function '${unquoted(location)}'`;
       if (options.missing === 'error') diagnostics.error('no-symbol', message, point.restSpan);
       else if (options.missing === 'warn') diagnostics.warning('no-symbol', message, point.restSpan);
     }
@@ -124,7 +134,11 @@ function locate(
     diagnostics.error('probe-form', 'uretprobe takes no offset: it fires when the function returns', point.span);
     return undefined;
   }
-  const symbols = isGlob(name) && binary.find(name).length === 0 ? binary.match(name) : binary.find(name);
+  const symbols = name.startsWith('~')
+    ? binary.inferred(name.slice(1))
+    : isGlob(name) && binary.find(name).length === 0
+      ? binary.match(name)
+      : binary.find(name);
   if (symbols.length === 0) return notFound(point, binary, name, options);
   const result: Location[] = [];
   const seen = new Set<number>();
@@ -162,6 +176,7 @@ function notFound(point: AttachPointSyntax, binary: Binary, name: string, option
     hints.push(binary.buildId === '' ? 'it has no build-id either' : `its build-id is ${binary.buildId}`);
     hints.push(
       'get the symbol build (debug file) of that version and put it below /usr/lib/debug/.build-id, or give an address: uprobe:BIN:0xADDRESS',
+      `names that insitu inferred work too: -l 'uprobe:${binary.path}:~*' lists them`,
     );
   } else {
     message = isGlob(name)

@@ -14,6 +14,7 @@ import type { Binary, Target, TracepointFormat } from '../../target/target.ts';
 import { hostFeatures } from './features.ts';
 import { HostFile } from './file.ts';
 import { findHeader } from './headers.ts';
+import { inferredNames } from './inferred.ts';
 import { openKernelTypes } from './kerneltypes.ts';
 import { machineArch, possibleCpus } from './machine.ts';
 import { resolvePath } from './paths.ts';
@@ -83,7 +84,13 @@ export function createHostTarget(options: HostTargetOptions = {}): Target {
       let binary = binaries.get(path.value);
       if (binary === undefined) {
         const file = HostFile.open(path.value);
-        binary = file.ok ? openBinary(path.value, file.value, { demangle: demangleBoth, debugFiles }) : file;
+        binary = file.ok
+          ? openBinary(path.value, file.value, {
+              demangle: demangleBoth,
+              debugFiles,
+              infer: (elf) => inferredNames(elf),
+            })
+          : file;
         if (file.ok && !binary.ok) file.value.close();
         binaries.set(path.value, binary);
       }
