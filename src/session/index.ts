@@ -62,6 +62,7 @@ export async function trace(options: TraceOptions): Promise<Trace> {
       names = new ProcessNames({
         demangle: program.config.cppDemangle,
         pid: pid ?? child?.pid,
+        debugFiles: { onMessage: onWarning, ...options.debugFiles },
         onSlow: (path) => onWarning(`${path} has no symbols: inferring names (kept for the next run)`),
       });
     }

@@ -12,8 +12,10 @@ import { Lru } from '../base/lru.ts';
 import { fileOffset, processAddress } from '../base/numbers.ts';
 import { bytesReader, type FileReader } from '../bytes/file.ts';
 import { deviceText, type Mapping, parseMaps } from '../debuginfo/text/maps.ts';
+import { type DebugFileOptions, hostDebugFiles } from '../kernel/host/debugfiles.ts';
 import { HostFile } from '../kernel/host/file.ts';
 import { inferredNames } from '../kernel/host/inferred.ts';
+import { inflate } from '../kernel/host/inflate.ts';
 import { MappingTracker, type TaskEvent } from '../kernel/host/mappings.ts';
 import { rootOf } from '../kernel/host/paths.ts';
 import { namespacePids, processMaps } from '../kernel/host/processes.ts';
@@ -29,6 +31,8 @@ const remembered = 4096;
 const formerly = (pid: number): number => -pid;
 
 export interface ProcessNamesOptions {
+  /** Where debug files are looked for besides /usr/lib/debug. */
+  readonly debugFiles?: DebugFileOptions | undefined;
   /** Config cpp_demangle. */
   readonly demangle: boolean;
   /** The process of -p or -c, whose files are opened at once. */
@@ -48,9 +52,10 @@ export class ProcessNames implements UserNames {
 
   constructor(options: ProcessNamesOptions) {
     this.#options = options;
-    this.#symbolizer = new Symbolizer(hostFiles, {
+    this.#symbolizer = new Symbolizer(processFiles, {
       demangle: demangleBoth,
-      debugFiles: { open: openFile },
+      inflate,
+      debugFiles: hostDebugFiles(options.debugFiles),
       infer: (elf) => inferredNames(elf, options.onSlow),
     });
     this.#tracker = new MappingTracker((event) => this.#follow(event));
@@ -142,48 +147,4 @@ function mappingOf(event: Extract<TaskEvent, { kind: 'map' }>): Mapping {
     deleted: false,
     buildId: '',
   };
-}
-
-const openFile = (path: string): HostFile | undefined => {
-  const file = HostFile.open(path);
-  return file.ok ? file.value : undefined;
-};
-
-/** Processes' files through /proc. */
-const hostFiles: ProcessFiles = {
-  maps: (pid) => (pid > 0 ? processMaps(pid) : undefined),
-  open(pid, mapping) {
-    if (mapping.path === '[vdso]') return vdso();
-    const range = `${mapping.start.toString(16)}-${mapping.end.toString(16)}`;
-    // The kernel's own link to the mapped file holds also for a file that has been replaced.
-    const linked = pid > 0 ? openFile(`/proc/${pid}/map_files/${range}`) : undefined;
-    if (linked !== undefined) return linked;
-    for (const path of new Set([`${pid > 0 ? rootOf(pid) : ''}${mapping.path}`, mapping.path])) {
-      const file = openFile(path);
-      if (file !== undefined && String(file.inode) === mapping.inode) return file;
-      file?.close();
-    }
-    return undefined;
-  },
-  perfMap(pid) {
-    if (pid <= 0) return undefined;
-    return openFile(`${rootOf(pid)}/tmp/perf-${namespacePids(pid).at(-1) ?? pid}.map`);
-  },
-};
-
-/** The kernel maps the same image into every process of this machine: ours can be read. */
-function vdso(): FileReader | undefined {
-  const mapping = parseMaps(processMaps(process.pid) ?? '').find(({ path }) => path === '[vdso]');
-  if (mapping === undefined) return undefined;
-  const bytes = new Uint8Array(mapping.end - mapping.start);
-  try {
-    const memory = openSync('/proc/self/mem', 'r');
-    try {
-      return readSync(memory, bytes, 0, bytes.length, mapping.start) === bytes.length ? bytesReader(bytes) : undefined;
-    } finally {
-      closeSync(memory);
-    }
-  } catch {
-    return undefined;
-  }
 }

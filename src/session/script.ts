@@ -4,6 +4,7 @@ import type { Diagnostic } from '../diag/diagnostic.ts';
 import { renderAll } from '../diag/render.ts';
 import { Source } from '../diag/source.ts';
 import { constant, constantNames } from '../kernel/host/constants/index.ts';
+import type { DebugFileOptions } from '../kernel/host/debugfiles.ts';
 import { createHostTarget } from '../kernel/host/target.ts';
 import type { Target } from '../target/target.ts';
 import { readDefinitions } from './definitions.ts';
@@ -25,6 +26,8 @@ export interface ScriptOptions {
   readonly includeFolders?: readonly string[] | undefined;
   /** Headers included before the script. */
   readonly includes?: readonly string[] | undefined;
+  /** Where debug files are looked for besides /usr/lib/debug, and a build with symbols (--symbols). */
+  readonly debugFiles?: DebugFileOptions | undefined;
   /** Where BPFTRACE_… variables are looked up; the process's own unless given. */
   readonly environment?: Readonly<Record<string, string | undefined>> | undefined;
 }
@@ -58,6 +61,7 @@ export function compileScript(options: ScriptOptions, childPid?: number): Compil
     pid: options.pid,
     btf: environment['BPFTRACE_BTF'],
     constants: { constant, constantNames },
+    debugFiles: options.debugFiles,
   });
   const result = compile(source, target, {
     parameters: options.parameters ?? [],

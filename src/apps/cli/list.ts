@@ -16,7 +16,7 @@ import { describe } from '../../types/layout.ts';
 import type { Field, Type } from '../../types/model.ts';
 import type { TypeSource } from '../../types/source.ts';
 import { complain } from './failure.ts';
-import type { RunOptions } from './options.ts';
+import { debugFilesOf, type RunOptions } from './options.ts';
 import { Output } from './output.ts';
 import { readScript } from './script.ts';
 
@@ -130,7 +130,7 @@ export function list(pattern: string | undefined, options: RunOptions): number {
   if (pattern !== undefined && statSync(pattern, { throwIfNoEntry: false })?.isFile() === true) {
     return listScript(pattern, options);
   }
-  const target = createHostTarget({ pid: options.pid });
+  const target = createHostTarget({ pid: options.pid, debugFiles: debugFilesOf(options) });
   const output = new Output(undefined, 'full');
   for (const probe of probes(target, pattern, options)) {
     output.write(`${probe}\n`);

@@ -13,6 +13,15 @@ export interface DebugFileWords {
   readonly symbolsForce: boolean;
 }
 
+/** The same as kernel/host takes it. */
+export function debugFilesOf({ debuginfo, symbols, symbolsForce }: DebugFileWords): {
+  readonly folders: readonly string[];
+  readonly symbols: string | undefined;
+  readonly symbolsForce: boolean;
+} {
+  return { folders: debuginfo, symbols, symbolsForce };
+}
+
 /** Of `insitu symbols`. */
 export interface SymbolsOptions extends DebugFileWords {
   readonly output: string | undefined;

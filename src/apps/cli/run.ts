@@ -7,7 +7,7 @@ import { AttachError } from '../../kernel/attach/attach.ts';
 import { VerifierError } from '../../kernel/load/load.ts';
 import { type Compiled, createRenderer, type Diagnostic, ScriptError, type Trace, trace } from '../../session/index.ts';
 import { complain } from './failure.ts';
-import type { RunOptions, ScriptPlace } from './options.ts';
+import { debugFilesOf, type RunOptions, type ScriptPlace } from './options.ts';
 import { Output } from './output.ts';
 import { readScript } from './script.ts';
 
@@ -29,6 +29,7 @@ export async function run(place: ScriptPlace, options: RunOptions): Promise<numb
       unsafe: options.unsafe,
       includeFolders: options.includeFolders,
       includes: options.includes,
+      debugFiles: debugFilesOf(options),
       verifierLog: options.debug.includes('verifier'),
       onWarning: (message) => options.warnings && complain(`WARNING: ${message}\n`),
       onCompiled(outcome) {

@@ -19,7 +19,7 @@ import { type ElfBinary, openBinary } from '../../symbolize/symbols/binary.ts';
 import { framePointers } from '../../symbolize/symbols/prologue.ts';
 import type { FunctionSymbol } from '../../target/target.ts';
 import { complain } from './failure.ts';
-import { type SymbolsOptions, UsageError } from './options.ts';
+import { debugFilesOf, type SymbolsOptions, UsageError } from './options.ts';
 import { Output } from './output.ts';
 
 /** A file to look at, and what to call it. */
@@ -70,9 +70,7 @@ function findPlaces(what: string, options: SymbolsOptions): Place[] {
     demangle: demangleBoth,
     inflate,
     debugFiles: hostDebugFiles({
-      folders: options.debuginfo,
-      symbols: options.symbols,
-      symbolsForce: options.symbolsForce,
+      ...debugFilesOf(options),
       onMessage: (message) => complain(`WARNING: ${message}\n`),
     }),
   };

@@ -6,15 +6,18 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { MachineError } from '../../base/errors.ts';
 import { lazy } from '../../base/lazy.ts';
 import { fail, ok, type Result } from '../../base/result.ts';
+import { ET_EXEC } from '../../debuginfo/elf/constants.ts';
 import { Kallsyms } from '../../debuginfo/text/kallsyms.ts';
 import { parseTracepoint } from '../../debuginfo/text/tracepoint.ts';
 import { demangleBoth } from '../../symbolize/demangle/index.ts';
-import { openBinary } from '../../symbolize/symbols/binary.ts';
+import { type BinaryOptions, openBinary } from '../../symbolize/symbols/binary.ts';
 import type { Binary, Target, TracepointFormat } from '../../target/target.ts';
+import { type DebugFileOptions, hostDebugFiles } from './debugfiles.ts';
 import { hostFeatures } from './features.ts';
 import { HostFile } from './file.ts';
 import { findHeader } from './headers.ts';
 import { inferredNames } from './inferred.ts';
+import { inflate } from './inflate.ts';
 import { openKernelTypes } from './kerneltypes.ts';
 import { machineArch, possibleCpus } from './machine.ts';
 import { resolvePath } from './paths.ts';
@@ -36,8 +39,8 @@ export interface HostTargetOptions {
   readonly scriptDir?: string | undefined;
   /** -p: names of files mean what they mean to this process, unless a probe names another. */
   readonly pid?: number | undefined;
-  /** Folders with separate debug files; /usr/lib/debug when absent. */
-  readonly debuginfoDirs?: readonly string[] | undefined;
+  /** Where debug files are looked for besides /usr/lib/debug. */
+  readonly debugFiles?: DebugFileOptions | undefined;
   /** Macro constants of the uapi headers (host/constants); none when absent. */
   readonly constants?: ConstantTable | undefined;
   /** A file with BTF in place of /sys/kernel/btf/vmlinux (BPFTRACE_BTF). */
@@ -49,12 +52,11 @@ export function createHostTarget(options: HostTargetOptions = {}): Target {
   const kernelTypes = lazy(() => openKernelTypes(options.btf));
   const formats = new Map<string, Result<TracepointFormat | undefined, MachineError>>();
   const binaries = new Map<string, Result<Binary, MachineError>>();
-  const debugFiles = {
-    open: (path: string) => {
-      const file = HostFile.open(path);
-      return file.ok ? file.value : undefined;
-    },
-    ...(options.debuginfoDirs === undefined ? {} : { roots: options.debuginfoDirs }),
+  const binaryOptions: BinaryOptions = {
+    demangle: demangleBoth,
+    inflate,
+    debugFiles: hostDebugFiles(options.debugFiles),
+    infer: (elf) => inferredNames(elf),
   };
   return {
     arch: machineArch(),
@@ -84,13 +86,7 @@ export function createHostTarget(options: HostTargetOptions = {}): Target {
       let binary = binaries.get(path.value);
       if (binary === undefined) {
         const file = HostFile.open(path.value);
-        binary = file.ok
-          ? openBinary(path.value, file.value, {
-              demangle: demangleBoth,
-              debugFiles,
-              infer: (elf) => inferredNames(elf),
-            })
-          : file;
+        binary = file.ok ? openProgram(path.value, file.value, binaryOptions) : file;
         if (file.ok && !binary.ok) file.value.close();
         binaries.set(path.value, binary);
       }
@@ -100,6 +96,18 @@ export function createHostTarget(options: HostTargetOptions = {}): Target {
     pidNamespace,
     processExists,
   };
+}
+
+/** Opens a program file. Fails also where the symbols that the user gave for a stripped executable are another build's. */
+function openProgram(path: string, file: HostFile, options: BinaryOptions): Result<Binary, MachineError> {
+  const binary = openBinary(path, file, options);
+  if (!binary.ok || options.debugFiles?.symbols === undefined) return binary;
+  const { elf, layers, stripped } = binary.value;
+  const executable = elf.interpreter !== '' || elf.header.type === ET_EXEC;
+  const problem = executable && stripped ? layers.symbolsProblem : undefined;
+  if (problem === undefined) return binary;
+  layers.close();
+  return fail(problem);
 }
 
 /** The kernel's symbols as they were when they were first asked for. */
