@@ -7,21 +7,17 @@
  * handed on; of the others, the parent is remembered, in whose place a child that died
  * at once can be looked up.
  */
-import { closeSync, openSync, readSync } from 'node:fs';
 import { Lru } from '../base/lru.ts';
 import { fileOffset, processAddress } from '../base/numbers.ts';
-import { bytesReader, type FileReader } from '../bytes/file.ts';
-import { deviceText, type Mapping, parseMaps } from '../debuginfo/text/maps.ts';
+import { deviceText, type Mapping } from '../debuginfo/text/maps.ts';
 import { type DebugFileOptions, hostDebugFiles } from '../kernel/host/debugfiles.ts';
-import { HostFile } from '../kernel/host/file.ts';
 import { inferredNames } from '../kernel/host/inferred.ts';
 import { inflate } from '../kernel/host/inflate.ts';
 import { MappingTracker, type TaskEvent } from '../kernel/host/mappings.ts';
-import { rootOf } from '../kernel/host/paths.ts';
-import { namespacePids, processMaps } from '../kernel/host/processes.ts';
+import { processFiles } from '../kernel/host/processfiles.ts';
 import type { SymbolName } from '../render/names.ts';
 import { demangleBoth } from '../symbolize/demangle/index.ts';
-import { type ProcessFiles, type SymbolizedFrame, Symbolizer } from '../symbolize/symbols/symbolizer.ts';
+import { type SymbolizedFrame, Symbolizer } from '../symbolize/symbols/symbolizer.ts';
 import type { UserNames } from './names.ts';
 
 /** Processes that are remembered, those that have ended included. */
