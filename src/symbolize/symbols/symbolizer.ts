@@ -12,6 +12,7 @@ import { type FileOffset, fileOffset, type ProcessAddress, type VirtualAddress }
 import type { FileReader } from '../../bytes/file.ts';
 import type { Mapping } from '../../debuginfo/text/maps.ts';
 import { type BinaryOptions, type ElfBinary, openBinary } from './binary.ts';
+import { JitDump } from './jitdump.ts';
 import { PerfMap } from './perfmap.ts';
 import { offsetOf, ProcessMaps } from './process.ts';
 
@@ -79,6 +80,7 @@ interface Process {
   /** True when a session tells of changes; then complete maps need not be read again. */
   followed: boolean;
   perfMap: PerfMap | undefined;
+  jitDump: JitDump | undefined;
 }
 
 interface Module {
@@ -141,7 +143,13 @@ export class Symbolizer {
   forked(parent: number, child: number): void {
     const process = this.#processes.get(parent) ?? this.#load(parent);
     if (process === undefined) this.#processes.delete(child);
-    else this.#processes.set(child, { ...process, maps: process.maps.copy(), perfMap: process.perfMap?.copy() });
+    else
+      this.#processes.set(child, {
+        ...process,
+        maps: process.maps.copy(),
+        perfMap: process.perfMap?.copy(),
+        jitDump: undefined,
+      });
   }
 
   /** Names one address of a process. */
@@ -155,7 +163,7 @@ export class Symbolizer {
    * count to the call instead of what follows it.
    */
   symbolizeMany(pid: number, addresses: readonly ProcessAddress[]): SymbolizedFrame[] {
-    const batch = { mapsRead: false, perfMapRead: false };
+    const batch = { mapsRead: false, perfMapRead: false, jitDumpRead: false };
     return addresses.map((address) => this.#symbolize(pid, address, batch));
   }
 
@@ -179,7 +187,7 @@ export class Symbolizer {
   #symbolize(
     pid: number,
     address: ProcessAddress,
-    batch: { mapsRead: boolean; perfMapRead: boolean },
+    batch: { mapsRead: boolean; perfMapRead: boolean; jitDumpRead: boolean },
   ): SymbolizedFrame {
     const known = this.#processes.get(pid);
     let mapping = known?.maps.find(address);
@@ -194,7 +202,7 @@ export class Symbolizer {
     if (mapping.path === '[vsyscall]') return nameless('[vsyscall]', 'the page for old system calls has no symbols');
     if (hasFile(mapping)) return this.#nameInModule(this.#module(pid, mapping), offsetOf(mapping, address));
 
-    const made = this.#nameInPerfMap(pid, process, address, batch);
+    const made = this.#nameInPerfMap(pid, process, address, batch) ?? this.#nameInJitDump(pid, process, address, batch);
     if (made !== undefined) {
       return { found: true, module: '[jit]', name: made.name, demangled: '', offset: made.offset, place: undefined };
     }
@@ -231,6 +239,31 @@ export class Symbolizer {
     return process.perfMap.at(address);
   }
 
+  /** In the file that a JIT compiler writes for `perf inject`, and maps to show that it does. */
+  #nameInJitDump(
+    pid: number,
+    process: Process,
+    address: ProcessAddress,
+    batch: { mapsRead: boolean; jitDumpRead: boolean },
+  ): { readonly name: string; readonly offset: number } | undefined {
+    const found = process.jitDump?.at(address);
+    if (found !== undefined || batch.jitDumpRead) return found;
+    batch.jitDumpRead = true;
+    const isDump = ({ path }: Mapping): boolean => /\/jit-\d+\.dump$/.test(path);
+    let mapping = process.maps.mappings.find(isDump);
+    if (mapping === undefined && !process.followed && !batch.mapsRead) {
+      // It may have been mapped since the maps were read.
+      batch.mapsRead = true;
+      mapping = this.#load(pid)?.maps.mappings.find(isDump);
+    }
+    const reader = mapping === undefined ? undefined : this.#files.open(pid, mapping);
+    if (reader === undefined) return undefined;
+    process.jitDump ??= new JitDump();
+    process.jitDump.update(reader);
+    reader.close?.();
+    return process.jitDump.at(address);
+  }
+
   /** Reads the process's maps; when it has gone, what is known of it stays. */
   #load(pid: number): Process | undefined {
     const text = this.#files.maps(pid);
@@ -245,7 +278,7 @@ export class Symbolizer {
   }
 
   #add(pid: number, maps: ProcessMaps, complete: boolean): Process {
-    const process: Process = { maps, complete, followed: false, perfMap: undefined };
+    const process: Process = { maps, complete, followed: false, perfMap: undefined, jitDump: undefined };
     this.#processes.set(pid, process);
     return process;
   }
