@@ -89,7 +89,7 @@ function isRight({ name, rule }: InferredName, symbols: readonly string[]): bool
   return bases.some((base) => {
     const { scope, last } = split(base);
     if (rule === 'finalizer') return last.startsWith('~') || /array_dtor|::~/.test(base);
-    if (rule === 'virtual') return scopes.includes(scope);
+    if (rule === 'virtual' || rule === 'member') return scopes.includes(scope);
     if (bare(last) !== bare(claim.last)) return false;
     if (claim.scope === '') return true;
     // `__PRETTY_FUNCTION__` has a template's parameters, not its arguments.

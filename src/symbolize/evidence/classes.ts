@@ -86,6 +86,12 @@ export class Classes {
     return name?.startsWith('_ZTI') === true ? this.#named(name.slice(4)) : undefined;
   }
 
+  /** The class of that mangled name; undefined when there is none. */
+  named(mangled: string): Class | undefined {
+    const index = this.#byName.get(mangled);
+    return index === undefined ? undefined : this.all[index];
+  }
+
   /** A class's name in full, as c++filt writes it. */
   nameOf(type: number): string {
     let name = this.#names.get(type);

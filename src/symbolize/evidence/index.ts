@@ -18,6 +18,7 @@ import { findConstructors } from './constructors.ts';
 import { findEnclosers } from './enclosers.ts';
 import { Literals } from './literals.ts';
 import { findMarked } from './marks.ts';
+import { findMembers } from './members.ts';
 import { Methods } from './methods.ts';
 import { Owners } from './owners.ts';
 import { findMessages } from './protobuf.ts';
@@ -215,6 +216,8 @@ export function nameFunctions(elf: ElfFile, options: EvidenceOptions = {}): Resu
   findEnclosers(program, classes, vtables, add);
   findMessages(program, classes, vtables, add);
   done('lambdas');
+  findMembers(program, classes, vtables, methods, best, add);
+  done('members');
   return ok(
     new EvidenceIndex(
       bounds.starts,

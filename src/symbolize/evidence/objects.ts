@@ -10,7 +10,7 @@
 import { ET_EXEC } from '../../debuginfo/elf/constants.ts';
 import type { Program } from './program.ts';
 import type { Vtable, Vtables } from './vtables.ts';
-import { Decoder, MAP_0F, NONE, RAX, RDI } from './x86.ts';
+import { Decoder, MAP_0F, NONE, RAX, RDI, RSI } from './x86.ts';
 
 export interface Store {
   readonly table: Vtable;
@@ -22,6 +22,8 @@ export interface Store {
 
 export interface ThisCall {
   readonly target: number;
+  /** The register that it was passed in: rdi, or rsi. */
+  readonly register: number;
   /** What was passed: the object plus this. */
   readonly offset: number;
   readonly isJump: boolean;
@@ -64,8 +66,8 @@ export class Objects {
     this.#vtables = vtables;
   }
 
-  /** Follows `this` through a function. */
-  read(index: number): ObjectUse {
+  /** Follows `this` through a function; it comes in `register`. */
+  read(index: number, register: number = RDI): ObjectUse {
     const stores: Store[] = [];
     const calls: ThisCall[] = [];
     const { bounds, image, pointers } = this.#program;
@@ -77,8 +79,8 @@ export class Objects {
     const value = this.#value;
     this.#low.fill(0);
     this.#high.fill(0);
-    kind[RDI] = THIS;
-    value[RDI] = 0;
+    kind[register] = THIS;
+    value[register] = 0;
     const fixed = image.elf.header.type === ET_EXEC;
     const { bytes } = part;
     const size = Math.min(bounds.sizes[index] as number, mostBytes);
@@ -112,12 +114,13 @@ export class Objects {
         const through = one.ripRelative ? pointers.at(memory) || memory : 0;
         const target = opcode === 0xff ? through : next + one.immediate;
         const inside = isJump && target >= start && target < start + size;
-        if (!inside && kind[RDI] === THIS && target !== 0) {
-          calls.push({ target, offset: value[RDI] as number, isJump, stores: stores.length });
+        const passed = kind[RDI] === THIS ? RDI : kind[RSI] === THIS ? RSI : NONE;
+        if (!inside && passed !== NONE && target !== 0) {
+          calls.push({ target, register: passed, offset: value[passed] as number, isJump, stores: stores.length });
         }
         if (!isJump) {
           made++;
-          for (const register of clobbered) kind[register] = NOTHING;
+          for (const lost of clobbered) kind[lost] = NOTHING;
         }
         continue;
       }
@@ -156,9 +159,9 @@ export class Objects {
         continue;
       }
       if ((opcode & 0x3f8) === 0xb8) {
-        const register = one.opcodeRegister;
-        kind[register] = fixed && !one.wide ? CONSTANT : NOTHING;
-        value[register] = one.immediate >>> 0;
+        const to = one.opcodeRegister;
+        kind[to] = fixed && !one.wide ? CONSTANT : NOTHING;
+        value[to] = one.immediate >>> 0;
         continue;
       }
       if (opcode === 0xc7) {

@@ -17,10 +17,13 @@ export type RuleId =
   | 'virtual'
   | 'message'
   | 'initializer'
+  | 'late-constructor'
   | 'finalizer'
+  | 'member-literal'
   | 'literal'
   | 'constructor'
   | 'encloser'
+  | 'member'
   | 'enclosed'
   | 'constructs'
   | 'mentions'
@@ -48,8 +51,15 @@ export const rules: readonly Rule[] = [
   { id: 'initializer', grade: 'sure', reason: 'listed in .init_array' },
   { id: 'constructor', grade: 'sure', reason: 'stores the table of this class into the object that it was given' },
   { id: 'finalizer', grade: 'sure', reason: 'handed to __cxa_atexit together with an object' },
+  {
+    id: 'late-constructor',
+    grade: 'likely',
+    reason: "stores the table of this class into the object that it was given, after a base's constructor",
+  },
+  { id: 'member-literal', grade: 'likely', reason: 'its own name left by a logging macro; only functions of this class call it, with their object' },
   { id: 'literal', grade: 'likely', reason: 'its file and its own name, left side by side by a logging macro' },
   { id: 'encloser', grade: 'likely', reason: 'makes the function objects of lambdas that stand in this function' },
+  { id: 'member', grade: 'likely', reason: 'only functions of this class call it, with their object' },
   { id: 'enclosed', grade: 'hint', reason: 'makes the function object of a lambda of that function, which may have been inlined' },
   { id: 'constructs', grade: 'hint', reason: 'stores the table of this class into the object that it was given, after other calls' },
   { id: 'mentions', grade: 'hint', reason: 'a macro left this name in it, which may be that of an inlined function' },
