@@ -21,7 +21,7 @@ import { Glob } from './glob.ts';
 import { Layers, type LayersOptions } from './layers.ts';
 import { anyForm, type Demangle, looksMangled, mangledPieces, mangledTest } from './names.ts';
 import { nearNames } from './near.ts';
-import { requiredLiterals } from './regex.ts';
+import { alternatives, requiredLiterals } from './regex.ts';
 import { preferredAlias, type SymbolEntry, type SymbolTable } from './table.ts';
 import { findVersion } from './version.ts';
 
@@ -153,9 +153,17 @@ export class ElfBinary implements Binary {
   /** Functions one of whose names the expression matches somewhere. It may not have the flags g and y. */
   search(regex: RegExp): readonly FunctionSymbol[] {
     const found = new Found(this.#demangle);
-    const literals = regex.ignoreCase ? [] : requiredLiterals(regex.source);
     const isWanted = (text: string): boolean => regex.test(text);
-    this.#collect(found, mangledPieces(literals), mangledTest('*', literals), isWanted, isWanted);
+    const literals = regex.ignoreCase ? [[]] : alternatives(regex.source).map(requiredLiterals);
+    const pieces = literals.map((texts) => mangledPieces(texts));
+    // One that says nothing of the name needs a look at all names, which then does for the others too.
+    if (pieces.some(({ length }) => length === 0)) {
+      this.#collect(found, [], mangledTest('*', literals.length === 1 ? (literals[0] ?? []) : []), isWanted, isWanted);
+    } else {
+      for (const [index, texts] of literals.entries()) {
+        this.#collect(found, pieces[index] ?? [], mangledTest('*', texts), isWanted, isWanted);
+      }
+    }
     return found.inOrder();
   }
 

@@ -215,7 +215,13 @@ describe('layers of names', { skip: tools }, () => {
 test('an expression finds what it finds among what nm -C lists', { skip: lacking(libcPath, 'nm') }, () => {
   const node = open(process.execPath);
   const listed = output('nm', ['-C', process.execPath]).split('\n');
-  for (const regex of [/uv_.*bind$/, /HandleWrap::\w+\(v8/, /^v8::internal::Heap::Collect/, /node::.*Start\(|uv_run/]) {
+  for (const regex of [
+    /uv_.*bind$/,
+    /HandleWrap::\w+\(v8/,
+    /^v8::internal::Heap::Collect/,
+    /node::.*Start\(|uv_run/,
+    /^(_Z.*)?uv__io_poll|^\w+Agent::St[ao]/,
+  ]) {
     const ours = new Set(node.search(regex).map(({ address, name, demangled }) => `${address} ${demangled || name}`));
     let wanted = 0;
     for (const row of listed) {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { requiredLiterals } from './regex.ts';
+import { alternatives, requiredLiterals } from './regex.ts';
 
 test('texts that a match must contain', () => {
   const cases: readonly (readonly [source: string, literals: readonly string[]])[] = [
@@ -69,4 +69,14 @@ test('whatever an expression matches contains its required literals', () => {
     ),
     { numRuns: 3000, seed: 4 },
   );
+});
+
+test('alternatives, as far as they are not in groups', () => {
+  const cases: readonly (readonly [source: string, parts: readonly string[]])[] = [
+    ['a', ['a']],
+    ['a|b.*|c', ['a', 'b.*', 'c']],
+    ['(a|b)c|[|]d|e\\|f', ['(a|b)c', '[|]d', 'e\\|f']],
+    ['|a', ['', 'a']],
+  ];
+  for (const [source, parts] of cases) assert.deepEqual(alternatives(source), parts, source);
 });

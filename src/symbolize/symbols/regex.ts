@@ -48,6 +48,26 @@ export function requiredLiterals(source: string): string[] {
   return literals;
 }
 
+/** The alternatives of an expression, those within groups left whole: every match is one of a single alternative. */
+export function alternatives(source: string): string[] {
+  const parts: string[] = [];
+  let start = 0;
+  for (let at = 0; at < source.length; ) {
+    const character = source[at];
+    if (character === '\\') at += 2;
+    else if (character === '[') at = endOfClass(source, at);
+    else if (character === '(') at = endOfGroup(source, at);
+    else {
+      if (character === '|') {
+        parts.push(source.slice(start, at));
+        start = at + 1;
+      }
+      at++;
+    }
+  }
+  return [...parts, source.slice(start)];
+}
+
 function endOfClass(source: string, start: number): number {
   for (let at = start + 1; at < source.length; at++) {
     if (source[at] === '\\') at++;
