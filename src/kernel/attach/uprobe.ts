@@ -10,6 +10,7 @@ import { linkUprobeMulti } from '../sys/bpf.ts';
 import { CallError } from '../sys/errno.ts';
 import { type Attach, attachOne, type Placed, type Workbench } from './bench.ts';
 import { linkEvent } from './event.ts';
+import { refusedPlaces } from './firstbytes.ts';
 import { COUNTER, eventSourceType, RETPROBE } from './source.ts';
 
 type UprobeSpec = Extract<ProbeSpec, { kind: 'uprobe' | 'uretprobe' | 'usdt' }>;
@@ -33,12 +34,26 @@ export const attachUprobes: Attach = (probes, bench) => {
     if (unusable) {
       for (const probe of group) bench.failed(probe, unusable);
     } else if (first.program.uprobeMulti) {
-      attachTogether(group, bench);
+      attachTogether(withoutRefused(group, bench), bench);
     } else {
       for (const probe of group) attachOne(probe, bench, () => attachAlone(probe));
     }
   }
 };
+
+/** Leaves out, and tells, what the kernel is sure to refuse. */
+function withoutRefused(group: readonly Uprobe[], bench: Workbench): readonly Uprobe[] {
+  const { path } = (group[0] as Uprobe).spec;
+  const refused = refusedPlaces(path, group.map(({ spec }) => spec.offset));
+  if (refused.size === 0) return group;
+  return group.filter((probe) => {
+    if (!refused.has(probe.spec.offset)) return true;
+    const place = `file offset 0x${probe.spec.offset.toString(16)} of ${path}`;
+    const message = `${place} cannot be probed: its first instruction has a prefix (lock, or a segment) that the kernel does not step over`;
+    bench.failed(probe, new MachineError(message, { code: 'ENOTSUPP' }));
+    return false;
+  });
+}
 
 /** Why no place in a file can be probed, in words; the kernel answers EBADF, EINVAL, ESRCH for the whole link. */
 function whyUnusable(path: string, pid: number | undefined): MachineError | undefined {
@@ -60,7 +75,8 @@ function whyUnusable(path: string, pid: number | undefined): MachineError | unde
  * which: halving finds it, and attaches the others in a few links.
  */
 function attachTogether(group: readonly Uprobe[], bench: Workbench): void {
-  const first = group[0] as Uprobe;
+  const [first] = group;
+  if (first === undefined) return;
   const { path, pid, kind } = first.spec;
   try {
     bench.keep(
