@@ -82,6 +82,7 @@ function alternatives(scope: string): string[] {
 /** Whether an inferred name says the truth; undefined for those that a symbol's name can't tell. */
 function isRight({ name, rule }: InferredName, symbols: readonly string[]): boolean | undefined {
   // That a function is an initialiser, or starts a thread, its symbol does not say; stubs have no symbols.
+  if (rule === 'callers' || rule === 'file') return undefined;
   if (rule === 'plt' || rule === 'thread' || rule === 'initializer') return undefined;
   const bases = symbols.map((one) => plain(demangledBaseName(one) ?? one));
   const claim = split(plain(name));

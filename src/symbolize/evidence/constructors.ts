@@ -52,6 +52,10 @@ export function findConstructors(
     const base = use.calls.find((call) => call.stores === 0 && call.register === RDI && call.offset === 0 && !call.isJump);
     if (shape === 'up' && (isFirst || base !== undefined)) give(index, type, use);
     else if (shape === 'one' && isFirst && writes > use.reads) give(index, type, use);
+    // Of a class without members; a destructor of that shape goes on in a base's.
+    else if (shape === 'one' && isFirst && writes === 0 && use.reads === 0) {
+      give(index, type, use, use.calls.some((call) => call.isJump) ? 'constructs' : 'late-constructor');
+    }
     else if (shape === 'one' && base !== undefined) {
       if (writes === 0 && use.reads === 0) give(index, type, use);
       else if (writes > use.reads && !/Ul|\$_/.test((classes.all[type] as Class).mangled)) give(index, type, use, 'late-constructor');

@@ -16,6 +16,7 @@ import { Pointers } from '../../debuginfo/elf/relocations.ts';
 import { Classes, className } from './classes.ts';
 import { findConstructors } from './constructors.ts';
 import { findEnclosers } from './enclosers.ts';
+import { findHints, ONLY_CALLER } from './hints.ts';
 import { Literals } from './literals.ts';
 import { findMarked } from './marks.ts';
 import { findMembers } from './members.ts';
@@ -47,6 +48,8 @@ export interface InferredName {
   /** What the name was inferred from, a sentence each. */
   readonly evidence: readonly string[];
 }
+
+const mostCallers = 16;
 
 const hex = (value: number): string => `0x${value.toString(16)}`;
 
@@ -131,7 +134,15 @@ export class EvidenceIndex {
     };
   }
 
-  #text({ scopes, member }: Finding): string {
+  #text({ scopes, member, proof }: Finding): string {
+    if (member === ONLY_CALLER) {
+      // A caller that is known by its own caller only: the name is that of the nearest with a name.
+      let caller = this.#best[this.#indexAt(proof[0] ?? 0)];
+      for (let depth = 0; caller?.member === ONLY_CALLER && depth < mostCallers; depth++) {
+        caller = this.#best[this.#indexAt(caller.proof[0] ?? 0)];
+      }
+      return caller === undefined || caller.member === ONLY_CALLER ? 'called only from one function' : `${member}${this.#text(caller)}`;
+    }
     if (scopes.length === 0) return member;
     const [first = '', ...others] = scopes.map((type) => this.#className(type));
     const own = member === DESTRUCTOR ? `~${lastPart(first)}` : member === CONSTRUCTOR ? lastPart(first) : member;
@@ -204,7 +215,8 @@ export function nameFunctions(elf: ElfFile, options: EvidenceOptions = {}): Resu
   };
   findStartup(program, stubs, add);
   done('startup');
-  const methods = new Methods(program, classes, vtables, new Owners(classes, vtables), stubs);
+  const owners = new Owners(classes, vtables);
+  const methods = new Methods(program, classes, vtables, owners, stubs);
   methods.find(add);
   done('methods');
   findConstructors(program, classes, vtables, add);
@@ -216,8 +228,12 @@ export function nameFunctions(elf: ElfFile, options: EvidenceOptions = {}): Resu
   findEnclosers(program, classes, vtables, add);
   findMessages(program, classes, vtables, add);
   done('lambdas');
-  findMembers(program, classes, vtables, methods, best, add);
+  findMembers(program, classes, vtables, methods, owners, best, add);
   done('members');
+  // Twice, so that the callee of a function that has a hint gets one too.
+  findHints(program, literals, best, add);
+  findHints(program, literals, best, add);
+  done('hints');
   return ok(
     new EvidenceIndex(
       bounds.starts,

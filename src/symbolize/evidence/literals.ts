@@ -16,6 +16,9 @@ export const NAME = 3;
 /** A function's name with its parameters. */
 export const SIGNATURE = 4;
 
+/** A format that starts with a name: `%s: out of memory`, as C programs use with `__func__`. */
+export const FORMAT = 5;
+
 /** One name that a function may have left of itself. */
 export interface Mark {
   /** Index of the function. */
@@ -36,6 +39,7 @@ const mostText = 2048;
 
 const sourceFile = /^[\w.+\-/ ]*[\w+\-]\.(?:c|cc|cpp|cxx|c\+\+|C|m|mm|rs|go)(?::\d+)?$/;
 const headerFile = /^[\w.+\-/ ]*[\w+\-]\.(?:h|hh|hpp|hxx|inc|inl|ipp|tcc)(?::\d+)?$/;
+const formatFor = /^%s(?:\(\))?[: ]/;
 const identifier = /^~?[A-Za-z_][A-Za-z0-9_]*$/;
 const signature = /^[A-Za-z_~(][\w:<>,&*~[\] ()={}.+\-'"!|^%/]*\)(?: const)?(?: (?:&|&&|noexcept))*(?: \[.*\])?$/;
 
@@ -89,6 +93,7 @@ export class Literals {
       last = byte;
     }
     const length = end - start;
+    if (length > 3 && bytes[start] === 0x25 && bytes[start + 1] === 0x73) return formatFor.test(this.text(address)) ? FORMAT : OTHER;
     if (bytes[end] !== 0 || length < 2) return OTHER;
     if (plain) return length < 120 && identifier.test(this.text(address)) ? NAME : OTHER;
     if (length < 300 && length > 3) {
@@ -113,6 +118,7 @@ export class Literals {
     const stop = references.starts[index + 1] as number;
     const names: { readonly at: number; readonly target: number }[] = [];
     const files: { readonly at: number; readonly target: number; readonly header: boolean }[] = [];
+    const formats: number[] = [];
     for (let at = first; at < stop; at++) {
       const kind = references.kind[at] as number;
       if (kind !== ADDRESS && kind !== MEMORY) continue;
@@ -121,6 +127,7 @@ export class Literals {
       const what = kind === ADDRESS ? this.kindOf(target) : OTHER;
       if (what === SOURCE || what === HEADER) files.push({ at: from, target, header: what === HEADER });
       else if (what === NAME || what === SIGNATURE) names.push({ at: from, target });
+      else if (what === FORMAT) formats.push(from);
       else if ((target & 7) === 0 && pointers.at(target) !== 0) this.#readRecord(index, target);
     }
     let file = 0;
@@ -129,7 +136,14 @@ export class Literals {
       file = file === 0 || file === target ? target : -1;
     }
     this.files[index] = file;
-    if (names.length === 0 || files.length === 0) return;
+    if (names.length === 0) return;
+    if (files.length === 0) {
+      for (const name of names) {
+        if (this.kindOf(name.target) !== NAME || !formats.some((at) => Math.abs(at - name.at) <= nearby)) continue;
+        this.marks.push({ index, name: name.target, file: 0, kind: NAME, header: false, record: false });
+      }
+      return;
+    }
     for (const name of names) {
       let best: (typeof files)[number] | undefined;
       for (const one of files) {

@@ -97,6 +97,9 @@ export function findMarked(
       // A constructor's name: constructors are mostly inlined into what makes the object.
       if (one.count > 1 || (!isUnique && one.header)) give('literal');
       else give('mentions');
+    } else if (one.file === 0) {
+      // Passed to a format: what is no compound is more often something else than a function's name.
+      give(isUnique && stands && /_|[a-z][A-Z]/.test(one.name) ? 'literal' : 'mentions');
     } else if (isUnique && stands && !isWord && (!one.header || one.count > 1)) give('literal');
     else give('mentions');
   }

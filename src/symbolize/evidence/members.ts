@@ -12,6 +12,7 @@ import type { Class, Classes } from './classes.ts';
 import type { Methods } from './methods.ts';
 import type { ObjectUse } from './objects.ts';
 import { Objects } from './objects.ts';
+import type { Owners } from './owners.ts';
 import type { Program } from './program.ts';
 import { ADDRESS, CALL } from './references.ts';
 import type { Finding } from './rules.ts';
@@ -27,6 +28,7 @@ export function findMembers(
   classes: Classes,
   vtables: Vtables,
   methods: Methods,
+  owners: Owners,
   best: readonly (Finding | undefined)[],
   add: (finding: Finding) => void,
 ): void {
@@ -122,15 +124,16 @@ export function findMembers(
       typeOf.set(index, type);
       const use = useOf(index);
       const proof = [...new Set(all)].slice(0, 4).map((caller) => program.startOf(caller));
+      const scopes = [type, ...owners.absentBases(type, 0)];
       const named = best[index];
       if (named?.rule === 'literal') {
-        add({ index, rule: 'member-literal', scopes: [type], member: named.member, proof: [...named.proof, ...proof] });
+        add({ index, rule: 'member-literal', scopes, member: named.member, proof: [...named.proof, ...proof] });
         continue;
       }
       // One that is called once and does nothing with the object need not be the class's.
       if (all.length === 1 && use.reads + use.writes + use.calls.length === 0) continue;
       const member = `member@${program.startOf(index).toString(16)}`;
-      add({ index, rule: 'member', scopes: [type], member, proof });
+      add({ index, rule: 'member', scopes, member, proof });
     }
   }
 }

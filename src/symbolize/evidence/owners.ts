@@ -45,7 +45,7 @@ export class Owners {
     if (first === undefined) return undefined;
     const holders = places.length;
     if (tops.length === 1) {
-      const absent = this.#absentBases(first.table.type, first.table.offset);
+      const absent = this.absentBases(first.table.type, first.table.offset);
       return { type: first.table.type, slot: first.slot, offset: first.table.offset, absent, holders, direct: true };
     }
     const { slot } = first;
@@ -56,7 +56,7 @@ export class Owners {
     if (this.#vtables.has(common)) {
       return { type: first.table.type, slot, offset: first.table.offset, absent: none, holders, direct: false };
     }
-    return { type: common, slot, offset: 0, absent: this.#absentBases(common, 0), holders, direct: false };
+    return { type: common, slot, offset: 0, absent: this.absentBases(common, 0), holders, direct: false };
   }
 
   /** The places furthest up that still hold the function. */
@@ -80,7 +80,7 @@ export class Owners {
   }
 
   /** The bases at a place in the object, upwards, as long as they have no table of their own. */
-  #absentBases(type: number, offset: number): readonly number[] {
+  absentBases(type: number, offset: number): readonly number[] {
     const found: number[] = [];
     let at = offset;
     for (let one = this.#baseAt(type, at); one !== undefined; one = this.#baseAt(one.type, at)) {

@@ -4,6 +4,9 @@ import type { Image } from '../../debuginfo/elf/image.ts';
 import type { Pointers } from '../../debuginfo/elf/relocations.ts';
 import { CALL_THROUGH, JUMP_THROUGH, type References } from './references.ts';
 
+/** Functions mostly start at multiples of 16. */
+const blockBits = 4;
+
 export class Program {
   readonly image: Image;
   readonly pointers: Pointers;
@@ -11,12 +14,24 @@ export class Program {
   readonly references: References;
   /** One bit for each 8-byte word of the image: whether data or code refers to it. */
   readonly #referenced: Uint8Array;
+  /** For each block of code the last function that starts in it or before: asked millions of times, a binary search is too slow. */
+  readonly #blocks: Int32Array;
+  readonly #low: number;
 
   constructor(image: Image, pointers: Pointers, bounds: FunctionBounds, references: References) {
     this.image = image;
     this.pointers = pointers;
     this.bounds = bounds;
     this.references = references;
+    const { starts } = bounds;
+    this.#low = starts[0] ?? 0;
+    this.#blocks = new Int32Array(starts.length === 0 ? 0 : (((starts.at(-1) as number) - this.#low) >>> blockBits) + 1);
+    for (let index = 0; index < starts.length; index++) {
+      this.#blocks[((starts[index] as number) - this.#low) >>> blockBits] = index;
+    }
+    for (let block = 1; block < this.#blocks.length; block++) {
+      if (this.#blocks[block] === 0) this.#blocks[block] = this.#blocks[block - 1] as number;
+    }
     this.#referenced = new Uint8Array(((image.parts.at(-1)?.memoryEnd ?? 0) >>> 6) + 1);
     const mark = (address: number): void => {
       const at = address >>> 6;
@@ -55,15 +70,13 @@ export class Program {
     return index >= 0 && address < this.startOf(index) + (this.bounds.sizes[index] as number) ? index : -1;
   }
 
+  /** The last function that starts at or below an address, -1 when none does. */
   #lastAtOrBelow(address: number): number {
     const { starts } = this.bounds;
-    let low = 0;
-    let high = starts.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if ((starts[middle] as number) <= address) low = middle + 1;
-      else high = middle;
-    }
-    return low - 1;
+    if (starts.length === 0 || address < this.#low) return -1;
+    const block = (address - this.#low) >>> blockBits;
+    let index = block < this.#blocks.length ? (this.#blocks[block] as number) : starts.length - 1;
+    while (index >= 0 && (starts[index] as number) > address) index--;
+    return index;
   }
 }
