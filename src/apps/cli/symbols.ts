@@ -8,9 +8,11 @@ import { MachineError } from '../../base/errors.ts';
 import { lazy } from '../../base/lazy.ts';
 import type { VirtualAddress } from '../../base/numbers.ts';
 import { EM_AARCH64, EM_X86_64, ET_EXEC, SHF_EXECINSTR } from '../../debuginfo/elf/constants.ts';
+import type { ElfFile } from '../../debuginfo/elf/elf.ts';
 import { parseMaps } from '../../debuginfo/text/maps.ts';
 import { hostDebugFiles } from '../../kernel/host/debugfiles.ts';
 import { HostFile } from '../../kernel/host/file.ts';
+import { inferredNames } from '../../kernel/host/inferred.ts';
 import { inflate } from '../../kernel/host/inflate.ts';
 import { resolvePath } from '../../kernel/host/paths.ts';
 import { processFiles } from '../../kernel/host/processfiles.ts';
@@ -69,6 +71,8 @@ function findPlaces(what: string, options: SymbolsOptions): Place[] {
   const binaryOptions = {
     demangle: demangleBoth,
     inflate,
+    infer: (elf: ElfFile) =>
+      inferredNames(elf, (path) => complain(`${path} has no symbols: inferring names (kept for the next run)\n`)),
     debugFiles: hostDebugFiles({
       ...debugFilesOf(options),
       onMessage: (message) => complain(`WARNING: ${message}\n`),
@@ -155,7 +159,8 @@ function list(
   options: SymbolsOptions,
   title: string | undefined,
 ): number {
-  const found = binary.search(regex);
+  // Inferred names come after those that somebody wrote.
+  const found = [...binary.search(regex), ...binary.searchInferred(regex)];
   const sections = binary.elf.sections.filter((section) => section.address !== 0 && section.size > 0);
   const sectionOf = (address: number): string =>
     sections.find((section) => address >= section.address && address < section.address + section.size)?.name ?? '';

@@ -217,10 +217,14 @@ export class ElfBinary implements Binary {
       .replace(/[\\^$.|+()[\]{}]/g, '\\$&')
       .replace(/\*/g, '[^]*')
       .replace(/\?/g, '[^]');
-    const wanted = new RegExp(`^${source}$`);
+    return this.searchInferred(new RegExp(`^${source}$`));
+  }
+
+  /** Inferred names that the expression matches somewhere, with their `~`. */
+  searchInferred(wanted: RegExp): readonly FunctionSymbol[] {
     const found: FunctionSymbol[] = [];
     for (const { address, size, name } of this.#inferred() ?? []) {
-      if (wanted.test(name)) found.push({ name: `~${name}`, demangled: '', address, size });
+      if (wanted.test(name) || wanted.test(`~${name}`)) found.push({ name: `~${name}`, demangled: '', address, size });
     }
     return found;
   }

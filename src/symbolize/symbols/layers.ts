@@ -145,11 +145,16 @@ export class Layers {
     return this.go() === undefined ? this.#fromServer().file : undefined;
   });
 
-  /** True when nothing has a whole symbol table. */
-  get stripped(): boolean {
-    return ![this.elf, this.symbolsFile(), this.debugFile(), this.mini()].some(
+  /** True when some layer has a whole symbol table. */
+  get #hasTable(): boolean {
+    return [this.elf, this.symbolsFile(), this.debugFile(), this.mini()].some(
       (file) => file !== undefined && symtab(file) !== undefined,
     );
+  }
+
+  /** True when nothing names the functions that the file does not export. */
+  get stripped(): boolean {
+    return !this.#hasTable && this.go() === undefined && this.lines() === undefined;
   }
 
   /** The symbol tables of all layers, those that cost least first. */
@@ -171,7 +176,7 @@ export class Layers {
   /** All that knows functions: the symbol tables, or, where there is none, Go's and DWARF's own lists. */
   functions(): FunctionTable[] {
     const tables: FunctionTable[] = this.tables('function');
-    if (!this.stripped) return tables;
+    if (this.#hasTable) return tables;
     const go = this.go();
     if (go !== undefined) tables.push(new ListedFunctions(go.functions()));
     else {
