@@ -20,7 +20,8 @@ execFileSync('gcc', ['-O1', '-o', target, `${target}.c`]);
 
 async function linesOf(path) {
   let count = 0;
-  for await (const bytes of createReadStream(path)) for (let at = bytes.indexOf(10); at >= 0; at = bytes.indexOf(10, at + 1)) count++;
+  for await (const bytes of createReadStream(path))
+    for (let at = bytes.indexOf(10); at >= 0; at = bytes.indexOf(10, at + 1)) count++;
   return count;
 }
 

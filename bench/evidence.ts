@@ -107,7 +107,9 @@ interface Score {
 
 function print(label: string, { right, judged, named }: Score): void {
   const precision = judged === 0 ? '' : `${((100 * right) / judged).toFixed(2)} %`;
-  console.log(`  ${label.padEnd(26)}${String(named).padStart(8)}${String(right).padStart(8)} /${String(judged).padStart(7)}${precision.padStart(10)}`);
+  console.log(
+    `  ${label.padEnd(26)}${String(named).padStart(8)}${String(right).padStart(8)} /${String(judged).padStart(7)}${precision.padStart(10)}`,
+  );
 }
 
 /** Names one program's functions and prints the score; returns the grades that are less precise than they claim. */
@@ -188,7 +190,11 @@ const wrong = new Map<string, string[]>();
 const failures: string[] = [];
 if (given.length > 0) for (const path of given) failures.push(...score(path, basename(path), wrong));
 else {
-  for (const path of [join(cache, 'workerd', 'package', 'bin', 'workerd'), realpathSync(process.execPath), join(cache, 'envoy', 'envoy', '_bin', 'envoy')]) {
+  for (const path of [
+    join(cache, 'workerd', 'package', 'bin', 'workerd'),
+    realpathSync(process.execPath),
+    join(cache, 'envoy', 'envoy', '_bin', 'envoy'),
+  ]) {
     if (existsSync(path)) failures.push(...score(path, basename(path), wrong));
     else console.log(`\nwithout ${path}: it is not there`);
   }
@@ -203,7 +209,8 @@ if (process.argv.includes('--wrong')) {
   for (const [rule, list] of wrong) {
     console.log(`\n${rule}: ${list.length} wrong, among them`);
     const step = Math.max(1, Math.floor(list.length / 12));
-    for (let at = 0; at < list.length; at += step) console.log(`  ${(list[at] as string).slice(0, Number(process.env['WIDTH'] ?? 240))}`);
+    for (let at = 0; at < list.length; at += step)
+      console.log(`  ${(list[at] as string).slice(0, Number(process.env['WIDTH'] ?? 240))}`);
   }
 }
 if (failures.length > 0) {

@@ -8,7 +8,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { median, setUp, start } from './tracers.mjs';
 
-const { values, tracers } = setUp({ pairs: { type: 'string', default: '5' }, calls: { type: 'string', default: '300000' } });
+const { values, tracers } = setUp({
+  pairs: { type: 'string', default: '5' },
+  calls: { type: 'string', default: '300000' },
+});
 const folder = mkdtempSync(join(tmpdir(), 'insitu-bench-'));
 process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
 const target = join(folder, 'loop');
@@ -46,7 +49,9 @@ const bodies = {
   printf: (what) => `{ printf("%d\\n", ${what === 'empty' ? 'arg0' : 'pid'}); }`,
 };
 
-console.log(`nanoseconds a call, median of ${values.pairs} pairs of ${values.calls} calls; target on CPU 0, tracer on CPU 1`);
+console.log(
+  `nanoseconds a call, median of ${values.pairs} pairs of ${values.calls} calls; target on CPU 0, tracer on CPU 1`,
+);
 for (const what of ['getppid', 'empty']) {
   console.log(`${what}: ${loop(what).toFixed(0)} ns untraced`);
   const added = new Map();

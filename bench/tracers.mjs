@@ -22,7 +22,10 @@ export function setUp(options = {}) {
   const tracers = [{ name: 'insitu', path: values.insitu ?? executable }];
   for (const path of ['/usr/bin/bpftrace', ...values.peer]) {
     if (existsSync(path)) tracers.push({ name: path, path });
-    else console.log(`without ${path}: it is not there${path === '/usr/bin/bpftrace' ? ' (apt-get install bpftrace)' : ''}`);
+    else
+      console.log(
+        `without ${path}: it is not there${path === '/usr/bin/bpftrace' ? ' (apt-get install bpftrace)' : ''}`,
+      );
   }
   return { values, tracers };
 }
@@ -42,7 +45,13 @@ export function start(path, args, { cpu, limit = 60_000, environment = {} } = {}
     const began = performance.now();
     const [command, ...rest] = cpu === undefined ? [path, ...args] : ['taskset', '-c', String(cpu), path, ...args];
     const child = spawn(command, rest, {
-      env: { ...process.env, BPFTRACE_MAX_PROBES: '1000000', BPFTRACE_MISSING_PROBES: 'ignore', [word]: '1', ...environment },
+      env: {
+        ...process.env,
+        BPFTRACE_MAX_PROBES: '1000000',
+        BPFTRACE_MISSING_PROBES: 'ignore',
+        [word]: '1',
+        ...environment,
+      },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     let [stdout, stderr] = ['', ''];

@@ -18,10 +18,15 @@ describe('namespaces', { skip }, () => {
     // The child's own word: $$ is its pid where it is.
     const command = 'sh -c "echo child $$; kill -0 $$; exit 0"';
     const script = `tracepoint:syscalls:sys_enter_kill /pid == cpid/ { printf("%d %d %d %d %s", pid, tid, args.pid, pid(init) > pid, ustack(1)); }`;
-    const { stdout, stderr } = await insitu([...unshare, executable, '-q', '-c', command, '-e', script], { command: 'unshare' });
+    const { stdout, stderr } = await insitu([...unshare, executable, '-q', '-c', command, '-e', script], {
+      command: 'unshare',
+    });
     const child = Number(/child (\d+)/.exec(stdout)?.[1]);
     assert.ok(child > 0 && child < 300, stdout + stderr);
-    assert.ok(lines(stdout).some((line) => line.startsWith(`${child} ${child} ${child} 1`)), stdout + stderr);
+    assert.ok(
+      lines(stdout).some((line) => line.startsWith(`${child} ${child} ${child} 1`)),
+      stdout + stderr,
+    );
     assert.match(stdout, /^\s+\w*kill\+\d+/m);
   });
 
@@ -43,7 +48,10 @@ describe('namespaces', { skip }, () => {
   test('a path means the file that the process sees under it', { timeout: 40_000 }, async () => {
     const source = join(folder, 'program.c');
     const hidden = join(folder, 'mounted');
-    writeFileSync(source, '#include <unistd.h>\n__attribute__((noinline)) void only_inside(int x) { __asm__ volatile(""); }\nint main(void) { for (int i = 0;; i++) { only_inside(i); usleep(20000); } }\n');
+    writeFileSync(
+      source,
+      '#include <unistd.h>\n__attribute__((noinline)) void only_inside(int x) { __asm__ volatile(""); }\nint main(void) { for (int i = 0;; i++) { only_inside(i); usleep(20000); } }\n',
+    );
     execFileSync('mkdir', ['-p', hidden]);
     // The program is built into a file system that only the other mount namespace has.
     const shell = `mount -t tmpfs none ${hidden} && gcc -O1 -o ${hidden}/program ${source} && echo ready && exec ${hidden}/program`;

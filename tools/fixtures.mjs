@@ -16,6 +16,13 @@ const packages = [
   ['strace', () => onPath('strace')],
   ['bpftrace', () => onPath('bpftrace')],
   ['libc6-dbg', debugFiles],
+  [
+    'systemtap-sdt-dev',
+    () => existsSync('/usr/include/x86_64-linux-gnu/sys/sdt.h') || existsSync('/usr/include/sys/sdt.h'),
+  ],
+  ['dwarves', () => onPath('pahole')],
+  ['dwz', () => onPath('dwz')],
+  ['debuginfod', () => onPath('debuginfod')],
 ];
 
 const lacking = () => packages.filter(([, present]) => !present()).map(([name]) => name);

@@ -48,8 +48,14 @@ const words = ['curr_ns', 'init'] as const;
 
 function checkNamespace(sema: Sema, call: Call): void {
   const [argument] = call.args;
-  if (argument === undefined || (argument.node === 'identifier' && words.some((word) => word === argument.name))) return;
-  sema.error('bad-namespace', `Invalid PID namespace mode: ${call.name}() takes curr_ns or init`, argument.span, `${call.name}(curr_ns) counts as the tracer's own namespace does, ${call.name}(init) as the machine`);
+  if (argument === undefined || (argument.node === 'identifier' && words.some((word) => word === argument.name)))
+    return;
+  sema.error(
+    'bad-namespace',
+    `Invalid PID namespace mode: ${call.name}() takes curr_ns or init`,
+    argument.span,
+    `${call.name}(curr_ns) counts as the tracer's own namespace does, ${call.name}(init) as the machine`,
+  );
 }
 
 const about = { pid: 'process id (kernel: tgid)', tid: 'thread id (kernel: pid)' } as const;

@@ -40,7 +40,10 @@ export const usdt: Provider = (point, rest, options) => {
   }
   const wanted = globToRegExp(`${provider === '' ? '*' : provider}:${name}`);
   const found = binaries.flatMap((binary) =>
-    binary.usdt().filter((one) => wanted.test(`${one.provider}:${one.name}`)).map((one) => ({ binary, one })),
+    binary
+      .usdt()
+      .filter((one) => wanted.test(`${one.provider}:${one.name}`))
+      .map((one) => ({ binary, one })),
   );
   if (found.length === 0) return missing(point, path, binaries, name, options);
   if (third === undefined && !isGlob(name)) {
@@ -113,11 +116,19 @@ function located(one: UsdtProbe, binary: Binary, arch: 'x86_64' | 'arm64'): read
   });
 }
 
-function missing(point: AttachPointSyntax, path: string, binaries: readonly Binary[], name: string, options: ExpandOptions): [] {
+function missing(
+  point: AttachPointSyntax,
+  path: string,
+  binaries: readonly Binary[],
+  name: string,
+  options: ExpandOptions,
+): [] {
   const names = [...new Set(binaries.flatMap((binary) => binary.usdt().map((one) => one.name)))];
   const near = nearest(name, names, 3);
   const message =
-    names.length === 0 ? `${path} has no trace points (no section .note.stapsdt)` : `${path} has no trace point '${name}'`;
+    names.length === 0
+      ? `${path} has no trace points (no section .note.stapsdt)`
+      : `${path} has no trace point '${name}'`;
   const list = names.length > 0 ? [`-l 'usdt:${path}:*' lists what it has`] : [];
   const hints = near.length > 0 ? [`did you mean ${near.join(' or ')}?`] : list;
   if (options.missing === 'error') options.diagnostics.error('no-usdt', message, point.restSpan, ...hints);

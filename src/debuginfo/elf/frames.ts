@@ -8,8 +8,9 @@
  * unwinding are stepped over. .eh_frame_hdr is not needed, where it is there it finds
  * .eh_frame in a file without section headers.
  */
-import type { Image } from './image.ts';
+
 import { PT_GNU_EH_FRAME } from './constants.ts';
+import type { Image } from './image.ts';
 
 /** Functions in ascending order of address, each address once; sizes in bytes. */
 export interface FunctionBounds {

@@ -57,10 +57,10 @@ export class Pointers {
     const { elf } = image;
     const strings = image.dynamic(DT_STRTAB);
     const symbols = image.dynamic(DT_SYMTAB);
-    this.#strings =
-      strings === undefined ? new Uint8Array(0) : image.bytesAt(strings, image.dynamic(DT_STRSZ) ?? 0);
+    this.#strings = strings === undefined ? new Uint8Array(0) : image.bytesAt(strings, image.dynamic(DT_STRSZ) ?? 0);
     // The table's length is nowhere told; it ends where its strings start, in every linker's layout, or is bounded by the segment.
-    const length = strings !== undefined && symbols !== undefined && strings > symbols ? strings - symbols : mostTableBytes;
+    const length =
+      strings !== undefined && symbols !== undefined && strings > symbols ? strings - symbols : mostTableBytes;
     this.#symbols = symbols === undefined ? new Uint8Array(0) : image.bytesAt(symbols, length);
     this.#symbolView = new DataView(this.#symbols.buffer, this.#symbols.byteOffset, this.#symbols.byteLength);
     if (elf.header.type === ET_EXEC) for (const part of image.parts) if (!part.executable) this.#readWords(part);

@@ -27,8 +27,14 @@ function fromReadelf(path: string): UsdtNote[] {
   }));
 }
 
-const candidates = ['/usr/lib/x86_64-linux-gnu/libstdc++.so.6', '/usr/lib/aarch64-linux-gnu/libstdc++.so.6', '/usr/bin/python3'];
-const files = candidates.filter((path) => existsSync(path) && fromReadelf(path).length > 0).map((path) => realpathSync(path));
+const candidates = [
+  '/usr/lib/x86_64-linux-gnu/libstdc++.so.6',
+  '/usr/lib/aarch64-linux-gnu/libstdc++.so.6',
+  '/usr/bin/python3',
+];
+const files = candidates
+  .filter((path) => existsSync(path) && fromReadelf(path).length > 0)
+  .map((path) => realpathSync(path));
 
 describe('trace points', { skip: files.length > 0 ? false : `needs one of ${candidates.join(', ')}` }, () => {
   for (const path of files) {

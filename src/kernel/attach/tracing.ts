@@ -27,10 +27,13 @@ function explained(symbol: string, cause: CallError): MachineError {
     case 'ENOTSUPP':
     case 'EOPNOTSUPP':
     case 'EINVAL':
-      return new MachineError(`the kernel has no place for a probe in ${symbol} (it was built without ftrace, or marked notrace)`, {
-        code: cause.code,
-        cause,
-      });
+      return new MachineError(
+        `the kernel has no place for a probe in ${symbol} (it was built without ftrace, or marked notrace)`,
+        {
+          code: cause.code,
+          cause,
+        },
+      );
     default:
       return cause;
   }

@@ -44,7 +44,10 @@ export const attachUprobes: Attach = (probes, bench) => {
 /** Leaves out, and tells, what the kernel is sure to refuse. */
 function withoutRefused(group: readonly Uprobe[], bench: Workbench): readonly Uprobe[] {
   const { path } = (group[0] as Uprobe).spec;
-  const refused = refusedPlaces(path, group.map(({ spec }) => spec.offset));
+  const refused = refusedPlaces(
+    path,
+    group.map(({ spec }) => spec.offset),
+  );
   if (refused.size === 0) return group;
   return group.filter((probe) => {
     if (!refused.has(probe.spec.offset)) return true;

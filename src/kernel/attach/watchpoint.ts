@@ -54,16 +54,25 @@ function explained(spec: WatchpointSpec, attach: () => number): number {
     return attach();
   } catch (cause) {
     if (!(cause instanceof CallError)) throw cause;
-    const say = (message: string, ...hints: string[]): MachineError => new MachineError(message, { code: cause.code, hints, cause });
+    const say = (message: string, ...hints: string[]): MachineError =>
+      new MachineError(message, { code: cause.code, hints, cause });
     switch (cause.code) {
       case 'ENOENT':
       case 'EOPNOTSUPP':
       case 'ENODEV':
-        throw say('this machine has no hardware breakpoints (CONFIG_HAVE_HW_BREAKPOINT), or hides them', 'virtual machines may have none');
+        throw say(
+          'this machine has no hardware breakpoints (CONFIG_HAVE_HW_BREAKPOINT), or hides them',
+          'virtual machines may have none',
+        );
       case 'ENOSPC':
-        throw say('all debug registers of the processor are in use', 'x86-64 has four, for all watchpoints of a thread together');
+        throw say(
+          'all debug registers of the processor are in use',
+          'x86-64 has four, for all watchpoints of a thread together',
+        );
       case 'EINVAL':
-        throw say(`the processor cannot watch ${spec.length} bytes at 0x${BigInt(spec.address).toString(16)} for '${spec.mode}'`);
+        throw say(
+          `the processor cannot watch ${spec.length} bytes at 0x${BigInt(spec.address).toString(16)} for '${spec.mode}'`,
+        );
       case 'ESRCH':
         throw say(`there is no process ${spec.pid}`);
       default:

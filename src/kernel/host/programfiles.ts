@@ -50,7 +50,11 @@ function expand(root: string, pattern: string): string[] {
       continue;
     }
     const wanted = partPattern(part);
-    found = found.flatMap((folder) => folderNames(folder === '' ? '/' : folder).filter((name) => wanted.test(name)).map((name) => `${folder}/${name}`));
+    found = found.flatMap((folder) =>
+      folderNames(folder === '' ? '/' : folder)
+        .filter((name) => wanted.test(name))
+        .map((name) => `${folder}/${name}`),
+    );
   }
   return found;
 }
@@ -72,6 +76,10 @@ export function programFiles(glob: string, pid: number | undefined): readonly st
 }
 
 function mappedPrograms(pid: number, wanted: RegExp): string[] {
-  const mapped = parseMaps(processMaps(pid) ?? '').filter((one) => one.path.startsWith('/') && one.permissions.includes('x'));
-  return [...new Set(mapped.map((one) => one.path))].filter((path) => wanted.test(path.slice(path.lastIndexOf('/') + 1)));
+  const mapped = parseMaps(processMaps(pid) ?? '').filter(
+    (one) => one.path.startsWith('/') && one.permissions.includes('x'),
+  );
+  return [...new Set(mapped.map((one) => one.path))].filter((path) =>
+    wanted.test(path.slice(path.lastIndexOf('/') + 1)),
+  );
 }

@@ -287,8 +287,15 @@ function tracingRefusal({ as, name }: TracingTarget, error: ProgramRefusal): Mac
   const hints =
     as === 'iter'
       ? ['iterators came with Linux 5.8, and need BTF']
-      : ['this kernel may lack CONFIG_FUNCTION_TRACER and CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS, or forbid it', 'tracepoints and raw tracepoints need neither'];
-  return new MachineError(`this kernel takes no ${as} program for ${name}: ${reason}`, { code: error.code, hints, cause: error });
+      : [
+          'this kernel may lack CONFIG_FUNCTION_TRACER and CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS, or forbid it',
+          'tracepoints and raw tracepoints need neither',
+        ];
+  return new MachineError(`this kernel takes no ${as} program for ${name}: ${reason}`, {
+    code: error.code,
+    hints,
+    cause: error,
+  });
 }
 
 /**

@@ -29,7 +29,11 @@ export interface Class {
   readonly bases: readonly Base[];
 }
 
-const kinds = ['N10__cxxabiv117__class_type_infoE', 'N10__cxxabiv120__si_class_type_infoE', 'N10__cxxabiv121__vmi_class_type_infoE'];
+const kinds = [
+  'N10__cxxabiv117__class_type_infoE',
+  'N10__cxxabiv120__si_class_type_infoE',
+  'N10__cxxabiv121__vmi_class_type_infoE',
+];
 const mostBases = 256;
 const mostNameBytes = 16 << 10;
 
@@ -82,7 +86,8 @@ export class Classes {
   atPointer(word: number): Class | undefined {
     const here = this.at(this.#program.pointers.at(word));
     if (here !== undefined) return here;
-    const name = this.#program.pointers.nameAt(word) ?? this.#program.pointers.copied.get(this.#program.pointers.at(word));
+    const name =
+      this.#program.pointers.nameAt(word) ?? this.#program.pointers.copied.get(this.#program.pointers.at(word));
     return name?.startsWith('_ZTI') === true ? this.#named(name.slice(4)) : undefined;
   }
 

@@ -6,7 +6,7 @@
  * object's address.
  */
 import type { Class, Classes } from './classes.ts';
-import { type ObjectUse, Objects } from './objects.ts';
+import { Objects, type ObjectUse } from './objects.ts';
 import type { Program } from './program.ts';
 import { ADDRESS, MEMORY } from './references.ts';
 import { CONSTRUCTOR, type Finding } from './rules.ts';
@@ -34,7 +34,12 @@ export function findConstructors(
     return pairs.every(([before, type]) => derives(before, type)) ? 'down' : 'mixed';
   };
   const objects = new Objects(program, vtables);
-  const give = (index: number, type: number, use: ObjectUse, rule: 'constructor' | 'late-constructor' | 'constructs' = 'constructor'): void => {
+  const give = (
+    index: number,
+    type: number,
+    use: ObjectUse,
+    rule: 'constructor' | 'late-constructor' | 'constructs' = 'constructor',
+  ): void => {
     const tables = use.stores.filter((store) => store.offset === 0).map((store) => store.table.address);
     add({ index, rule, scopes: [type], member: CONSTRUCTOR, proof: tables });
   };
@@ -49,16 +54,18 @@ export function findConstructors(
     const writes = use.writes - own.length;
     const isFirst = (use.stores[0] as { calls: number }).calls === 0;
     // The bases' constructor gets the object before its own table is stored.
-    const base = use.calls.find((call) => call.stores === 0 && call.register === RDI && call.offset === 0 && !call.isJump);
+    const base = use.calls.find(
+      (call) => call.stores === 0 && call.register === RDI && call.offset === 0 && !call.isJump,
+    );
     if (shape === 'up' && (isFirst || base !== undefined)) give(index, type, use);
     else if (shape === 'one' && isFirst && writes > use.reads) give(index, type, use);
     // Of a class without members; a destructor of that shape goes on in a base's.
     else if (shape === 'one' && isFirst && writes === 0 && use.reads === 0) {
       give(index, type, use, use.calls.some((call) => call.isJump) ? 'constructs' : 'late-constructor');
-    }
-    else if (shape === 'one' && base !== undefined) {
+    } else if (shape === 'one' && base !== undefined) {
       if (writes === 0 && use.reads === 0) give(index, type, use);
-      else if (writes > use.reads && !/Ul|\$_/.test((classes.all[type] as Class).mangled)) give(index, type, use, 'late-constructor');
+      else if (writes > use.reads && !/Ul|\$_/.test((classes.all[type] as Class).mangled))
+        give(index, type, use, 'late-constructor');
       // Of this shape is also a wrapper that a constructor was inlined into (`kj::ctor`), or what a class's reset does.
       else if (writes > use.reads) give(index, type, use, 'constructs');
     }

@@ -55,7 +55,8 @@ function withoutParameters(text: string): string {
     if (isClosing(head, from)) depth++;
     else if ('<({['.includes(head[from] as string)) depth--;
     // A template's name has its return type before it.
-    else if (head[from] === ' ' && depth === 0 && !head.slice(0, from).endsWith('operator')) return head.slice(from + 1);
+    else if (head[from] === ' ' && depth === 0 && !head.slice(0, from).endsWith('operator'))
+      return head.slice(from + 1);
   }
   return head;
 }

@@ -22,8 +22,8 @@ import { findMarked } from './marks.ts';
 import { findMembers } from './members.ts';
 import { Methods } from './methods.ts';
 import { Owners } from './owners.ts';
-import { findMessages } from './protobuf.ts';
 import { Program } from './program.ts';
+import { findMessages } from './protobuf.ts';
 import { readReferences } from './references.ts';
 import { CONSTRUCTOR, DESTRUCTOR, type Finding, type Grade, type RuleId, ruleNumber, rules } from './rules.ts';
 import { findStartup, findStubs, withStubs } from './startup.ts';
@@ -61,7 +61,12 @@ export class EvidenceIndex {
   readonly #mangled: readonly string[];
   readonly #classNames: Map<number, string> = new Map();
 
-  constructor(starts: Uint32Array, sizes: Uint32Array, best: readonly (Finding | undefined)[], mangled: readonly string[]) {
+  constructor(
+    starts: Uint32Array,
+    sizes: Uint32Array,
+    best: readonly (Finding | undefined)[],
+    mangled: readonly string[],
+  ) {
     this.#starts = starts;
     this.#sizes = sizes;
     this.#best = best;
@@ -76,7 +81,8 @@ export class EvidenceIndex {
   /** How many functions have a name of each grade. */
   counts(): Record<Grade, number> {
     const counts = { sure: 0, likely: 0, hint: 0 };
-    for (const one of this.#best) if (one !== undefined) counts[(rules[ruleNumber[one.rule]] as { grade: Grade }).grade]++;
+    for (const one of this.#best)
+      if (one !== undefined) counts[(rules[ruleNumber[one.rule]] as { grade: Grade }).grade]++;
     return counts;
   }
 
@@ -141,7 +147,9 @@ export class EvidenceIndex {
       for (let depth = 0; caller?.member === ONLY_CALLER && depth < mostCallers; depth++) {
         caller = this.#best[this.#indexAt(caller.proof[0] ?? 0)];
       }
-      return caller === undefined || caller.member === ONLY_CALLER ? 'called only from one function' : `${member}${this.#text(caller)}`;
+      return caller === undefined || caller.member === ONLY_CALLER
+        ? 'called only from one function'
+        : `${member}${this.#text(caller)}`;
     }
     if (scopes.length === 0) return member;
     const [first = '', ...others] = scopes.map((type) => this.#className(type));

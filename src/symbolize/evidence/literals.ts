@@ -37,8 +37,8 @@ export interface Mark {
 const nearby = 40;
 const mostText = 2048;
 
-const sourceFile = /^[\w.+\-/ ]*[\w+\-]\.(?:c|cc|cpp|cxx|c\+\+|C|m|mm|rs|go)(?::\d+)?$/;
-const headerFile = /^[\w.+\-/ ]*[\w+\-]\.(?:h|hh|hpp|hxx|inc|inl|ipp|tcc)(?::\d+)?$/;
+const sourceFile = /^[\w.+\-/ ]*[\w+-]\.(?:c|cc|cpp|cxx|c\+\+|C|m|mm|rs|go)(?::\d+)?$/;
+const headerFile = /^[\w.+\-/ ]*[\w+-]\.(?:h|hh|hpp|hxx|inc|inl|ipp|tcc)(?::\d+)?$/;
 const formatFor = /^%s(?:\(\))?[: ]/;
 const identifier = /^~?[A-Za-z_][A-Za-z0-9_]*$/;
 const signature = /^[A-Za-z_~(][\w:<>,&*~[\] ()={}.+\-'"!|^%/]*\)(?: const)?(?: (?:&|&&|noexcept))*(?: \[.*\])?$/;
@@ -88,12 +88,17 @@ export class Literals {
       const byte = bytes[end] as number;
       if (byte === 0) break;
       if (byte < 0x20 || byte >= 0x7f) return OTHER;
-      const isWord = (byte >= 0x30 && byte <= 0x39) || (byte >= 0x41 && byte <= 0x5a) || (byte >= 0x61 && byte <= 0x7a) || byte === 0x5f;
+      const isWord =
+        (byte >= 0x30 && byte <= 0x39) ||
+        (byte >= 0x41 && byte <= 0x5a) ||
+        (byte >= 0x61 && byte <= 0x7a) ||
+        byte === 0x5f;
       if (!isWord && !(byte === 0x7e && end === start)) plain = false;
       last = byte;
     }
     const length = end - start;
-    if (length > 3 && bytes[start] === 0x25 && bytes[start + 1] === 0x73) return formatFor.test(this.text(address)) ? FORMAT : OTHER;
+    if (length > 3 && bytes[start] === 0x25 && bytes[start + 1] === 0x73)
+      return formatFor.test(this.text(address)) ? FORMAT : OTHER;
     if (bytes[end] !== 0 || length < 2) return OTHER;
     if (plain) return length < 120 && identifier.test(this.text(address)) ? NAME : OTHER;
     if (length < 300 && length > 3) {

@@ -52,7 +52,9 @@ export function findMembers(
   }
   // Functions whose address is taken may be called by anybody.
   const taken = new Set<number>();
-  pointers.forEach((_, value) => taken.add(program.functionStarting(value)));
+  pointers.forEach((_, value) => {
+    taken.add(program.functionStarting(value));
+  });
   const callers = new Map<number, number[]>();
   for (let index = 0; index < program.functionCount; index++) {
     for (let at = references.starts[index] as number; at < (references.starts[index + 1] as number); at++) {
@@ -104,7 +106,9 @@ export function findMembers(
     for (const type of types) if ([...types].every((other) => derives(other, type))) return type;
     return -1;
   };
-  let open = [...callers].filter(([index, all]) => !taken.has(index) && all.length <= mostCallers && isOpen(best[index]));
+  let open = [...callers].filter(
+    ([index, all]) => !taken.has(index) && all.length <= mostCallers && isOpen(best[index]),
+  );
   for (let round = 0; round < mostRounds; round++) {
     const found: { readonly index: number; readonly type: number; readonly all: readonly number[] }[] = [];
     const rest: typeof open = [];
@@ -147,5 +151,7 @@ function mangledScope(name: string): string {
 
 /** Whether a function has no name yet that tells its class. */
 function isOpen(finding: Finding | undefined): boolean {
-  return finding === undefined || finding.rule === 'literal' || finding.rule === 'mentions' || finding.rule === 'enclosed';
+  return (
+    finding === undefined || finding.rule === 'literal' || finding.rule === 'mentions' || finding.rule === 'enclosed'
+  );
 }

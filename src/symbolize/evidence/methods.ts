@@ -106,8 +106,12 @@ export class Methods {
     for (const table of this.#vtables.all) {
       const second = table.slots[1] ?? -1;
       if (table.offset !== 0 || second < 0 || second === table.slots[0] || total >= mostSamples) continue;
-      const call = this.#objects.read(second).calls.filter((one) => one.register === RDI).at(-1);
-      if (call === undefined || call.offset !== 0 || this.#vtables.holds(this.#program.functionStarting(call.target))) continue;
+      const call = this.#objects
+        .read(second)
+        .calls.filter((one) => one.register === RDI)
+        .at(-1);
+      if (call === undefined || call.offset !== 0 || this.#vtables.holds(this.#program.functionStarting(call.target)))
+        continue;
       counts.set(call.target, (counts.get(call.target) ?? 0) + 1);
       total++;
     }
@@ -129,7 +133,9 @@ export class Methods {
     for (let at = references.starts[index] as number; at < (references.starts[index + 1] as number) && !frees; at++) {
       frees = (references.kind[at] as number) >= CALL && this.deleters.has(references.target[at] as number);
     }
-    frees &&= this.#objects.read(index).calls.some((call) => this.deleters.has(call.target) && call.register === RDI && call.offset === -offset);
+    frees &&= this.#objects
+      .read(index)
+      .calls.some((call) => this.deleters.has(call.target) && call.register === RDI && call.offset === -offset);
     this.#frees.set(index, frees);
     return frees;
   }

@@ -107,7 +107,11 @@ export class Objects {
         if (isStore(opcode)) writes++;
         else if (opcode !== 0xff) reads++;
       }
-      if (opcode === 0xe8 || opcode === 0xe9 || (opcode === 0xff && one.modrm >= 0 && (reg & 6) !== 0 && (reg & 1) === 0)) {
+      if (
+        opcode === 0xe8 ||
+        opcode === 0xe9 ||
+        (opcode === 0xff && one.modrm >= 0 && (reg & 6) !== 0 && (reg & 1) === 0)
+      ) {
         const isJump = opcode === 0xe9 || (opcode === 0xff && reg === 4);
         if (opcode === 0xff && reg !== 2 && reg !== 4) continue;
         // A call through the GOT is told by its word where that is bound to a library's function.
@@ -171,14 +175,20 @@ export class Objects {
         } else if (fixed && onObject && one.wide) store(offset, one.immediate >>> 0);
         continue;
       }
-      if (opcode >= MAP_0F && opcode < MAP_0F + 0x100 && this.#readVector(opcode - MAP_0F, memory, onObject, offset, store)) {
+      if (
+        opcode >= MAP_0F &&
+        opcode < MAP_0F + 0x100 &&
+        this.#readVector(opcode - MAP_0F, memory, onObject, offset, store)
+      ) {
         continue;
       }
       if ((opcode & 0x3f8) === 0x58) kind[one.opcodeRegister] = NOTHING;
       else if (one.modrm >= 0) {
         // Instructions whose destination is the reg field: loads, and arithmetic with the direction bit.
         const toRegister =
-          opcode >= MAP_0F ? isGeneral(opcode) : opcode === 0x63 || opcode === 0x69 || opcode === 0x6b || (opcode < 0x40 && (opcode & 2) !== 0);
+          opcode >= MAP_0F
+            ? isGeneral(opcode)
+            : opcode === 0x63 || opcode === 0x69 || opcode === 0x6b || (opcode < 0x40 && (opcode & 2) !== 0);
         if (toRegister) {
           if ((opcode & 0x38) !== 0x38 || opcode >= 0x40) kind[reg] = NOTHING;
         } else if (rm >= 0 && opcode < MAP_0F && writesOperand(opcode, one.modrm)) kind[rm] = NOTHING;
@@ -270,5 +280,12 @@ function writesOperand(opcode: number, modrm: number): boolean {
   const extension = (modrm >>> 3) & 7;
   if (opcode === 0xf6 || opcode === 0xf7) return extension === 2 || extension === 3;
   if (opcode === 0xff || opcode === 0xfe) return extension < 2;
-  return opcode === 0x86 || opcode === 0x87 || opcode === 0x8f || opcode === 0xc0 || opcode === 0xc1 || (opcode & 0xfc) === 0xd0;
+  return (
+    opcode === 0x86 ||
+    opcode === 0x87 ||
+    opcode === 0x8f ||
+    opcode === 0xc0 ||
+    opcode === 0xc1 ||
+    (opcode & 0xfc) === 0xd0
+  );
 }

@@ -134,7 +134,8 @@ export class Owners {
     if (depth > mostDepth || into.has(type)) return;
     into.add(type);
     for (const base of (this.#classes.all[type] as Class).bases) {
-      if (offset === undefined || base.virtual) this.#collect(base.type, offset === undefined ? undefined : 0, into, depth + 1);
+      if (offset === undefined || base.virtual)
+        this.#collect(base.type, offset === undefined ? undefined : 0, into, depth + 1);
       else if (base.offset <= offset) this.#collect(base.type, offset - base.offset, into, depth + 1);
     }
   }

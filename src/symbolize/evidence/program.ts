@@ -25,7 +25,9 @@ export class Program {
     this.references = references;
     const { starts } = bounds;
     this.#low = starts[0] ?? 0;
-    this.#blocks = new Int32Array(starts.length === 0 ? 0 : (((starts.at(-1) as number) - this.#low) >>> blockBits) + 1);
+    this.#blocks = new Int32Array(
+      starts.length === 0 ? 0 : (((starts.at(-1) as number) - this.#low) >>> blockBits) + 1,
+    );
     for (let index = 0; index < starts.length; index++) {
       this.#blocks[((starts[index] as number) - this.#low) >>> blockBits] = index;
     }
@@ -37,7 +39,9 @@ export class Program {
       const at = address >>> 6;
       this.#referenced[at] = (this.#referenced[at] ?? 0) | (1 << ((address >>> 3) & 7));
     };
-    pointers.forEach((_, value) => mark(value));
+    pointers.forEach((_, value) => {
+      mark(value);
+    });
     const { target, kind } = references;
     for (let index = 0; index < target.length; index++) {
       const what = kind[index] as number;

@@ -35,11 +35,24 @@ export function findMessages(
       const data = references.target[at] as number;
       const isData = (word: number): boolean => word !== 0 && !image.isCode(word);
       const merge = program.functionStarting(pointers.at(data + 24));
-      if (!isData(pointers.at(data)) || !isData(pointers.at(data + 8)) || merge < 0 || pointers.at(data + 32) !== 0) continue;
-      add({ index: merge, rule: 'message', scopes: [type.index], member: 'MergeImpl', proof: [data + 24, type.address] });
+      if (!isData(pointers.at(data)) || !isData(pointers.at(data + 8)) || merge < 0 || pointers.at(data + 32) !== 0)
+        continue;
+      add({
+        index: merge,
+        rule: 'message',
+        scopes: [type.index],
+        member: 'MergeImpl',
+        proof: [data + 24, type.address],
+      });
       const check = program.functionStarting(pointers.at(data + 16));
       if (check < 0) continue;
-      add({ index: check, rule: 'message', scopes: [type.index], member: 'IsInitializedImpl', proof: [data + 16, type.address] });
+      add({
+        index: check,
+        rule: 'message',
+        scopes: [type.index],
+        member: 'IsInitializedImpl',
+        proof: [data + 16, type.address],
+      });
     }
   }
 }

@@ -40,28 +40,53 @@ export interface Rule {
 
 /** All rules, the most trusted first. */
 export const rules: readonly Rule[] = [
-  { id: 'start', grade: 'sure', reason: 'the entry point of the file, and the function that it hands to the C library' },
+  {
+    id: 'start',
+    grade: 'sure',
+    reason: 'the entry point of the file, and the function that it hands to the C library',
+  },
   { id: 'plt', grade: 'sure', reason: 'a stub that jumps through a word that the loader binds to this symbol' },
   { id: 'method', grade: 'sure', reason: "a fixed slot in the table of one of the C++ library's classes" },
-  { id: 'destructor', grade: 'sure', reason: 'the two destructor slots of a table, of which the second frees the object' },
+  {
+    id: 'destructor',
+    grade: 'sure',
+    reason: 'the two destructor slots of a table, of which the second frees the object',
+  },
   { id: 'signature', grade: 'likely', reason: 'its whole signature, left by an assertion' },
-  { id: 'virtual-literal', grade: 'likely', reason: 'a slot in the table of this class, and its own name left by a logging macro' },
+  {
+    id: 'virtual-literal',
+    grade: 'likely',
+    reason: 'a slot in the table of this class, and its own name left by a logging macro',
+  },
   { id: 'virtual', grade: 'sure', reason: 'a slot in the table of this class' },
   { id: 'message', grade: 'likely', reason: "listed in the table of a protocol buffers' class" },
   { id: 'initializer', grade: 'sure', reason: 'listed in .init_array' },
   { id: 'constructor', grade: 'sure', reason: 'stores the table of this class into the object that it was given' },
   { id: 'finalizer', grade: 'sure', reason: 'handed to __cxa_atexit together with an object' },
-  { id: 'member-literal', grade: 'likely', reason: 'its own name left by a logging macro; only functions of this class call it, with their object' },
+  {
+    id: 'member-literal',
+    grade: 'likely',
+    reason: 'its own name left by a logging macro; only functions of this class call it, with their object',
+  },
   { id: 'literal', grade: 'likely', reason: 'its file and its own name, left side by side by a logging macro' },
   {
     id: 'late-constructor',
     grade: 'likely',
-    reason: "stores the table of this class into the object that it was given, and nothing else or only after a base's constructor",
+    reason:
+      "stores the table of this class into the object that it was given, and nothing else or only after a base's constructor",
   },
   { id: 'encloser', grade: 'likely', reason: 'makes the function objects of lambdas that stand in this function' },
   { id: 'member', grade: 'likely', reason: 'only functions of this class call it, with their object' },
-  { id: 'enclosed', grade: 'hint', reason: 'makes the function object of a lambda of that function, which may have been inlined' },
-  { id: 'constructs', grade: 'hint', reason: 'stores the table of this class into the object that it was given, after other calls' },
+  {
+    id: 'enclosed',
+    grade: 'hint',
+    reason: 'makes the function object of a lambda of that function, which may have been inlined',
+  },
+  {
+    id: 'constructs',
+    grade: 'hint',
+    reason: 'stores the table of this class into the object that it was given, after other calls',
+  },
   { id: 'mentions', grade: 'hint', reason: 'a macro left this name in it, which may be that of an inlined function' },
   { id: 'thread', grade: 'hint', reason: 'handed to pthread_create' },
   { id: 'callers', grade: 'hint', reason: 'all callers have this name' },

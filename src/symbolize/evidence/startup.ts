@@ -38,7 +38,11 @@ export function findStubs(image: Image, pointers: Pointers): Stub[] {
       if (decoder.opcode !== 0xff || !decoder.ripRelative || ((decoder.modrm >>> 3) & 7) !== 4) continue;
       const name = pointers.nameAt(section.address + jump + decoder.length + decoder.displacement);
       if (name === undefined || name === '') continue;
-      found.push({ address: section.address + at, size: jump - at + decoder.length > 8 || (at & 15) === 0 ? 16 : 8, name });
+      found.push({
+        address: section.address + at,
+        size: jump - at + decoder.length > 8 || (at & 15) === 0 ? 16 : 8,
+        name,
+      });
     }
   }
   const sorted = found.sort((a, b) => a.address - b.address);
@@ -54,7 +58,8 @@ export function withStubs(bounds: FunctionBounds, stubs: readonly Stub[]): Funct
   if (first === undefined) return bounds;
   const isStub = new Set(stubs.map((stub) => stub.address));
   const merged: { start: number; size: number }[] = stubs.map(({ address, size }) => ({ start: address, size }));
-  const covers = (start: number, end: number): boolean => stubs.some((stub) => stub.address >= start && stub.address < end);
+  const covers = (start: number, end: number): boolean =>
+    stubs.some((stub) => stub.address >= start && stub.address < end);
   const low = first.address;
   const high = (stubs.at(-1) as Stub).address;
   const count = bounds.starts.length;
