@@ -13,6 +13,7 @@ const mistakes: readonly (readonly [string, string, string])[] = [
   ['BEGIN { if (1) { $x = 1 } print($x) }', 'undefined-variable', '$x'],
   ['BEGIN { print(@x) }', 'undefined-map', '@x'],
   ['BEGIN { nosuch(1) }', 'unknown-function', 'nosuch'],
+  ['BEGIN { @a = count; }', 'call-expected', 'count'],
   ['BEGIN { print(nosuch) }', 'unknown-identifier', 'nosuch'],
   ['BEGIN { print(AF_INETT) }', 'unknown-identifier', 'AF_INETT'],
   ['BEGIN { $x = 1; $x = "a" }', 'type-mismatch', '$x = "a"'],

@@ -156,12 +156,14 @@ function typeOfIdentifier(sema: Sema, expr: Ast.Identifier): Type {
   const fn = sema.builtins.functions.get(expr.name);
   if (fn) {
     if (fn.arity[0] === 0) {
-      // `exit`, `ustack`, `kstack` and the like may stand without parentheses.
+      // `exit`, `ustack`, `kstack` and the like may stand without parentheses; what collects (`count`) may not.
       const call: Ast.Call = { node: 'call', name: expr.name, nameSpan: expr.span, args: [], span: expr.span };
       const type = fn.type(sema, call);
-      sema.facts.notes.set(expr, call);
-      sema.facts.types.set(call, type);
-      return type;
+      if (type.kind !== 'aggregate') {
+        sema.facts.notes.set(expr, call);
+        sema.facts.types.set(call, type);
+        return type;
+      }
     }
     sema.error('call-expected', `${expr.name} is a function`, expr.span, fn.signature);
     return unknownType;

@@ -10,7 +10,7 @@
  */
 
 import { PT_GNU_EH_FRAME } from './constants.ts';
-import type { Image } from './image.ts';
+import type { Image, Part } from './image.ts';
 
 /** Functions in ascending order of address, each address once; sizes in bytes. */
 export interface FunctionBounds {
@@ -52,7 +52,10 @@ function findFrames(image: Image): { readonly address: number; readonly size: nu
   return part === undefined ? undefined : { address, size: part.end - address };
 }
 
-/** The bounds of all functions that .eh_frame tells of; none when the file has none. A damaged entry ends the reading. */
+/**
+ * The bounds of all functions that .eh_frame tells of, as far as the file holds their
+ * code; none when it has no .eh_frame. A damaged entry ends the reading.
+ */
 export function readFunctionBounds(image: Image): FunctionBounds {
   const frames = findFrames(image);
   if (frames === undefined) return { starts: new Uint32Array(0), sizes: new Uint32Array(0) };
@@ -101,9 +104,13 @@ export function readFunctionBounds(image: Image): FunctionBounds {
   const order = packed.subarray(0, count).sort();
   const starts = new Uint32Array(count);
   const sizes = new Uint32Array(count);
+  const code = image.parts.filter(({ executable }) => executable);
+  let part = 0;
   let kept = 0;
   for (const value of order) {
     const start = Math.floor(value / mostSize);
+    while (part < code.length && start >= (code[part] as Part).end) part++;
+    if (part === code.length || start < (code[part] as Part).address) continue;
     if (kept > 0 && starts[kept - 1] === start) kept--;
     starts[kept] = start;
     sizes[kept++] = value % mostSize;

@@ -54,7 +54,8 @@ function baseOf(node: Node): Node {
   // A clone is not the function; a symbol's version makes no other one of it.
   if (node.kind === CLONE) return texted(CLONE, baseOf(node.left as Node), node.text);
   if (node.kind === SUFFIXED) return baseOf(node.left as Node);
-  let name = node.kind === CONSTRAINED ? (node.left as Node) : node;
+  let name = node;
+  while (name.kind === CONSTRAINED) name = name.left as Node;
   if (name.kind === TYPED) name = name.left as Node;
   while (isFunctionQualifier(name)) name = name.left as Node;
   if (name.kind !== LOCAL) return name;

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
+import { lacking, nodePath, workerdPath } from '../../../test/binaries.ts';
+import { cxxfilt, mangledNames, misreadByCxxfilt } from '../../../test/demangle/corpus.ts';
+import { lazy } from '../../base/lazy.ts';
 import { demangle, demangleBoth, demangledBaseName, mayMatch, requiredWords } from './index.ts';
 
 describe('demangle', () => {
@@ -99,59 +100,41 @@ describe('requiredWords', () => {
   });
 });
 
-/** Mangled names of a binary's .symtab, or why there are none. */
-function symbolsOf(path: string): { readonly names: string[] } | { readonly skip: string } {
-  if (!existsSync(path)) return { skip: `${path} does not exist` };
-  const nm = spawnSync('nm', [path], { encoding: 'utf8', maxBuffer: 1 << 28 });
-  if (nm.error !== undefined) return { skip: `nm does not run: ${nm.error.message}` };
-  const names = new Set<string>();
-  for (const line of nm.stdout.split('\n')) {
-    const name = line.slice(line.lastIndexOf(' ') + 1);
-    if (/^_(Z|R|GLOBAL_)/.test(name)) names.add(name);
-  }
-  if (names.size === 0) return { skip: `${path} has no mangled symbols` };
-  return { names: [...names] };
-}
+describe('against c++filt', { skip: lacking('nm', 'c++filt') }, () => {
+  for (const path of [nodePath, workerdPath, '/usr/lib/x86_64-linux-gnu/libstdc++.so.6']) {
+    const skip = lacking(path);
+    const sample = lazy(() => {
+      const names = mangledNames(path);
+      const step = Math.max(1, names.length / 15_000);
+      return Array.from({ length: Math.min(15_000, names.length) }, (_, at) => names[Math.floor(at * step)] as string);
+    });
 
-describe('against c++filt', () => {
-  const symbols = symbolsOf('/usr/bin/node');
-  const filt = spawnSync('c++filt', ['--version'], { encoding: 'utf8' });
-  const skip = 'skip' in symbols ? symbols.skip : filt.error !== undefined ? 'c++filt is not there' : false;
-  const sample: string[] = [];
-  if ('names' in symbols) {
-    const step = Math.max(1, Math.floor(symbols.names.length / 20_000));
-    for (let i = 0; i < symbols.names.length && sample.length < 20_000; i += step)
-      sample.push(symbols.names[i] as string);
-  }
-  const expected = (args: readonly string[]): string[] =>
-    spawnSync('c++filt', args, { input: `${sample.join('\n')}\n`, encoding: 'utf8', maxBuffer: 1 << 28 }).stdout.split(
-      '\n',
-    );
+    it(`agrees on up to 15,000 symbols of ${path}`, { skip }, () => {
+      const texts = cxxfilt(sample());
+      assert.ok(sample().length > 1000);
+      for (const [at, name] of sample().entries()) {
+        // What this c++filt leaves alone, newer ones may read: nothing to compare.
+        if (texts[at] !== name && !misreadByCxxfilt(name)) assert.equal(demangle(name), texts[at], name);
+      }
+    });
 
-  it('agrees on 20,000 symbols of node', { skip }, () => {
-    const texts = expected([]);
-    assert.ok(sample.length > 1000);
-    for (const [i, name] of sample.entries()) {
-      // What this c++filt leaves alone, newer ones may read: nothing to compare.
-      if (texts[i] !== name) assert.equal(demangle(name), texts[i], name);
-    }
-  });
+    it(`agrees on their names without parameters: ${path}`, { skip }, () => {
+      const texts = cxxfilt(sample(), '-p');
+      for (const [at, name] of sample().entries()) {
+        // c++filt -p also drops the suffix of a clone.
+        if (texts[at] === name || name.includes('.') || misreadByCxxfilt(name)) continue;
+        assert.equal(demangledBaseName(name), texts[at], name);
+      }
+    });
 
-  it('agrees on their names without parameters', { skip }, () => {
-    const texts = expected(['-p']);
-    for (const [i, name] of sample.entries()) {
-      // c++filt -p also drops the suffix of a clone.
-      if (texts[i] !== name && !name.includes('.')) assert.equal(demangledBaseName(name), texts[i], name);
-    }
-  });
-
-  it('never rules out a symbol by its own words', { skip }, () => {
-    for (const name of sample) {
-      const text = demangle(name);
-      if (text !== undefined)
+    it(`never rules out a symbol by its own words: ${path}`, { skip }, () => {
+      for (const name of sample()) {
+        const text = demangle(name);
+        if (text === undefined) continue;
         assert.equal(mayMatch(name, requiredWords(text)), true, `${name}: ${requiredWords(text)}`);
-    }
-  });
+      }
+    });
+  }
 });
 
 describe('hostile names', () => {

@@ -394,6 +394,15 @@ table('what c++filt 2.40 does not read', [
     '_ZN2v84base4bits15CountPopulationIjEEjT_Qaasr3stdE13is_unsigned_vIS3_ElestS3_Li8E',
     'unsigned int v8::base::bits::CountPopulation<unsigned int>(unsigned int) requires (std::is_unsigned_v<unsigned int>)&&((sizeof (unsigned int))<=(8))',
   ],
+  // As c++filt of binutils 2.47 has them; 2.40 can't read them.
+  [
+    '_ZN2kj3OwnIN7workerd3jsg7modules6ModuleEDnE6attachIJNS_6StringEEQntgssr2kj1_E12IsRefcountedIT_EEES5_DpOT_',
+    'kj::Own<workerd::jsg::modules::Module, decltype(nullptr)> kj::Own<workerd::jsg::modules::Module, decltype(nullptr)>::attach<kj::String>(kj::String&&) requires !(::kj::_::IsRefcounted<kj::String>)',
+  ],
+  [
+    '_ZN2kjmlIJNS_11ConstStringEbdlEQfraasr2kjE13StringifiableIT_EEENS_6StringENS_1_11StringifierERKNS_5OneOfIJDpS2_EEE',
+    'kj::String kj::operator*<kj::ConstString, bool, double, long>(kj::_::Stringifier, kj::OneOf<kj::ConstString, bool, double, long> const&) requires ((kj::Stringifiable<kj::ConstString, bool, double, long>)&&...)',
+  ],
   [
     '_ZNH2kj9PtrTarget13addWeakToThisIN7workerd3api9ByteQueue8ConsumerEEENS_4WeakIT_EERS7_',
     'kj::Weak<workerd::api::ByteQueue::Consumer> kj::PtrTarget::addWeakToThis<workerd::api::ByteQueue::Consumer>(this workerd::api::ByteQueue::Consumer&)',

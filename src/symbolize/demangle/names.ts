@@ -129,6 +129,8 @@ export class NameReader extends ExpressionReader {
       if (!top && name.kind === LOCAL) type.left = null;
       node = pair(TYPED, name, type);
     }
+    const template = ownTemplate(name);
+    if (template?.right) node = new Node(CONSTRAINED, node, template.right, '', 0, [template]);
     return this.peek() === 0x51 ? pair(CONSTRAINED, node, this.constraint()) : node;
   }
 
@@ -165,7 +167,7 @@ export class NameReader extends ExpressionReader {
     }
     if (this.peek() !== 0x49) return node;
     if (candidate) this.remember(node);
-    return listed(TEMPLATE, node, this.templateArguments());
+    return this.templated(node);
   }
 
   abbreviation(prefix: boolean): Node {
@@ -192,6 +194,13 @@ export class NameReader extends ExpressionReader {
     return explicit ? wrap(EXPLICIT_OBJECT, node) : node;
   }
 
+  /** A name with the template arguments that follow. */
+  private templated(name: Node): Node {
+    const node = listed(TEMPLATE, name, this.templateArguments());
+    node.right = this.demanded;
+    return node;
+  }
+
   private prefix(): Node {
     let node: Node | null = null;
     for (;;) {
@@ -203,7 +212,7 @@ export class NameReader extends ExpressionReader {
           return node ?? this.fail();
         case 0x49: // I
           if (node === null) return this.fail();
-          node = listed(TEMPLATE, node, this.templateArguments());
+          node = this.templated(node);
           if (this.peek() !== 0x45) this.remember(node);
           continue;
         case 0x53: // S
@@ -244,7 +253,7 @@ export class NameReader extends ExpressionReader {
     let around = this.encoding();
     this.expect(0x45);
     // What the function around requires says nothing of what it holds.
-    if (around.kind === CONSTRAINED) around = around.left as Node;
+    while (around.kind === CONSTRAINED) around = around.left as Node;
     if (around.kind === TYPED && (around.right as Node).kind === FUNCTION) (around.right as Node).left = null;
     if (this.take(0x73)) {
       this.discriminator();
@@ -492,4 +501,11 @@ export class NameReader extends ExpressionReader {
         return this.fail();
     }
   }
+}
+
+/** The template that a function is an instance of, whose parameters its constraint means. */
+function ownTemplate(name: Node): Node | null {
+  let node = name;
+  while (node.left !== null && isFunctionQualifier(node)) node = node.left;
+  return node.kind === TEMPLATE ? node : null;
 }

@@ -11,7 +11,7 @@ export const QUALIFIED = 1;
 export const LOCAL = 2;
 /** left: a name, right: its FUNCTION type. */
 export const TYPED = 3;
-/** left: a name, list: its arguments. */
+/** left: a name, list: its arguments, right: what these require, or null. */
 export const TEMPLATE = 4;
 /** num: index; text: level of templates, '' for the outermost; left: the argument, as far as reading could tell. */
 export const TEMPLATE_PARAM = 5;
@@ -46,7 +46,7 @@ export const CONSTRUCTION_VTABLE = 19;
 export const REFERENCE_TEMPORARY = 20;
 /** left: an operator, text: the identifier of a literal operator. */
 export const LITERAL_OPERATOR = 21;
-/** left: encoding, right: the expression it requires. */
+/** left: encoding, right: the expression it requires; list: the template whose parameters that means, if it is not the whole encoding. */
 export const CONSTRAINED = 22;
 /** left, then text. */
 export const SUFFIXED = 23;

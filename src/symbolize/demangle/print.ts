@@ -278,16 +278,13 @@ export abstract class TypePrinter extends DeclaratorPrinter {
     const inner = node.left as Node;
     this.print(inner);
     const { out, last, depth, scopes, modifiers } = this;
-    const levels: Node[] = [];
-    let name: Node | null = inner.kind === TYPED ? inner.left : inner;
-    while (name !== null) {
-      if (name.kind === TEMPLATE) levels.unshift(name);
-      name = name.kind === LOCAL ? name.right : name.left;
-    }
+    const [own] = node.list ?? [];
     try {
-      this.levels = levels;
+      if (own === undefined) this.levels = levelsOf(inner);
+      else this.scopes = { next: scopes, template: own };
       this.append(' requires ');
       this.print(node.right as Node);
+      this.scopes = scopes;
     } catch (error) {
       // A constraint whose parameters cannot be told: the name is whole without it.
       if (error !== MALFORMED || this.steps > MAX_STEPS) throw error;
@@ -442,6 +439,18 @@ export abstract class TypePrinter extends DeclaratorPrinter {
     node.active--;
     this.scopes = heldScopes;
   }
+}
+
+/** The templates around a constrained function, outermost first, and it. */
+function levelsOf(constrained: Node): Node[] {
+  const levels: Node[] = [];
+  let name: Node | null = constrained;
+  while (name?.kind === CONSTRAINED || name?.kind === TYPED) name = name.left;
+  while (name !== null) {
+    if (name.kind === TEMPLATE) levels.unshift(name);
+    name = name.kind === LOCAL ? name.right : name.left;
+  }
+  return levels;
 }
 
 /** c++filt's made-up name for the template parameter of a lambda. */

@@ -30,6 +30,8 @@ export class Reader {
   lastName = '';
   /** Arguments of the innermost template that the encoding's name is; null before they are read. */
   scope: readonly Node[] | null = null;
+  /** What the template arguments that were read last require of themselves; null for nothing. */
+  demanded: Node | null = null;
   /** Parameters named before their arguments: in the type of a conversion operator. */
   forward: Node[] = [];
   /** Reading the target type of a conversion operator. */
@@ -57,6 +59,7 @@ export class Reader {
     this.substitutions = [];
     this.lastName = '';
     this.scope = null;
+    this.demanded = null;
     this.forward = [];
     this.inConversion = false;
     this.inExpression = false;

@@ -3,6 +3,8 @@
  * which is a hash: `_ZN4core3fmt5write17h0123456789abcdefE`.
  */
 
+import { rustSuffix } from './rust-v0.ts';
+
 const ESCAPES: Readonly<Record<string, string | undefined>> = {
   C: ',',
   SP: '@',
@@ -23,7 +25,7 @@ function isHash(segment: string): boolean {
 }
 
 /** $LT$, $u20$, `..` and the underscore that guards a leading escape. */
-function plainSegment(segment: string): string {
+function plainSegment(segment: string, verbose: boolean): string {
   const text = segment.startsWith('_$') ? segment.slice(1) : segment;
   if (!text.includes('$') && !text.includes('.')) return text;
   let out = '';
@@ -44,8 +46,12 @@ function plainSegment(segment: string): string {
     }
     const end = text.indexOf('$', at + 1);
     const word = end < 0 ? '' : text.slice(at + 1, end);
-    const code = /^u[0-7][0-9a-f]$/.test(word) ? Number.parseInt(word.slice(1), 16) : 0;
-    const plain = code >= 0x20 ? String.fromCharCode(code) : ESCAPES[word];
+    // c++filt reads ASCII alone.
+    const code = (verbose ? /^u[0-7][0-9a-f]$/ : /^u[0-9a-f]{1,6}$/).test(word)
+      ? Number.parseInt(word.slice(1), 16)
+      : 0;
+    const isText = code >= 0x20 && code <= 0x10ffff && !(code >= 0x7f && code < 0xa0);
+    const plain = isText ? String.fromCodePoint(code) : ESCAPES[word];
     // An escape that is none: the rest stands as it is.
     if (plain === undefined) return out + text.slice(at);
     out += plain;
@@ -85,6 +91,6 @@ export function rustLegacyName(name: string, verbose: boolean): string | undefin
   }
   const hash = segments.pop();
   if (hash === undefined || segments.length === 0 || !isHash(hash)) return undefined;
-  const path = segments.map(plainSegment).join('::');
-  return verbose ? `${path}::${hash}` : path;
+  const path = segments.map((segment) => plainSegment(segment, verbose)).join('::');
+  return verbose ? `${path}::${hash}` : path + rustSuffix(name.slice(end));
 }

@@ -467,7 +467,7 @@ class V0 {
       case 'c': {
         const code = Number.parseInt(`0${this.hex()}`, 16);
         if (code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff)) throw MALFORMED;
-        this.print(`'${escaped(code)}'`);
+        this.print(`'${escaped(code, this.verbose)}'`);
         this.constantType(tag);
         break;
       }
@@ -522,7 +522,12 @@ class V0 {
     for (let i = 0; i < bytes.length; i++) bytes[i] = Number.parseInt(digits.slice(2 * i, 2 * i + 2), 16);
     let text = '';
     for (const char of new TextDecoder().decode(bytes)) {
-      text += char === '"' || char === '\\' ? `\\${char}` : escaped(char.codePointAt(0) as number);
+      text +=
+        char === '"' || char === '\\'
+          ? `\\${char}`
+          : this.verbose || char !== "'"
+            ? escaped(char.codePointAt(0) as number, this.verbose)
+            : char;
     }
     this.print(`"${text}"`);
   }
@@ -548,21 +553,33 @@ class V0 {
   }
 }
 
-/** A character within quotes; c++filt escapes neither quote nor backslash. */
-function escaped(code: number): string {
+/** A character within quotes. c++filt escapes neither quote nor backslash, and all that is not ASCII; Rust the other way around. */
+function escaped(code: number, verbose: boolean): string {
   if (code === 0x0a) return '\\n';
   if (code === 0x0d) return '\\r';
   if (code === 0x09) return '\\t';
-  return code >= 0x20 && code < 0x7f ? String.fromCharCode(code) : `\\u{${code.toString(16)}}`;
+  if (verbose) return code >= 0x20 && code < 0x7f ? String.fromCharCode(code) : `\\u{${code.toString(16)}}`;
+  const text = code > 0x10ffff ? '' : String.fromCodePoint(code);
+  if (text === "'" || text === '\\') return `\\${text}`;
+  return text !== '' && !/^(?! )[\p{C}\p{Z}\p{M}]/u.test(text) ? text : `\\u{${code.toString(16)}}`;
 }
 
-/** The path a v0 Rust symbol names; undefined when it is none. A vendor's suffix (`.llvm.1`) is dropped. */
+/**
+ * What follows a Rust symbol (`.cold`, `.0`), as Rust's own demangler shows it; '' for the
+ * number that LLVM adds when it makes a local symbol global. c++filt shows neither.
+ */
+export function rustSuffix(text: string): string {
+  const suffix = text.replace(/\.llvm\.[0-9A-F@]+$/, '');
+  return /^(\.[\w.$@-]+)$/.test(suffix) ? suffix : '';
+}
+
+/** The path a v0 Rust symbol names; undefined when it is none. With `verbose` a suffix (`.cold`) is dropped. */
 export function rustV0Name(name: string, verbose: boolean): string | undefined {
   const dot = name.indexOf('.');
   const text = name.slice(2, dot < 0 ? undefined : dot);
   if (text.length > MAX_INPUT || !/^[A-Z]\w*$/.test(text)) return undefined;
   try {
-    return new V0(text, verbose).symbol();
+    return new V0(text, verbose).symbol() + (verbose || dot < 0 ? '' : rustSuffix(name.slice(dot)));
   } catch (error) {
     if (error === MALFORMED || error instanceof RangeError) return undefined;
     throw error;

@@ -385,16 +385,18 @@ export abstract class TypeReader extends Reader {
     this.ownName = false;
     this.pos++;
     const list: Node[] = [];
+    let requirement: Node | null = null;
     for (;;) {
       const code = this.peek();
       if (code === 0x45) break;
       if (code === 0x51) {
-        this.constraint();
+        requirement = this.constraint();
         break;
       }
       list.push(this.templateArgument());
     }
     this.expect(0x45);
+    this.demanded = requirement;
     this.lastName = lastName;
     this.ownName = ownName;
     if (ownName) this.scope = list;

@@ -5,7 +5,9 @@ import type { Pointers } from '../../debuginfo/elf/relocations.ts';
 import { CALL_THROUGH, JUMP_THROUGH, type References } from './references.ts';
 
 /** Functions mostly start at multiples of 16. */
-const blockBits = 4;
+const leastBlockBits = 4;
+/** Blocks a function; more would only be needed by a file whose headers put its functions gigabytes apart. */
+const mostBlocks = 512;
 
 export class Program {
   readonly image: Image;
@@ -17,6 +19,7 @@ export class Program {
   /** For each block of code the last function that starts in it or before: asked millions of times, a binary search is too slow. */
   readonly #blocks: Int32Array;
   readonly #low: number;
+  readonly #blockBits: number;
 
   constructor(image: Image, pointers: Pointers, bounds: FunctionBounds, references: References) {
     this.image = image;
@@ -25,11 +28,13 @@ export class Program {
     this.references = references;
     const { starts } = bounds;
     this.#low = starts[0] ?? 0;
-    this.#blocks = new Int32Array(
-      starts.length === 0 ? 0 : (((starts.at(-1) as number) - this.#low) >>> blockBits) + 1,
-    );
+    const span = (starts.at(-1) ?? 0) - this.#low;
+    let bits = leastBlockBits;
+    while (span / 2 ** bits > mostBlocks * starts.length) bits++;
+    this.#blockBits = bits;
+    this.#blocks = new Int32Array(starts.length === 0 ? 0 : (span >>> bits) + 1);
     for (let index = 0; index < starts.length; index++) {
-      this.#blocks[((starts[index] as number) - this.#low) >>> blockBits] = index;
+      this.#blocks[((starts[index] as number) - this.#low) >>> bits] = index;
     }
     for (let block = 1; block < this.#blocks.length; block++) {
       if (this.#blocks[block] === 0) this.#blocks[block] = this.#blocks[block - 1] as number;
@@ -78,7 +83,7 @@ export class Program {
   #lastAtOrBelow(address: number): number {
     const { starts } = this.bounds;
     if (starts.length === 0 || address < this.#low) return -1;
-    const block = (address - this.#low) >>> blockBits;
+    const block = (address - this.#low) >>> this.#blockBits;
     let index = block < this.#blocks.length ? (this.#blocks[block] as number) : starts.length - 1;
     while (index >= 0 && (starts[index] as number) > address) index--;
     return index;

@@ -1,0 +1,578 @@
+/**
+ * Everything of insitu that reads what others wrote, one entry each. To add a reader,
+ * add an entry: its seeds, and how it is called. `read` gets damaged bytes and answers
+ * with what was read, or with why it was refused; whatever it throws is a crash. What it
+ * answers must depend on nothing but the bytes.
+ */
+import * as zlib from 'node:zlib';
+import { MachineError } from '../../src/base/errors.ts';
+import { virtualAddress } from '../../src/base/numbers.ts';
+import { BadPacking, Unpacked, unpackLzma2 } from '../../src/bytes/lzma.ts';
+import { unpackXz } from '../../src/bytes/xz.ts';
+import { unpackZstd } from '../../src/bytes/zstd.ts';
+import { compile } from '../../src/compiler/compile.ts';
+import { openBtf } from '../../src/debuginfo/btf/btf.ts';
+import { createLineIndex } from '../../src/debuginfo/dwarf/index.ts';
+import { ElfFile, type Inflate } from '../../src/debuginfo/elf/elf.ts';
+import { readFunctionBounds } from '../../src/debuginfo/elf/frames.ts';
+import { Image } from '../../src/debuginfo/elf/image.ts';
+import { readUsdtNotes } from '../../src/debuginfo/elf/usdt.ts';
+import { GoFunctions } from '../../src/debuginfo/go/pclntab.ts';
+import { Kallsyms } from '../../src/debuginfo/text/kallsyms.ts';
+import { parseMaps } from '../../src/debuginfo/text/maps.ts';
+import { parseTracepoint } from '../../src/debuginfo/text/tracepoint.ts';
+import { Source } from '../../src/diag/source.ts';
+import { parseLdCache } from '../../src/kernel/host/ldcache.ts';
+import { demangleBoth } from '../../src/symbolize/demangle/index.ts';
+import { nameFunctions } from '../../src/symbolize/evidence/index.ts';
+import { encodeNames, StoredNames } from '../../src/symbolize/evidence/store.ts';
+import { openBinary } from '../../src/symbolize/symbols/binary.ts';
+import { JitDump } from '../../src/symbolize/symbols/jitdump.ts';
+import { PerfMap } from '../../src/symbolize/symbols/perfmap.ts';
+import { framePointers } from '../../src/symbolize/symbols/prologue.ts';
+import { ProgramGenerator } from '../generator.ts';
+import { sampleTarget } from '../sample.ts';
+import { poisonedReader, within } from './input.ts';
+import { joined, type Region } from './mutate.ts';
+import { seedsIn } from './seeds.ts';
+
+/** What a reader gets: the bytes, and how to hand them on so that reads past their end show. */
+export interface Input {
+  readonly bytes: Uint8Array;
+  readonly poison: number;
+}
+
+export interface Target {
+  readonly name: string;
+  /** Inputs to damage; none where they can't be made on this machine. `folder` holds the files of seeds.ts. */
+  seeds(folder: string): readonly Uint8Array[];
+  /** Where damage matters most; anywhere, without it. */
+  regions?(seed: Uint8Array): readonly Region[];
+  /** True for texts: their words are damaged, not their bits. */
+  readonly words?: boolean;
+  /** Makes checksums right again, so that damage gets past them. */
+  repair?(bytes: Uint8Array): Uint8Array;
+  /** What was read, in short; begins with `refused: ` and the reason where nothing was. */
+  read(input: Input): string;
+  /** The part of a campaign that it gets; 1 when absent. */
+  readonly weight?: number;
+}
+
+/** Bytes that a damaged packed section may become; no real one of a seed is as large. */
+const mostUnpacked = 4 << 20;
+
+const inflate: Inflate = (packed, method, size) => {
+  if (size > mostUnpacked) throw new Error('too large for a test');
+  if (method === 'zlib') return zlib.inflateSync(packed, { maxOutputLength: Math.max(1, size) });
+  const unpacked = unpackZstd(packed, mostUnpacked);
+  if (!unpacked.ok) throw unpacked.error;
+  return unpacked.value;
+};
+
+function openElf({ bytes, poison }: Input): ElfFile | string {
+  const elf = ElfFile.open('damaged', poisonedReader(bytes, poison));
+  return elf.ok ? elf.value : `refused: ${elf.error.code}`;
+}
+
+/** The headers, and the sections whose names match, of an undamaged file. */
+function partsOf(bytes: Uint8Array, wanted: RegExp): Region[] {
+  const elf = ElfFile.open('seed', poisonedReader(bytes, 0));
+  if (!elf.ok) return [];
+  const { programHeaders, sectionHeaders } = elf.value.header;
+  return [
+    { start: 0, size: 64 },
+    { start: programHeaders.offset, size: programHeaders.count * programHeaders.entrySize },
+    { start: sectionHeaders.offset, size: sectionHeaders.count * sectionHeaders.entrySize },
+    ...elf.value.sections
+      .filter(({ name, type }) => wanted.test(name) && type !== 8)
+      .map(({ offset, size }) => ({ start: offset, size })),
+  ];
+}
+
+/** A .xz file around LZMA2 bytes, without a checksum of the contents. */
+export function xzAround(lzma2: Uint8Array): Uint8Array {
+  const word = (value: number): Uint8Array => new Uint8Array(new Uint32Array([value]).buffer);
+  const flags = new Uint8Array([0, 0]);
+  const header = new Uint8Array([2, 0, 0x21, 1, 0x16, 0, 0, 0]);
+  const padding = new Uint8Array((4 - (lzma2.length % 4)) % 4);
+  const magic = new Uint8Array([0xfd, 0x37, 0x7a, 0x58, 0x5a, 0]);
+  return joined(
+    magic,
+    flags,
+    word(crc(flags)),
+    header,
+    word(crc(header)),
+    lzma2,
+    padding,
+    new Uint8Array([0, 0, 0, 0]),
+  );
+}
+
+function crc(bytes: Uint8Array): number {
+  return (zlib as unknown as { crc32(bytes: Uint8Array): number }).crc32(bytes);
+}
+
+/** LZMA2 chunks that hold bytes as they are. */
+function stored(bytes: Uint8Array): Uint8Array {
+  const parts: Uint8Array[] = [];
+  for (let at = 0; at < bytes.length; at += 0x10000) {
+    const piece = bytes.subarray(at, at + 0x10000);
+    parts.push(new Uint8Array([at === 0 ? 1 : 2, (piece.length - 1) >> 8, (piece.length - 1) & 0xff]), piece);
+  }
+  return joined(...parts, new Uint8Array([0]));
+}
+
+function withSections(input: Input): string {
+  const elf = openElf(input);
+  if (typeof elf === 'string') return elf;
+  const { sections } = elf;
+  let bytes = 0;
+  for (const section of sections.slice(0, 64)) {
+    const contents = elf.contents(section, inflate);
+    if (contents.ok) bytes += contents.value.length;
+  }
+  let places = 0;
+  for (let address = 0; address < 0x6000; address += 0x400) {
+    const offset = elf.toFileOffset(virtualAddress(address), 'any');
+    if (offset.ok && elf.toVirtualAddress(offset.value) !== undefined) places++;
+  }
+  const dynamic = elf.dynamic();
+  const link = elf.debugLink();
+  return [
+    sections.length,
+    elf.problem?.code,
+    bytes,
+    places,
+    elf.buildId(),
+    elf.interpreter,
+    dynamic?.needed.join(),
+    link?.name,
+    link?.crc,
+    readUsdtNotes(elf).length,
+  ].join(' ');
+}
+
+function withSymbols(input: Input): string {
+  const opened = openBinary('damaged', poisonedReader(input.bytes, input.poison), { demangle: demangleBoth, inflate });
+  if (!opened.ok) return `refused: ${opened.error.code}`;
+  const binary = opened.value;
+  const all = binary.match('*');
+  const names = all.map(({ name, address, size }) => `${name}@${address}+${size}`);
+  const found = binary.search(/total|price/).length + binary.find('shop::total').length;
+  const at: string[] = [];
+  for (const { address } of all.slice(0, 8)) at.push(binary.at(virtualAddress(address + 1))?.demangled ?? '-');
+  for (let address = 0x200; address < 0x4000; address += 0x333) at.push(binary.at(virtualAddress(address))?.name ?? '');
+  const layers = binary.layers.explain().map(({ layer, found: has, detail }) => `${layer} ${has} ${detail}`);
+  return [
+    names.join(),
+    found,
+    at.join(),
+    layers.join(),
+    binary.object('counter')?.size,
+    binary.near('totl').join(),
+  ].join('|');
+}
+
+function withLines(input: Input): string {
+  const elf = openElf(input);
+  if (typeof elf === 'string') return elf;
+  const index = createLineIndex(elf, { inflate });
+  if (!index.present) return 'refused: no debugging information';
+  const text = elf.section('.text');
+  const start = text === undefined || text.size === 0 ? 0x1000 : text.address;
+  const parts: string[] = [];
+  for (let offset = 0; offset < 0x140; offset += 11) {
+    for (const frame of index.at(virtualAddress(start + offset))?.frames ?? []) {
+      parts.push(`${frame.function} ${frame.file}:${frame.line}:${frame.column}${frame.inlined ? 'i' : ''}`);
+    }
+  }
+  for (const { name, address, size } of index.functions()) parts.push(`${name}@${address}+${size}`);
+  parts.push(...index.addressesOf((path) => path.endsWith('.cc'), 20).map(String), ...index.producers());
+  return parts.join('|') || 'refused: nothing at these addresses';
+}
+
+function withBounds(input: Input): string {
+  const elf = openElf(input);
+  if (typeof elf === 'string') return elf;
+  const image = Image.of(elf);
+  if (!image.ok) return `refused: ${image.error.code}`;
+  const { starts, sizes } = readFunctionBounds(image.value);
+  const { sampled, kept } = framePointers(elf, [elf]);
+  return `${starts.join()} ${sizes.join()} ${sampled} ${kept}`;
+}
+
+function withEvidence(input: Input): string {
+  const elf = openElf(input);
+  if (typeof elf === 'string') return elf;
+  const names = nameFunctions(elf);
+  if (!names.ok) return `refused: ${names.error.code}`;
+  return Array.from(names.value, ({ name, address }) => `${name}@${address}`).join();
+}
+
+function withGo(input: Input): string {
+  const elf = openElf(input);
+  if (typeof elf === 'string') return elf;
+  const table = GoFunctions.open(elf);
+  if (table === undefined) return 'refused: no table of functions';
+  let count = 0;
+  let letters = 0;
+  let first = 0;
+  for (const { name, address } of table.functions()) {
+    if (count === 0) first = address;
+    letters += name.length;
+    if (++count >= 300) break;
+  }
+  const lines: string[] = [];
+  for (let offset = 3; offset < 4000; offset += 331) {
+    const line = table.at(virtualAddress(first + offset));
+    lines.push(line === undefined ? '-' : `${line.function} ${line.file}:${line.line}`);
+  }
+  return `${table.count} ${count} ${letters} ${lines.join()}`;
+}
+
+function withJitDump({ bytes, poison }: Input): string {
+  const dump = new JitDump();
+  dump.update(poisonedReader(bytes.subarray(0, bytes.length >> 1), poison));
+  dump.update(poisonedReader(bytes, poison));
+  const found: string[] = [];
+  for (let address = 0x1000; address < 0x9000; address += 0x123) {
+    const code = dump.at(address as never);
+    if (code !== undefined) found.push(`${code.name}+${code.offset}`);
+  }
+  return found.join() || 'refused: names nothing here';
+}
+
+function withPerfMap({ bytes, poison }: Input): string {
+  const map = new PerfMap();
+  map.update(poisonedReader(bytes.subarray(0, bytes.length >> 1), poison));
+  map.update(poisonedReader(bytes, poison));
+  const found: string[] = [];
+  for (let address = 0x1000; address < 0x9000; address += 0x123) {
+    const code = map.at(address as never);
+    if (code !== undefined) found.push(`${code.name}+${code.offset}`);
+  }
+  return found.join() || 'refused: names nothing here';
+}
+
+/** A jitdump as V8 writes one: a header, loads, moves, records of other kinds. */
+function jitDumpSeed(): Uint8Array {
+  const parts: Uint8Array[] = [];
+  const record = (id: number, words: readonly bigint[], name: string, code: number): void => {
+    const text = new TextEncoder().encode(name === '' ? '' : `${name}\0`);
+    const size = 16 + words.length * 8 + text.length + code;
+    const bytes = new Uint8Array(size);
+    const view = new DataView(bytes.buffer);
+    view.setUint32(0, id, true);
+    view.setUint32(4, size, true);
+    view.setBigUint64(8, 1000n, true);
+    for (const [at, word] of words.entries()) view.setBigUint64(16 + 8 * at, word, true);
+    bytes.set(text, 16 + words.length * 8);
+    parts.push(bytes);
+  };
+  const header = new Uint8Array(40);
+  const view = new DataView(header.buffer);
+  for (const [at, value] of [0x4a695444, 1, 40, 62, 0, 99].entries()) view.setUint32(4 * at, value, true);
+  parts.push(header);
+  for (let index = 0n; index < 24n; index++) {
+    const start = 0x1000n + index * 0x300n;
+    record(0, [(99n << 32n) | 99n, start, start, 0x200n, index], `JS:*hot${index} /srv/app.js:${index}:7`, 0x40);
+    if (index % 5n === 3n) record(1, [(99n << 32n) | 99n, start + 0x80n, start, start + 0x80n, 0x200n, index], '', 0);
+    if (index % 7n === 2n) record(2, [start, 2n], 'app.js', 12);
+  }
+  return joined(...parts);
+}
+
+const text = (...lines: readonly string[]): Uint8Array => new TextEncoder().encode(lines.join('\n'));
+const decoded = ({ bytes, poison }: Input): string => new TextDecoder().decode(within(bytes, poison));
+
+const mangledNames = [
+  '_ZNSt6vectorISt4pairINSt7__cxx1112basic_stringIcSt11char_traitsIcESaIcEEEiESaIS7_EE12emplace_backIJRKS7_EEERS7_DpOT_',
+  '_ZZN4shop3runEiENKUlRKT_E_clIiEEDaS2_',
+  '_ZN4node7TCPWrap4BindI11sockaddr_inEEvRKN2v820FunctionCallbackInfoINS3_5ValueEEEiSt8functionIFiPKciPT_EE.isra.0',
+  '_ZTv0_n24_NSt9strstreamD1Ev',
+  '_ZNK1AIXadL_ZN1B1fEvEEXsrT_5valueELi3EEcvT_IJilEEEv',
+  '_ZN5boost6detail8functionIZN3foo3barEvEUlvE_EE',
+  '_RNvMs_NtCs1234_7mycrate3fooNtB4_3Bar3baz',
+  '_RINvNtCsgAcyfTH5JxF_4core3ptr13drop_in_placeNtNtCs9CZQ8oI6TuA_5alloc6string6StringEBK_',
+  '_ZN4core3ptr85drop_in_place$LT$std..rt..lang_start$LT$$LP$$RP$$GT$..$u7b$$u7b$closure$u7d$$u7d$$GT$17h0123456789abcdefE',
+  '_Z1fIiQaa1CIT_E1DIS0_EEvS0_',
+  '_ZN3fooITnDaXtlA3_cLc65ELc66ELc67EEEE3barB5cxx11Ev',
+];
+
+const target = sampleTarget();
+
+function scripts(): Uint8Array[] {
+  const seeds: Uint8Array[] = [];
+  for (let seed = 1; seed <= 40; seed++) seeds.push(text(new ProgramGenerator(seed).script()));
+  seeds.push(
+    text(
+      'config = { max_strlen = 100 } struct a { int b; char c[4]; }; macro m($x) { $x + 1 }',
+      'BEGIN /pid > 1/ { let $a : struct a *; @m[comm, (1, "x")] = hist(m(3)); for ($kv : @m) { print($kv.0); } while ($a) { break; } unroll (3) { printf("%-5d %s\\n", 1, str($1)); } exit(1); }',
+    ),
+    text(
+      'uprobe:/usr/bin/sample:main { @[ustack(3), arg0] = count(); } tracepoint:syscalls:sys_enter_setsockopt { printf("%s %d\\n", comm, args.fd); }',
+    ),
+    text(
+      'kprobe:vfs_read { @start[tid] = nsecs; } interval:s:1,END { @ = lhist(rand, 0, 100, 5); $x = (uint8)3 ? 0x1f : 1e3; clear(@); }',
+    ),
+  );
+  return seeds;
+}
+
+export const targets: readonly Target[] = [
+  {
+    name: 'elf',
+    seeds: (folder) => seedsIn(folder, /(plain|relr|linked|debug|object|shared|packed|stripped).*\.elf$/),
+    regions: (seed) => partsOf(seed, /^\.(dynamic|dynstr|note|gnu_debuglink|shstrtab|interp|debug_(line|abbrev))/),
+    read: withSections,
+    weight: 3,
+  },
+  {
+    name: 'symbols',
+    seeds: (folder) => seedsIn(folder, /^(plain|relr|stripped|object|shared|dwarf-4|dwarf-5|debug).*\.elf$/),
+    regions: (seed) => partsOf(seed, /^\.(symtab|strtab|dynsym|dynstr|gnu_debug\w+)/),
+    read: withSymbols,
+    weight: 2,
+  },
+  {
+    name: 'dwarf',
+    seeds: (folder) => seedsIn(folder, /^(dwarf|debug\.|object|shared).*\.elf$/),
+    regions: (seed) => partsOf(seed, /^\.debug_/),
+    read: withLines,
+    weight: 4,
+  },
+  {
+    name: 'debugdata',
+    seeds: (folder) => seedsIn(folder, /^mini$/),
+    regions: (seed) => partsOf(seed, /^\.(symtab|strtab)/),
+    repair: (bytes) => xzAround(stored(bytes)),
+    read({ bytes, poison }) {
+      const unpacked = unpackXz(within(bytes, poison), mostUnpacked);
+      return unpacked.ok ? withSymbols({ bytes: unpacked.value, poison }) : `refused: ${unpacked.error.message}`;
+    },
+  },
+  {
+    name: 'xz',
+    seeds: (folder) => seedsIn(folder, /^mini\.xz$/),
+    regions: (seed) => [
+      { start: 0, size: 40 },
+      { start: seed.length - 40, size: 40 },
+    ],
+    read({ bytes, poison }) {
+      const unpacked = unpackXz(within(bytes, poison), mostUnpacked);
+      return unpacked.ok ? `${unpacked.value.length} ${crc(unpacked.value)}` : `refused: ${unpacked.error.message}`;
+    },
+  },
+  {
+    name: 'lzma2',
+    seeds: (folder) => seedsIn(folder, /^mini\.lzma2$/),
+    regions: () => [{ start: 0, size: 16 }],
+    read({ bytes, poison }) {
+      const output = new Unpacked(bytes.length * 4, mostUnpacked);
+      try {
+        unpackLzma2(within(bytes, poison), 0, output);
+      } catch (error) {
+        if (error instanceof BadPacking) return `refused: ${error.message}`;
+        throw error;
+      }
+      return `${output.length} ${crc(output.contents)}`;
+    },
+  },
+  {
+    name: 'zstd',
+    seeds: (folder) => seedsIn(folder, /^mini\.zst$/),
+    read({ bytes, poison }) {
+      const unpacked = unpackZstd(within(bytes, poison), mostUnpacked);
+      return unpacked.ok ? `${unpacked.value.length} ${crc(unpacked.value)}` : `refused: ${unpacked.error.message}`;
+    },
+  },
+  {
+    name: 'eh_frame',
+    seeds: (folder) => seedsIn(folder, /^(plain|relr|stripped|shared).*\.elf$/),
+    regions: (seed) => partsOf(seed, /^\.(eh_frame|eh_frame_hdr|rela\.dyn)$/),
+    read: withBounds,
+    weight: 2,
+  },
+  {
+    name: 'evidence',
+    seeds: (folder) => seedsIn(folder, /^(stripped|relr|plain).*\.elf$/),
+    regions: (seed) => partsOf(seed, /^\.(eh_frame|rela\.dyn|relr\.dyn|data\.rel\.ro|rodata|text|dynamic|dynsym)$/),
+    read: withEvidence,
+    weight: 2,
+  },
+  {
+    name: 'pclntab',
+    seeds: (folder) => seedsIn(folder, /^go\.elf$/).map(smallGo),
+    regions: (seed) => [
+      ...partsOf(seed, /^$/).slice(0, 1),
+      ...partsOf(seed, /^\.gopclntab$/).slice(-1),
+      ...tableStart(seed),
+    ],
+    read: withGo,
+  },
+  { name: 'jitdump', seeds: () => [jitDumpSeed()], read: withJitDump },
+  {
+    name: 'perf map',
+    seeds: () => [
+      text(
+        ...Array.from(
+          { length: 60 },
+          (_, at) => `${(0x1000 + at * 0x120).toString(16)} ${(at * 13).toString(16)} JS:~f${at} /srv/a.js:${at}:2`,
+        ),
+        '',
+      ),
+    ],
+    read: withPerfMap,
+  },
+  {
+    name: 'cached names',
+    seeds: (folder) =>
+      seedsIn(folder, /^stripped\.elf$/).flatMap((bytes) => {
+        const elf = ElfFile.open('seed', poisonedReader(bytes, 0));
+        const names = elf.ok ? nameFunctions(elf.value) : elf;
+        return names.ok ? [encodeNames(names.value)] : [];
+      }),
+    regions: () => [{ start: 0, size: 64 }],
+    read: (input) => withStoredNames(input),
+  },
+  {
+    name: 'cached names, right checksum',
+    seeds: (folder) => (targets.find(({ name }) => name === 'cached names') as Target).seeds(folder),
+    repair(bytes) {
+      if (bytes.length >= 20) new DataView(bytes.buffer, bytes.byteOffset).setUint32(16, crc(bytes.subarray(20)), true);
+      return bytes;
+    },
+    read: (input) => withStoredNames(input),
+  },
+  {
+    name: 'demangle',
+    seeds: () => mangledNames.map((name) => text(name)),
+    read({ bytes }) {
+      const name = new TextDecoder('latin1').decode(bytes);
+      const answer = [demangleBoth(name, { verbose: true })?.full, demangleBoth(name, { verbose: false })?.base].join(
+        '|',
+      );
+      return answer === '|' ? 'refused: no mangled name' : answer;
+    },
+  },
+  {
+    name: 'btf',
+    seeds: (folder) => seedsIn(folder, /\.btf$/),
+    regions: (seed) => [
+      { start: 0, size: 24 },
+      { start: 24, size: seed.length },
+    ],
+    read({ bytes, poison }) {
+      const types = openBtf(within(bytes, poison));
+      if (!types.ok) return `refused: ${types.error.code}`;
+      try {
+        const found = [types.value.find('struct', 'a'), types.value.find('enum', 'e')];
+        return JSON.stringify([found, types.value.findFunction('f')], (_, value) =>
+          typeof value === 'bigint' ? String(value) : value,
+        );
+      } catch (error) {
+        // A record that is looked at late is refused late.
+        if (error instanceof MachineError) return `refused: ${error.code}`;
+        throw error;
+      }
+    },
+  },
+  {
+    name: 'text of /proc',
+    words: true,
+    seeds: () => [
+      text(
+        '55d0c8a00000-55d0c8a21000 r-xp 00001000 08:01 1234567                    /usr/bin/cat',
+        '7ffd1c5f2000-7ffd1c5f4000 r-xp 00000000 00:00 0                          [vdso]',
+        '7f0000000000-7f0000001000 r--p 00000000 00:1f 42 /tmp/a b (deleted)',
+        '',
+      ),
+      text(
+        'ffffffff81000000 T _stext',
+        'ffffffff81000010 t do_one',
+        'ffffffffc0001000 t helper\t[module]',
+        'ffffffffc0002000 T bpf_prog_1 [bpf]',
+        '',
+      ),
+      text(
+        'name: sys_enter_bind',
+        'ID: 1234',
+        'format:',
+        '\tfield:unsigned short common_type;\toffset:0;\tsize:2;\tsigned:0;',
+        '\tfield:__data_loc char[] name;\toffset:8;\tsize:4;\tsigned:0;',
+        '\tfield:struct sockaddr * umyaddr;\toffset:24;\tsize:8;\tsigned:0;',
+        '',
+        'print fmt: "x"',
+        '',
+      ),
+    ],
+    read(input) {
+      const all = decoded(input);
+      const kallsyms = new Kallsyms(within(input.bytes, input.poison));
+      const symbol = kallsyms.symbolAt(0xffffffff81000012n);
+      const format = parseTracepoint(all, 'syscalls', () => undefined);
+      const fields = format.ok
+        ? format.value.fields.map(({ name, type }) => `${name} ${type.kind}`).join()
+        : `refused: ${format.error.code}`;
+      return [parseMaps(all).length, kallsyms.functionNames().join(), symbol?.name, symbol?.offset, fields].join('|');
+    },
+  },
+  {
+    name: 'ld.so.cache',
+    seeds: () => seedsIn('/etc', /^ld\.so\.cache$/).map((bytes) => bytes.subarray(0, 4096)),
+    regions: () => [{ start: 0, size: 256 }],
+    read: ({ bytes, poison }) => parseLdCache(within(bytes, poison), 'x86_64').length.toString(),
+  },
+  {
+    name: 'script',
+    seeds: scripts,
+    words: true,
+    read({ bytes }) {
+      const source = new Source('damaged.bt', new TextDecoder().decode(bytes));
+      const result = compile(source, target);
+      if (!result.ok) return `refused: ${result.diagnostics[0]?.code}`;
+      return result.program.programs.map(({ code }) => code.length).join();
+    },
+  },
+];
+
+function withStoredNames({ bytes, poison }: Input): string {
+  const names = StoredNames.read(within(bytes, poison));
+  if (names === undefined) return 'refused: not the cache of this version, or damaged';
+  let letters = 0;
+  for (const { name, evidence } of names) letters += name.length + evidence.length;
+  return `${names.count} ${letters} ${names.at(virtualAddress(0x1100))?.name}`;
+}
+
+/** Go's smallest program is large; its table's section and headers suffice, the code is left out. */
+function smallGo(bytes: Uint8Array): Uint8Array {
+  const table = partsOf(bytes, /^\.gopclntab$/).at(-1);
+  const [, , headers] = partsOf(bytes, /^$/);
+  if (table === undefined || headers === undefined) return bytes;
+  const names = partsOf(bytes, /^\.shstrtab$/).at(-1) as Region;
+  const result = joined(
+    bytes.subarray(0, 0x1000),
+    bytes.subarray(table.start, table.start + table.size),
+    bytes.subarray(headers.start, headers.start + headers.size),
+    bytes.subarray(names.start, names.start + names.size),
+  );
+  const view = new DataView(result.buffer);
+  const start = 0x1000 + table.size;
+  view.setBigUint64(40, BigInt(start), true);
+  for (let at = start; at + 64 <= start + headers.size; at += 64) {
+    const offset = Number(view.getBigUint64(at + 24, true));
+    if (offset === table.start) view.setBigUint64(at + 24, 0x1000n, true);
+    else if (offset === names.start) view.setBigUint64(at + 24, BigInt(start + headers.size), true);
+  }
+  return result;
+}
+
+function tableStart(seed: Uint8Array): Region[] {
+  const table = partsOf(seed, /^\.gopclntab$/).at(-1);
+  return table === undefined
+    ? []
+    : [
+        { start: table.start, size: 128 },
+        { start: table.start, size: 128 },
+      ];
+}
