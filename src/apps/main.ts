@@ -29,6 +29,8 @@ async function main(argv: readonly string[]): Promise<number> {
       case 'version':
         (await import('./cli/about.ts')).printVersion(name, INSITU_VERSION);
         return 0;
+      case 'format':
+        return (await import('./cli/format.ts')).format(command.script, command.output);
       case 'list':
         return await (await import('./cli/list.ts')).list(command.pattern, command.options);
       case 'symbols':

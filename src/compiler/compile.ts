@@ -1,7 +1,7 @@
 /**
  * Text in, Program out. The passes, in order:
  *
- * 1. parse: text to syntax tree; then calls of the script's macros are replaced.
+ * 1. parse: text to syntax tree, with what it imports; then calls of macros and getopt() are replaced.
  * 2. config: the config block and the environment.
  * 3. C definitions: what the script declares or includes; only when it does.
  * 4. probes: attach points to contexts (this asks the Target for symbols and formats).
@@ -35,12 +35,15 @@ import { isUnknown, type MapInfo, unknownType } from './sema/scope.ts';
 import { type BlockFacts, Sema, type SemaOptions } from './sema/sema.ts';
 import type { ProbeBlock, Script } from './syntax/ast.ts';
 import { expandMacros } from './syntax/hygiene.ts';
-import { parse } from './syntax/parse.ts';
+import { type ImportReader, parseWithImports } from './syntax/imports.ts';
+import { type NamedParameter, resolveNamed } from './syntax/named.ts';
 import { printScript } from './syntax/print.ts';
 
 export interface CompileOptions {
   /** $1, $2 … */
   readonly parameters?: readonly string[];
+  /** `--name=value` behind `--`, for getopt(); true for `--name` alone. */
+  readonly named?: ReadonlyMap<string, string | true>;
   /** -p: the process that pid-filtered probes are limited to. */
   readonly pid?: number;
   /** Pid of the -c child. */
@@ -49,6 +52,8 @@ export interface CompileOptions {
   readonly environment?: Readonly<Record<string, string | undefined>>;
   /** Include BTF line information. Default true. */
   readonly debugInfo?: boolean;
+  /** Finds what `import "path"` names; without it a script can import nothing. */
+  readonly readImport?: ImportReader;
   /** Reads the script's C declarations and headers; without it they are left to kernel types. */
   readonly readC?: (
     source: Source,
@@ -58,16 +63,27 @@ export interface CompileOptions {
   ) => ScriptDefinitions | undefined;
 }
 
+export type { ImportedFile, ImportReader } from './syntax/imports.ts';
 export type DebugStage = 'ast' | 'types' | 'ir' | 'bpf';
 
 export type CompileResult =
   | {
       readonly ok: true;
+      /** The script's text, and behind it what it imports: spans are offsets into this. */
+      readonly source: Source;
+      /** What the script asks for with getopt(). */
+      readonly named: readonly NamedParameter[];
       readonly program: Program;
       readonly warnings: readonly Diagnostic[];
       dump(stage: DebugStage): string;
     }
-  | { readonly ok: false; readonly diagnostics: readonly Diagnostic[]; dump(stage: DebugStage): string };
+  | {
+      readonly ok: false;
+      readonly source: Source;
+      readonly named: readonly NamedParameter[];
+      readonly diagnostics: readonly Diagnostic[];
+      dump(stage: DebugStage): string;
+    };
 
 const lowerings: Lowerings = {
   scalar: lowerScalar,
@@ -92,11 +108,15 @@ interface Variant {
   readonly id: string;
 }
 
-export function compile(source: Source, target: Target, options: CompileOptions = {}): CompileResult {
+export function compile(main: Source, target: Target, options: CompileOptions = {}): CompileResult {
   const diagnostics = new Diagnostics();
-  const script = expandMacros(parse(source, diagnostics), diagnostics);
+  const { source, script: written } = parseWithImports(main, options.readImport, diagnostics);
+  const named = resolveNamed(expandMacros(written, diagnostics), options.named ?? new Map(), diagnostics);
+  const { script } = named;
   const failed = (): CompileResult => ({
     ok: false,
+    source,
+    named: named.parameters,
     diagnostics: diagnostics.items,
     dump: () => printScript(script),
   });
@@ -106,8 +126,6 @@ export function compile(source: Source, target: Target, options: CompileOptions 
     diagnostics.error('no-probes', 'the script has no probes', undefined, 'for example: BEGIN { printf("hello\\n"); }');
     return failed();
   }
-  refuseUnsupported(script, diagnostics);
-  if (diagnostics.hasErrors) return failed();
   const definitions = options.readC?.(source, script, target, diagnostics);
   const variants = expandAll(script, target, options, config, diagnostics);
   const semaOptions: SemaOptions = {
@@ -161,6 +179,8 @@ export function compile(source: Source, target: Target, options: CompileOptions 
   };
   return {
     ok: true,
+    source,
+    named: named.parameters,
     program,
     warnings: diagnostics.items,
     dump(stage) {
@@ -179,15 +199,6 @@ export function compile(source: Source, target: Target, options: CompileOptions 
       }
     },
   };
-}
-
-/** Parts of the language that the parser reads and this version does not carry out. */
-function refuseUnsupported(script: Script, diagnostics: Diagnostics): void {
-  for (const node of script.preamble) {
-    if (node.node === 'import') {
-      diagnostics.error('not-supported', 'imports are not understood by this version', node.span);
-    }
-  }
 }
 
 function expandAll(

@@ -34,20 +34,16 @@ export function renderDiagnostic(diagnostic: Diagnostic, source: Source, options
   if (span === undefined) lines.push(paint(`${word}: ${message}`, shade));
   else {
     const start = source.position(span.start);
-    const end = source.position(trimmedEnd(source, span));
+    const last = trimmedEnd(source, span);
+    const end = source.position(last);
     if (start.line === end.line) {
-      lines.push(paint(`${source.name}:${start.line}:${start.column}-${end.column}: ${word}: ${message}`, shade));
-      lines.push(...frame(source.line(start.line), start.column - 1, end.column - 1));
+      lines.push(paint(`${start.name}:${start.line}:${start.column}-${end.column}: ${word}: ${message}`, shade));
+      lines.push(...frame(source.lineAt(span.start), start.column - 1, end.column - 1));
     } else {
-      lines.push(paint(`${source.name}:${start.line}-${end.line}: ${word}: ${message}`, shade));
-      for (let line = start.line; line <= end.line; line++) {
-        const skipped = end.line - start.line + 1 - LINES;
-        if (skipped > 0 && line === start.line + LINES / 2) {
-          lines.push('...');
-          line += skipped;
-        }
-        lines.push(cut(printable(source.line(line)), 0).text);
-      }
+      lines.push(paint(`${start.name}:${start.line}-${end.line}: ${word}: ${message}`, shade));
+      const touched = source.linesOf({ start: span.start, end: last }).map((line) => cut(printable(line), 0).text);
+      if (touched.length > LINES) touched.splice(LINES / 2, touched.length - LINES, '...');
+      lines.push(...touched);
     }
   }
   for (const hint of diagnostic.hints) {

@@ -84,9 +84,9 @@ export function jsonRenderer(options: RendererOptions): Renderer {
   const counted = (type: string, count: number, noun: string): void =>
     write(`{"type": "${type}", "count": ${count}, "data": {"${noun}": ${count}}}\n`);
   const place = (span: ScriptSpan): readonly (readonly [string, string])[] => {
-    const { line: row, column } = source.position(span[0]);
+    const { name, line: row, column } = source.position(span[0]);
     return [
-      ['filename', quote(source.name)],
+      ['filename', quote(name)],
       ['line', String(row)],
       ['col', String(column)],
     ];

@@ -7,15 +7,15 @@ import { errorText } from './messages.ts';
 export function placeText(source: Source, span: ScriptSpan): string {
   const start = source.position(span[0]);
   const end = source.position(span[1]);
-  if (start.line !== end.line) return `${source.name}:${start.line}-${end.line}`;
-  return `${source.name}:${start.line}:${start.column}-${end.column}`;
+  if (start.line !== end.line) return `${start.name}:${start.line}-${end.line}`;
+  return `${start.name}:${start.line}:${start.column}-${end.column}`;
 }
 
 /** The script's line with the span underlined; the first line of a longer span. */
 export function frameText(source: Source, span: ScriptSpan): string {
   const start = source.position(span[0]);
   const end = source.position(span[1]);
-  const line = source.line(start.line);
+  const line = source.lineAt(span[0]);
   const stop = start.line === end.line ? end.column : line.length + 1;
   const indent = line.slice(0, start.column - 1).replace(/[^\t]/g, ' ');
   return `${line}\n${indent}${'~'.repeat(Math.max(1, stop - start.column))}\n`;

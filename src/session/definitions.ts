@@ -8,7 +8,7 @@ import type { ScriptDefinitions } from '../compiler/sema/names.ts';
 import type { Script } from '../compiler/syntax/ast.ts';
 import { type CDefinitions, readCDefinitions } from '../debuginfo/text/c/index.ts';
 import type { Diagnostics } from '../diag/diagnostic.ts';
-import type { Source } from '../diag/source.ts';
+import type { Source, Span } from '../diag/source.ts';
 import type { Target } from '../target/target.ts';
 
 /** Folders of headers that describe the kernel: where one is missing, BTF and the uapi constants stand in. */
@@ -40,8 +40,9 @@ export function readDefinitions(
   }
   const prefix = includes.map((path) => `#include <${path}>\n`).join('');
   const read = lazy(() => {
+    const { text, spanOf } = cText(source, nodes, prefix);
     const definitions = readCDefinitions(
-      { name: source.name, text: prefix + cText(source, nodes) },
+      { name: source.name, text },
       {
         include: (path, system, from) => target.header(path, system, from),
         types: target.kernelTypes(),
@@ -49,29 +50,42 @@ export function readDefinitions(
         arch: target.arch,
       },
     );
-    report(definitions, source, prefix.length, diagnostics);
+    report(definitions, source, spanOf, diagnostics);
     return definitions;
   });
   const own = nodes.some((node) => node.node === 'c' || (node.node === 'include' && !node.system));
   return own ? { own: read() } : { headers: read };
 }
 
-/** The script's text with everything but its C parts blanked, so that offsets stay. */
-function cText(source: Source, nodes: Script['preamble']): string {
-  let text = '';
+/** The C parts in their order, one below the other, and the way back to where each stands in the script. */
+function cText(
+  source: Source,
+  nodes: Script['preamble'],
+  prefix: string,
+): { readonly text: string; readonly spanOf: (start: number, end: number) => Span } {
+  const pieces: { readonly at: number; readonly from: number }[] = [];
+  let text = prefix;
   for (const { span } of nodes) {
-    text += source.text.slice(text.length, span.start).replace(/[^\n]/g, ' ');
-    text += source.text.slice(span.start, span.end);
+    pieces.push({ at: text.length, from: span.start });
+    text += `${source.text.slice(span.start, span.end)}\n`;
   }
-  return `${text}\n`;
+  const back = (offset: number): number => {
+    const piece = pieces.findLast(({ at }) => at <= offset);
+    return piece === undefined ? 0 : offset - piece.at + piece.from;
+  };
+  return { text, spanOf: (start, end) => ({ start: back(start), end: back(start) + end - start }) };
 }
 
-function report(definitions: CDefinitions, source: Source, shift: number, diagnostics: Diagnostics): void {
-  for (const problem of definitions.problems) {
+function report(
+  definitions: CDefinitions,
+  source: Source,
+  spanOf: (start: number, end: number) => Span,
+  diagnostics: Diagnostics,
+): void {
+  for (const { file, start, end, severity, code, message } of definitions.problems) {
     // What a system header is made of is not the script's doing.
-    if (problem.file !== source.name) continue;
-    const span = { start: problem.start - shift, end: problem.end - shift };
-    if (problem.severity === 'error') diagnostics.error(problem.code, problem.message, span);
-    else diagnostics.warning(problem.code, problem.message, span);
+    if (file !== source.name) continue;
+    if (severity === 'error') diagnostics.error(code, message, spanOf(start, end));
+    else diagnostics.warning(code, message, spanOf(start, end));
   }
 }

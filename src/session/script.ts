@@ -8,6 +8,7 @@ import type { DebugFileOptions } from '../kernel/host/debugfiles.ts';
 import { createHostTarget } from '../kernel/host/target.ts';
 import type { Target } from '../target/target.ts';
 import { readDefinitions } from './definitions.ts';
+import { readImport } from './imports.ts';
 
 export interface ScriptOptions {
   /** The script's text. */
@@ -18,6 +19,8 @@ export interface ScriptOptions {
   readonly folder?: string | undefined;
   /** $1, $2 … */
   readonly parameters?: readonly string[] | undefined;
+  /** `--name=value` for the script's getopt(); true for `--name` alone. */
+  readonly named?: ReadonlyMap<string, string | true> | undefined;
   /** Limits probes on programs to this process; its end ends the trace. */
   readonly pid?: number | undefined;
   /** Allows system() and what else changes the machine. */
@@ -64,7 +67,9 @@ export function compileScript(options: ScriptOptions, childPid?: number): Compil
     debugFiles: options.debugFiles,
   });
   const result = compile(source, target, {
+    readImport: (path, folder) => readImport(path, folder ?? options.folder, options.includeFolders ?? []),
     parameters: options.parameters ?? [],
+    named: options.named ?? new Map(),
     unsafe: options.unsafe ?? false,
     environment,
     readC: (text, script, machine, diagnostics) =>
@@ -72,5 +77,5 @@ export function compileScript(options: ScriptOptions, childPid?: number): Compil
     ...(options.pid === undefined ? {} : { pid: options.pid }),
     ...(childPid === undefined ? {} : { childPid }),
   });
-  return { source, target, result };
+  return { source: result.source, target, result };
 }

@@ -1,5 +1,6 @@
 /** What is said when something goes wrong: what, where, what to do. Always on standard error. */
 import { writeSync } from 'node:fs';
+import { isatty } from 'node:tty';
 import { MachineError } from '../../base/errors.ts';
 import { UsageError } from './options.ts';
 
@@ -8,6 +9,13 @@ export function complain(text: string): void {
   try {
     writeSync(2, text);
   } catch {}
+}
+
+/** BPFTRACE_COLOR: always, never, or auto, which is a terminal's errors in colour. */
+export function useColor(): boolean {
+  const wish = process.env['BPFTRACE_COLOR'];
+  if (wish === 'always') return true;
+  return wish !== 'never' && isatty(2) && process.env['NO_COLOR'] === undefined;
 }
 
 /** Tells an error that ended the run. `verbose` adds what caused it. */

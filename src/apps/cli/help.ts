@@ -33,6 +33,7 @@ OPTIONS:
     --json           as -f json
     --explain        with symbols: each place where names could come from, and what is there
     --unsafe         allow system() and signals
+    --fmt            print the script in canonical form, with its comments
     --dry-run        attach everything, run nothing, end
     -d, --debug STAGE
                      print a stage of the compilation: ast, types, ir (or codegen), bpf,
@@ -42,6 +43,7 @@ OPTIONS:
 
 PARAMETERS:
     $1, $2 … in the script are the parameters as numbers, str($1) as text, $# their count.
+    Behind --, --name=value is what getopt("name", default) gives; -- --help lists these.
 
 EXIT STATUS:
     n after exit(n), 1 after an error, else 0

@@ -16,7 +16,7 @@ test('scripts come from a text, a file or standard input', () => {
   assert.deepEqual(script('-e', 'BEGIN {}', '5'), [{ kind: 'text', text: 'BEGIN {}' }, ['5']]);
   assert.deepEqual(script('a.bt', '5', 'b'), [{ kind: 'file', path: 'a.bt' }, ['5', 'b']]);
   assert.deepEqual(script('-', '5'), [{ kind: 'stdin' }, ['5']]);
-  assert.deepEqual(script('a.bt', '--', '-q', '--x'), [{ kind: 'file', path: 'a.bt' }, ['-q', '--x']]);
+  assert.deepEqual(script('a.bt', '--', '-q', 'x'), [{ kind: 'file', path: 'a.bt' }, ['-q', 'x']]);
   assert.deepEqual(script('a.bt', '-5', '-q'), [{ kind: 'file', path: 'a.bt' }, ['-5']]);
   assert.equal(script('-h'), 'help');
   assert.equal(script('-V'), 'version');
@@ -41,10 +41,24 @@ test('-l takes at most one pattern', () => {
   assert.throws(() => parseCommand(['-l', 'a', 'b']), /one pattern/);
 });
 
+test('behind -- stand the parameters of the script, by name or by place', () => {
+  const { named, parameters } = options('a.bt', '1', '--', '--on', '--n=5', '-q', '--text=a=b', '--empty=');
+  assert.deepEqual(
+    [...named],
+    [
+      ['on', true],
+      ['n', '5'],
+      ['text', 'a=b'],
+      ['empty', ''],
+    ],
+  );
+  assert.deepEqual(parameters, ['1', '-q']);
+});
+
 test('mistakes are told with a way out', () => {
   const cases: readonly (readonly [words: string[], message: RegExp, hint: RegExp])[] = [
     [[], /no script given/, /-e/],
-    [['--formt', 'json'], /unknown option --formt/, /insitu --help/],
+    [['--colour', 'no'], /unknown option --colour/, /insitu --help/],
     [['--dryrun', 'a.bt'], /unknown option --dryrun/, /did you mean --dry-run/],
     [['--verbos', 'a.bt'], /unknown option --verbos/, /did you mean --verbose/],
     [['-x', 'a.bt'], /unknown option -x/, /./],

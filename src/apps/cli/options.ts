@@ -1,7 +1,7 @@
 /**
  * The command line: words in, a Command out. The options are bpftrace 0.26's (see its
- * manual page); options may stand before or after the script, as with getopt_long, and
- * everything after `--` is a positional parameter.
+ * manual page); options may stand before or after the script, as with getopt_long.
+ * Behind `--` stand the script's own parameters, `--name=value` and positional ones.
  */
 import { nearest } from '../../base/near.ts';
 
@@ -33,6 +33,8 @@ export interface SymbolsOptions extends DebugFileWords {
 
 export interface RunOptions extends DebugFileWords {
   readonly parameters: readonly string[];
+  /** `--name=value` behind `--`; true for `--name` alone. */
+  readonly named: ReadonlyMap<string, string | true>;
   readonly pid: number | undefined;
   readonly command: string | undefined;
   readonly output: string | undefined;
@@ -58,6 +60,7 @@ export type ScriptPlace =
 
 export type Command =
   | { readonly kind: 'run'; readonly script: ScriptPlace; readonly options: RunOptions }
+  | { readonly kind: 'format'; readonly script: ScriptPlace; readonly output: string | undefined }
   | { readonly kind: 'list'; readonly pattern: string | undefined; readonly options: RunOptions }
   | {
       readonly kind: 'symbols';
@@ -110,6 +113,7 @@ const words: Readonly<Record<string, { readonly name: string; readonly value?: s
   '--symbols-force': { name: 'symbols-force' },
   '--json': { name: 'json' },
   '--explain': { name: 'explain' },
+  '--fmt': { name: 'fmt' },
 };
 
 /** bpftrace's stage names that mean one of ours. */
@@ -127,7 +131,9 @@ const stages: Readonly<Record<string, readonly DebugOutput[]>> = {
 function split(argv: readonly string[]): {
   readonly given: ReadonlyMap<string, readonly string[]>;
   readonly rest: readonly string[];
+  readonly named: ReadonlyMap<string, string | true>;
 } {
+  const named = new Map<string, string | true>();
   const given = new Map<string, string[]>();
   const rest: string[] = [];
   const give = (name: string, value: string): void => {
@@ -138,7 +144,11 @@ function split(argv: readonly string[]): {
   for (let i = 0; i < argv.length; i++) {
     const word = argv[i] as string;
     if (word === '--') {
-      rest.push(...argv.slice(i + 1));
+      for (const own of argv.slice(i + 1)) {
+        const [, name, value] = /^--([^=]+)(?:=([\s\S]*))?$/.exec(own) ?? [];
+        if (name === undefined) rest.push(own);
+        else named.set(name, value ?? true);
+      }
       break;
     }
     // A lone `-` is stdin; `-5` is a parameter, as no option is a digit.
@@ -171,7 +181,7 @@ function split(argv: readonly string[]): {
       break;
     }
   }
-  return { given, rest };
+  return { given, rest, named };
 }
 
 function valueAfter(name: string, what: string, value: string | undefined): string {
@@ -196,7 +206,7 @@ function choice<Word extends string>(option: string, value: string, allowed: rea
 
 /** Reads the command line. Throws UsageError. */
 export function parseCommand(argv: readonly string[]): Command {
-  const { given, rest } = split(argv);
+  const { given, rest, named } = split(argv);
   if (given.has('help')) return { kind: 'help' };
   if (given.has('version')) return { kind: 'version' };
   const last = (name: string): string | undefined => given.get(name)?.at(-1);
@@ -239,6 +249,7 @@ export function parseCommand(argv: readonly string[]): Command {
   );
   const run = (parameters: readonly string[]): RunOptions => ({
     parameters,
+    named,
     pid,
     command,
     output: last('output'),
@@ -264,12 +275,16 @@ export function parseCommand(argv: readonly string[]): Command {
     }
     return { kind: 'list', pattern: rest[0], options: run([]) };
   }
+  const scriptCommand = (script: ScriptPlace, parameters: readonly string[]): Command =>
+    given.has('fmt')
+      ? { kind: 'format', script, output: last('output') }
+      : { kind: 'run', script, options: run(parameters) };
   const text = last('e');
-  if (text !== undefined) return { kind: 'run', script: { kind: 'text', text }, options: run(rest) };
+  if (text !== undefined) return scriptCommand({ kind: 'text', text }, rest);
   const [path, ...parameters] = rest;
   if (path === undefined) {
     throw new UsageError('no script given', 'insitu -e \'BEGIN { printf("hello\\n") }\'', '`insitu --help` tells more');
   }
   const script: ScriptPlace = path === '-' ? { kind: 'stdin' } : { kind: 'file', path };
-  return { kind: 'run', script, options: run(parameters) };
+  return scriptCommand(script, parameters);
 }

@@ -1,12 +1,12 @@
 /** Runs a script: its events to the output, its end by a signal, exit() or a process's end. */
-import { isatty } from 'node:tty';
 import { MachineError } from '../../base/errors.ts';
 import { explainRefusal } from '../../compiler/emit/verifier.ts';
+import { describeNamed } from '../../compiler/syntax/named.ts';
 import { renderAll } from '../../diag/render.ts';
 import { AttachError } from '../../kernel/attach/attach.ts';
 import { VerifierError } from '../../kernel/load/load.ts';
 import { type Compiled, createRenderer, type Diagnostic, ScriptError, type Trace, trace } from '../../session/index.ts';
-import { complain } from './failure.ts';
+import { complain, useColor } from './failure.ts';
 import { debugFilesOf, type RunOptions, type ScriptPlace } from './options.ts';
 import { Output } from './output.ts';
 import { readScript } from './script.ts';
@@ -24,6 +24,7 @@ export async function run(place: ScriptPlace, options: RunOptions): Promise<numb
     running = await trace({
       ...text,
       parameters: options.parameters,
+      named: options.named,
       pid: options.pid,
       command: options.command,
       unsafe: options.unsafe,
@@ -34,10 +35,15 @@ export async function run(place: ScriptPlace, options: RunOptions): Promise<numb
       onWarning: (message) => options.warnings && complain(`WARNING: ${message}\n`),
       onCompiled(outcome) {
         compiled = outcome;
+        if (options.named.has('help')) throw new HelpAsked();
         inform(outcome, options, color);
       },
     });
   } catch (error) {
+    if (error instanceof HelpAsked) {
+      say(describeNamed(text.name, compiled?.result.named ?? []));
+      return 0;
+    }
     if (error instanceof ScriptError) {
       complain(renderAll(error.diagnostics, error.source, { color }));
       return 1;
@@ -51,10 +57,13 @@ export async function run(place: ScriptPlace, options: RunOptions): Promise<numb
   return await follow(running, compiled as Compiled, options);
 }
 
+/** `-- --help` was given: the script's parameters are shown instead of a run. */
+class HelpAsked extends Error {}
+
 /** On standard output, also when the events go to a file. */
-function notify(): void {
+function say(text: string): void {
   const output = new Output(undefined, 'none');
-  output.write(`${notifyVariable}\n`);
+  output.write(text);
   output.close();
 }
 
@@ -133,7 +142,7 @@ async function follow(running: Trace, { source }: Compiled, options: RunOptions)
       for (const event of batch) {
         if (event.type === 'attached_probes') {
           if (!options.quiet) render(event);
-          if (process.env[notifyVariable] !== undefined) notify();
+          if (process.env[notifyVariable] !== undefined) say(`${notifyVariable}\n`);
         } else render(event);
       }
       output.rest();
@@ -147,11 +156,4 @@ async function follow(running: Trace, { source }: Compiled, options: RunOptions)
     complain(signal === null ? `Child exited with code: ${code}\n` : `Child was ended by signal: ${signal}\n`);
   }
   return running.exitCode & 0xff;
-}
-
-/** BPFTRACE_COLOR: always, never, or auto, which is a terminal's errors in colour. */
-function useColor(): boolean {
-  const wish = process.env['BPFTRACE_COLOR'];
-  if (wish === 'always') return true;
-  return wish !== 'never' && isatty(2) && process.env['NO_COLOR'] === undefined;
 }

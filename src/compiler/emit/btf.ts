@@ -115,7 +115,6 @@ function lines(
   const slots = spans.length / 2;
   const firstSpan = spans.find((offset, index) => index % 2 === 0 && offset >= 0);
   if (firstSpan === undefined) return records;
-  const file = strings.offset(source.name);
   const starts = new Set(functions.map((fn) => fn.slot));
   let last = -1;
   for (let slot = 0; slot < slots; slot++) {
@@ -126,11 +125,11 @@ function lines(
     if (!isStart && (start < 0 || start === last)) continue;
     const offset = start >= 0 ? start : (nextSpan(spans, slot) ?? firstSpan);
     last = offset;
-    const { line, column } = source.position(offset);
+    const { name, line, column } = source.position(offset);
     records.push(
       slot,
-      file,
-      strings.offset(source.line(line)),
+      strings.offset(name),
+      strings.offset(source.lineAt(offset)),
       (Math.min(line, MAX_LINE) << 10) | Math.min(column, MAX_COLUMN),
     );
   }

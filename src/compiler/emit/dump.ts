@@ -12,12 +12,13 @@ export function disassembleProgram(bpf: BpfProgram, program: Program, source: So
     }),
   );
   const lines = [`${bpf.name} (${bpf.type.toLowerCase()}, ${bpf.code.length / 8} instructions)`];
-  let shown = 0;
+  let shown = '';
   for (const line of disassemble(bpf.code, { nameOf: (slot) => names.get(slot) })) {
     const start = bpf.spans[2 * line.slot] ?? -1;
     if (start >= 0) {
-      const at = source.position(start).line;
-      if (at !== shown) lines.push(`; ${source.name}:${at}: ${source.line(at).trim()}`);
+      const { name, line: row } = source.position(start);
+      const at = `${name}:${row}`;
+      if (at !== shown) lines.push(`; ${at}: ${source.lineAt(start).trim()}`);
       shown = at;
     }
     lines.push(`${String(line.slot).padStart(5)}: ${line.text}`);
