@@ -11,6 +11,7 @@ const debugFiles = () => existsSync('/usr/lib/debug/.build-id') && readdirSync('
 const packages = [
   ['gcc', () => onPath('gcc')],
   ['g++', () => onPath('g++')],
+  ['clang', () => onPath('clang')],
   ['binutils', () => onPath('readelf')],
   ['gdb', () => onPath('gdb')],
   ['strace', () => onPath('strace')],
@@ -21,6 +22,7 @@ const packages = [
     () => existsSync('/usr/include/x86_64-linux-gnu/sys/sdt.h') || existsSync('/usr/include/sys/sdt.h'),
   ],
   ['dwarves', () => onPath('pahole')],
+  ['python3-dbg', () => onPath('python3-dbg')],
   ['dwz', () => onPath('dwz')],
   ['debuginfod', () => onPath('debuginfod')],
 ];

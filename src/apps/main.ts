@@ -35,6 +35,8 @@ async function main(argv: readonly string[]): Promise<number> {
         return await (await import('./cli/list.ts')).list(command.pattern, command.options);
       case 'symbols':
         return (await import('./cli/symbols.ts')).symbols(command.what, command.pattern, command.options);
+      case 'types':
+        return (await import('./cli/types.ts')).types(command.file, command.type, command.options);
       case 'run':
         return await (await import('./cli/run.ts')).run(command.script, command.options);
     }

@@ -216,6 +216,7 @@ function expandAll(
       pid: options.pid ?? options.childPid,
       missing: config.missingProbes,
       usesArgs: mentions(block, 'args'),
+      usesResult: mentions(block, 'retval'),
       usesNumbered: argumentNames.some((name) => mentions(block, name)),
     });
     return contexts.map((context, i): Variant => ({ block, context, id: `${blockIndex}.${i}` }));

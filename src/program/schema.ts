@@ -39,6 +39,8 @@ export type Schema =
     }
   | { readonly kind: 'inet' } // u32 family (AF_INET 2, AF_INET6 10), 16 bytes: 20 in all
   | { readonly kind: 'mac_address' } // 6 bytes
+  /** Takes no bytes: a value that could not be had, and why. */
+  | { readonly kind: 'unavailable'; readonly reason: string }
   /**
    * A stack. `inline`: u32 tgid, i32 byte count from bpf_get_stack (negative: errno),
    * then `limit` u64 addresses (room; only count/8 are valid). `id`: u32 tgid, i32
@@ -109,6 +111,8 @@ export function schemaSize(schema: Schema): number {
       return 20;
     case 'mac_address':
       return 6;
+    case 'unavailable':
+      return 0;
     case 'ustack':
     case 'kstack':
       return schema.form === 'id' ? 8 : 8 + 8 * schema.limit;

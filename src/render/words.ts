@@ -130,6 +130,8 @@ export function valueText(value: Value, wording: Wording, layout: Layout = 'plai
       return inetText(value.family, value.bytes);
     case 'mac_address':
       return Array.from(value.bytes, (byte) => hexByte(byte).toUpperCase()).join(':');
+    case 'unavailable':
+      return `<${value.reason}>`;
     case 'stack':
       return stackText(value, wording, layout);
     case 'symbol':

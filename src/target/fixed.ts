@@ -6,7 +6,7 @@ import { MachineError } from '../base/errors.ts';
 import { nearest } from '../base/near.ts';
 import { type FileOffset, fileOffset, type VirtualAddress, virtualAddress } from '../base/numbers.ts';
 import { fail, ok, type Result } from '../base/result.ts';
-import type { TypeSource } from '../types/source.ts';
+import type { ProgramTypes, TypeSource } from '../types/source.ts';
 import type { Binary, Features, FunctionSymbol, PidNamespace, Target, TracepointFormat, UsdtProbe } from './target.ts';
 
 /** A binary in numbers: one executable segment is assumed when none is given (address = offset). */
@@ -25,6 +25,7 @@ export interface FixedBinary {
   readonly positionIndependent?: boolean;
   readonly buildId?: string;
   readonly version?: string;
+  readonly types?: ProgramTypes;
 }
 
 /** Reads a tracefs format; debuginfo/text has it, below this folder. */
@@ -142,6 +143,7 @@ function fixedBinary(path: string, data: FixedBinary): Binary {
         }),
       );
     },
+    types: () => data.types,
     usdt: () => data.usdt ?? [],
     object(name) {
       const found = own(data.objects, name);

@@ -7,7 +7,7 @@ import type { MachineError } from '../base/errors.ts';
 import type { FileOffset, VirtualAddress } from '../base/numbers.ts';
 import type { Result } from '../base/result.ts';
 import type { Field } from '../types/model.ts';
-import type { TypeSource } from '../types/source.ts';
+import type { ProgramTypes, TypeSource } from '../types/source.ts';
 
 export interface TracepointFormat {
   readonly id: number;
@@ -65,6 +65,8 @@ export interface Binary {
   usdt(): readonly UsdtProbe[];
   /** An object (global variable) by name. */
   object(name: string): { readonly address: VirtualAddress; readonly size: number } | undefined;
+  /** Types and functions as the file's debugging information describes them; undefined when it has none. */
+  types(): ProgramTypes | undefined;
   /** True when there is neither .symtab nor a debug file. */
   readonly stripped: boolean;
   readonly positionIndependent: boolean;

@@ -19,6 +19,7 @@ export function sizeOf(type: Type): number {
     case 'void':
     case 'function':
     case 'none':
+    case 'unavailable':
       return 0;
     case 'bool':
       return 1;
@@ -126,6 +127,7 @@ function alignAtDepth(type: Type, depth: number): number {
     case 'void':
     case 'function':
     case 'none':
+    case 'unavailable':
     case 'bool':
     case 'string':
     case 'mac_address':
@@ -164,6 +166,8 @@ function describeAtDepth(type: Type, depth: number): string {
     case 'timestamp':
     case 'username':
       return type.kind;
+    case 'unavailable':
+      return `<${type.reason}>`;
     case 'int':
       return `${type.signed ? 'int' : 'uint'}${type.size * 8}`;
     case 'float':
@@ -180,6 +184,7 @@ function describeAtDepth(type: Type, depth: number): string {
         return `${describeAtDepth(to.returns(), depth + 1)} (*)(${parameters.join(', ')})`;
       }
       const text = describeAtDepth(to, depth + 1);
+      if (type.reference) return `${text} &`;
       return text.endsWith('*') ? `${text}*` : `${text} *`;
     }
     case 'array': {
@@ -241,6 +246,8 @@ function sameAtDepth(left: Type, right: Type, depth: number): boolean {
     case 'syscall_name':
     case 'cgroup_path':
       return left.kind === right.kind;
+    case 'unavailable':
+      return right.kind === 'unavailable' && left.reason === right.reason;
     case 'int':
       return right.kind === 'int' && left.size === right.size && left.signed === right.signed;
     case 'float':

@@ -38,6 +38,8 @@ export interface PointerType {
   /** Resolved on demand: types may be recursive. */
   readonly to: () => Type;
   readonly space: AddressSpace;
+  /** A C++ reference: what it refers to stands for it in expressions. */
+  readonly reference?: boolean;
 }
 /** An array of int8 is C's `char[]`, which the language reads as text; bytes that are no text are uint8. */
 export interface ArrayType {
@@ -57,12 +59,24 @@ export interface Field {
   readonly dataLoc?: boolean;
   /** With dataLoc, `__rel_loc`: the offset counts from the end of this field instead of the start of the record. */
   readonly relative?: boolean;
+  /** A base class: its members are seen in the derived class. The field has no name. */
+  readonly base?: boolean;
+  /**
+   * A virtual base class, which lies elsewhere in every derived class: the vtable has its
+   * offset in the object, this many bytes from where the vtable pointer points.
+   */
+  readonly virtualBase?: number;
 }
 export interface CompositeType {
   readonly kind: 'struct' | 'union';
+  /** Tag; of C++, Rust and Go types with all that they lie in (`ns::Outer::Inner<int>`). */
   readonly name: string;
   readonly size: number;
   readonly fields: () => readonly Field[];
+  /** Passed by the address of a copy, as the C++ ABI wants for classes whose copies are not plain bytes. */
+  readonly byReference?: () => boolean;
+  /** Template arguments by name: types, and values of integers. */
+  readonly templateArguments?: () => ReadonlyMap<string, Type | bigint>;
 }
 export interface FunctionType {
   readonly kind: 'function';
@@ -121,6 +135,11 @@ export interface AggregateType {
   readonly hist?: { readonly bits: number };
   readonly lhist?: { readonly min: bigint; readonly max: bigint; readonly step: bigint };
 }
+/** Stands for a value that cannot be had, with the reason. */
+export interface UnavailableType {
+  readonly kind: 'unavailable';
+  readonly reason: string;
+}
 /** The type of a call that is a statement only. */
 export interface NoneType {
   readonly kind: 'none';
@@ -146,6 +165,7 @@ export type Type =
   | TimestampType
   | NamedNumberType
   | AggregateType
+  | UnavailableType
   | NoneType;
 
 export const voidType: VoidType = { kind: 'void' };

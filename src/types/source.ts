@@ -1,4 +1,5 @@
 /** Where named C types come from: BTF, DWARF, a script's declarations. */
+import type { Location } from './location.ts';
 import type { EnumType, FunctionType, Type } from './model.ts';
 
 export type TypeKeyword = 'struct' | 'union' | 'enum' | 'typedef';
@@ -17,4 +18,32 @@ export interface TypeSource {
   functionNames?(): Iterable<string>;
   /** Names of all types of that keyword, for listings and for near-name hints. */
   names(keyword: TypeKeyword): Iterable<string>;
+}
+
+/** A parameter or variable of a program, with where it is at the place that was asked about. */
+export interface ProgramVariable {
+  readonly name: string;
+  readonly type: Type;
+  /** As the source declares it: `const char *node`. */
+  readonly declaration: string;
+  readonly location: Location;
+}
+
+/** A function of a program, as its debugging information describes it. */
+export interface ProgramFunction {
+  /** As the source calls it, without namespaces; '' where it has no name. */
+  readonly name: string;
+  /** Where the parameters are when the function is entered: before its first instruction. */
+  readonly parameters: readonly ProgramVariable[];
+  /** What it returns, and where that is when it has returned. `type` is void for nothing. */
+  readonly result: ProgramVariable;
+}
+
+/** Types and functions of a program, from its debugging information. */
+export interface ProgramTypes extends TypeSource {
+  /**
+   * The function whose code begins at a virtual address. `symbol`, its name in the symbol
+   * table, tells whether it is a copy that the compiler changed (`f.isra.0`).
+   */
+  functionAt(address: number, symbol: string): ProgramFunction | undefined;
 }

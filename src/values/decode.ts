@@ -159,6 +159,8 @@ export function decode(schema: Schema, bytes: DataView | Uint8Array, offset: num
     }
     case 'mac_address':
       return { kind: 'mac_address', bytes: bytesAt(view, offset, 6).slice() };
+    case 'unavailable':
+      return { kind: 'unavailable', reason: schema.reason };
     case 'ustack':
     case 'kstack':
       return readStack(schema, view, offset);

@@ -64,6 +64,11 @@ export interface MacAddressValue {
   readonly kind: 'mac_address';
   readonly bytes: Uint8Array;
 }
+/** A value that could not be had. */
+export interface UnavailableValue {
+  readonly kind: 'unavailable';
+  readonly reason: string;
+}
 export interface StackValue {
   readonly kind: 'stack';
   readonly space: 'user' | 'kernel';
@@ -139,6 +144,7 @@ export type Value =
   | RecordValue
   | InetValue
   | MacAddressValue
+  | UnavailableValue
   | StackValue
   | SymbolValue
   | TimestampValue

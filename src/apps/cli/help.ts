@@ -7,6 +7,7 @@ USAGE:
     insitu [options] - [parameter …]           the script comes from standard input
     insitu -l [PATTERN]                        list probes
     insitu symbols FILE|PID [REGEX]            functions of a program, or what it is
+    insitu types FILE [TYPE]                   a type of a program, with offsets and sizes
 
 OPTIONS:
     -e 'PROGRAM'     run this program
@@ -61,4 +62,8 @@ EXAMPLES:
         functions of a program
     insitu symbols /usr/bin/node 'uv_tcp.*bind'
         the same by a regular expression, with address, size and source line
+    insitu -e 'uprobe:libc:connect { print(args); }'
+        arguments by name and type, where the file has debugging information
+    insitu types libc 'struct addrinfo'
+        how a type lies in memory
 `;

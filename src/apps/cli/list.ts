@@ -134,7 +134,7 @@ export function list(pattern: string | undefined, options: RunOptions): number {
   const output = new Output(undefined, 'full');
   for (const probe of probes(target, pattern, options)) {
     output.write(`${probe}\n`);
-    if (options.verbose) for (const line of details(target, probe)) output.write(`    ${line}\n`);
+    if (options.verbose) for (const line of details(target, probe, options)) output.write(`    ${line}\n`);
   }
   output.close();
   return 0;
@@ -166,7 +166,7 @@ function* probes(target: Target, pattern: string | undefined, options: RunOption
 }
 
 /** What a probe's `args` (of an iterator its `ctx`) hold, as declarations. */
-function details(target: Target, probe: string): readonly string[] {
+function details(target: Target, probe: string, options: RunOptions): readonly string[] {
   const [kind, category = '', event = ''] = probe.split(':');
   switch (kind) {
     case 'tracepoint': {
@@ -184,6 +184,9 @@ function details(target: Target, probe: string): readonly string[] {
         prototype === undefined || kind === 'fentry' ? [] : [{ name: 'retval', type: prototype.returns() }];
       return declarations([...(prototype?.parameters() ?? []), ...returns]);
     }
+    case 'uprobe':
+    case 'uretprobe':
+      return programDetails(must(target.binary(category, options.pid)), probe.split(':').slice(2).join(':'), kind);
     case 'iter': {
       const type = target.kernelTypes()?.find('struct', `bpf_iter__${category}`);
       return type?.kind === 'struct' ? declarations(type.fields().flatMap(membersOf)) : [];
@@ -191,6 +194,18 @@ function details(target: Target, probe: string): readonly string[] {
     default:
       return [];
   }
+}
+
+/** Arguments and result of a program's function, as its source declares them. */
+function programDetails(binary: Binary, name: string, kind: 'uprobe' | 'uretprobe'): readonly string[] {
+  const symbol = binary.find(name)[0];
+  const found = symbol === undefined ? undefined : binary.types()?.functionAt(symbol.address, symbol.name);
+  if (found === undefined) return [];
+  const { parameters, result } = found;
+  const lines = parameters.map(({ declaration, location }) =>
+    location.kind === 'unavailable' ? `${declaration}  <${location.reason}>` : declaration,
+  );
+  return kind === 'uretprobe' && result.type.kind !== 'void' ? [...lines, result.declaration] : lines;
 }
 
 /** The kernel wraps each pointer of an iterator's context in a union without a name. */

@@ -31,6 +31,12 @@ export interface SymbolsOptions extends DebugFileWords {
   readonly explain: boolean;
 }
 
+/** Of `insitu types`. */
+export interface TypesOptions extends DebugFileWords {
+  readonly output: string | undefined;
+  readonly verbose: boolean;
+}
+
 export interface RunOptions extends DebugFileWords {
   readonly parameters: readonly string[];
   /** `--name=value` behind `--`; true for `--name` alone. */
@@ -67,6 +73,12 @@ export type Command =
       readonly what: string;
       readonly pattern: string | undefined;
       readonly options: SymbolsOptions;
+    }
+  | {
+      readonly kind: 'types';
+      readonly file: string;
+      readonly type: string | undefined;
+      readonly options: TypesOptions;
     }
   | { readonly kind: 'help' | 'version' };
 
@@ -228,6 +240,12 @@ export function parseCommand(argv: readonly string[]): Command {
     }
     const options = { ...debugFiles, output: last('output'), format, verbose: given.has('verbose') };
     return { kind: 'symbols', what, pattern, options: { ...options, explain: given.has('explain') } };
+  }
+  if (argv[0] === 'types') {
+    const [, file, ...words] = rest;
+    if (file === undefined) throw new UsageError('types of what?', 'write: insitu types FILE [TYPE]');
+    const options = { ...debugFiles, output: last('output'), verbose: given.has('verbose') };
+    return { kind: 'types', file, type: words.length === 0 ? undefined : words.join(' '), options };
   }
   if (given.has('explain')) throw new UsageError('--explain belongs to: insitu symbols FILE|PID');
 

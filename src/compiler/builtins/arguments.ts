@@ -1,14 +1,18 @@
 /** argN, retval, reg(): what the registers hold. */
 import { nearest } from '../../base/near.ts';
 import type { Span } from '../../diag/source.ts';
-import { uint64 } from '../../types/model.ts';
+import { type Field, uint64 } from '../../types/model.ts';
+import type { ProgramVariable } from '../../types/source.ts';
 import type { Reg } from '../ir/ir.ts';
 import { bpfHelper } from '../lower/bpfhelper.ts';
+import { copyValue } from '../lower/copy.ts';
+import { isScalarType, roomOf } from '../lower/layout.ts';
+import { placeOfVariable } from '../lower/locations.ts';
 import type { Lower } from '../lower/lower.ts';
-import { decayed } from '../sema/members.ts';
+import { loadRegister, registersOf } from '../lower/registers.ts';
+import { decayed, typeOfVariable } from '../sema/members.ts';
 import type { Sema } from '../sema/sema.ts';
 import type { BuiltinFunction, BuiltinVariable } from './builtin.ts';
-import { loadRegister, registersOf } from './registers.ts';
 import { readUsdtArgument, usdtArgumentType } from './usdtargument.ts';
 
 /** A function's arguments by number go this far; sys/sdt.h has two more. */
@@ -69,6 +73,12 @@ export const retvalVariable: BuiltinVariable = {
   about: 'return value of the function, as a number',
   type: (sema, node) => {
     const { provider, returns } = sema.probe;
+    const result = sema.probe.function?.result;
+    if (result !== undefined && provider === 'uretprobe') {
+      if (result.type.kind !== 'void') return typeOfVariable(result);
+      sema.error('no-retval', 'the function returns nothing', node.span);
+      return uint64;
+    }
     if (returns !== undefined) {
       if (returns.type.kind !== 'void') return decayed(returns.type);
       sema.error('no-retval', 'the function returns nothing', node.span);
@@ -82,10 +92,68 @@ export const retvalVariable: BuiltinVariable = {
     }
     return uint64;
   },
-  scalar: (low) => {
+  into: (low, node, to) => {
+    const result = low.probe.function?.result as ProgramVariable;
+    const type = low.typeOf(node);
+    copyValue(low, placeOfVariable(low, result), type, to, type);
+  },
+  scalar: (low, node) => {
     const { returns } = low.probe;
+    const result = low.probe.function?.result;
+    if (result !== undefined) return low.readScalar(placeOfVariable(low, result), low.typeOf(node));
     if (returns !== undefined) return low.readScalar({ kind: 'context', offset: returns.offset }, returns.type);
     return loadRegister(low, registersOf(low.options.target).result);
+  },
+};
+
+/** How each argument lies in `args` as a whole: in a place of its own, as records do. */
+function argumentFields(list: readonly ProgramVariable[]): readonly Field[] {
+  const fields: Field[] = [];
+  let offset = 0;
+  for (const variable of list) {
+    const type = typeOfVariable(variable);
+    fields.push({ name: variable.name, type, offset });
+    offset += roomOf(type, { stacks: 'inline' });
+  }
+  return fields;
+}
+
+export const argsVariable: BuiltinVariable = {
+  name: 'args',
+  about: 'the arguments by name; as a whole, all of them',
+  type: (sema, node) => {
+    const list = sema.probe.function?.arguments;
+    if (list !== undefined) {
+      const fields = argumentFields(list);
+      const last = fields.at(-1);
+      const size = last === undefined ? 0 : last.offset + roomOf(last.type, { stacks: 'inline' });
+      return { kind: 'struct', name: '', size, fields: () => fields };
+    }
+    const { provider } = sema.probe;
+    sema.error(
+      sema.probe.function ? 'no-debug-info' : 'no-args',
+      sema.probe.function
+        ? `the arguments of ${sema.probe.function.name} have no names: its file has no debugging information for it`
+        : `args as a whole can not be used with '${provider}' probes`,
+      node.span,
+      'args.NAME is one of them; -lv lists their names',
+    );
+    return uint64;
+  },
+  into: (low, node, to) => {
+    const type = low.typeOf(node);
+    const list = low.probe.function?.arguments ?? [];
+    if (type.kind !== 'struct') return;
+    for (const [index, field] of type.fields().entries()) {
+      const variable = list[index] as ProgramVariable;
+      if (field.type.kind === 'unavailable') continue;
+      const place = { ...to, offset: to.offset + field.offset };
+      low.scoped(() => {
+        const from = placeOfVariable(low, variable);
+        if (isScalarType(field.type)) low.b.store(place.base, place.offset, 8, low.readScalar(from, field.type));
+        else copyValue(low, from, field.type, place, field.type);
+      });
+    }
   },
 };
 

@@ -1,10 +1,10 @@
 /** probe: the full name of the probe that fired; func: the probed function. */
 import { uint64 } from '../../types/model.ts';
 import { bpfHelper } from '../lower/bpfhelper.ts';
+import { loadRegister, registersOf } from '../lower/registers.ts';
 import { functionAddress } from './arguments.ts';
 import type { BuiltinVariable } from './builtin.ts';
 import { currentPid } from './pids.ts';
-import { loadRegister, registersOf } from './registers.ts';
 
 export const probeVariables: readonly BuiltinVariable[] = [
   {

@@ -1,6 +1,6 @@
 /** All builtins by name. A new one is a new file and a line here. */
 import { aggregateFunctions } from './aggregates.ts';
-import { argumentVariables, regFunction, retvalVariable } from './arguments.ts';
+import { argsVariable, argumentVariables, regFunction, retvalVariable } from './arguments.ts';
 import { bswapFunction } from './bits.ts';
 import { bufFunction } from './buf.ts';
 import type { Builtins } from './builtin.ts';
@@ -29,6 +29,7 @@ const variables: Builtins['variables'] = byName([
   ...timeVariables,
   ...probeVariables,
   ...argumentVariables,
+  argsVariable,
   retvalVariable,
 ]);
 

@@ -2,10 +2,10 @@
 import { intType, type Type, uint64 } from '../../types/model.ts';
 import type { Reg } from '../ir/ir.ts';
 import type { Lower } from '../lower/lower.ts';
+import { loadRegister, registersOf } from '../lower/registers.ts';
 import type { UsdtArgument, UsdtIndex } from '../probes/usdtargs.ts';
 import type { Sema } from '../sema/sema.ts';
 import type { Identifier } from '../syntax/ast.ts';
-import { loadRegister, registersOf } from './registers.ts';
 
 export function usdtArgumentType(sema: Sema, node: Identifier, index: number): Type {
   const args = sema.probe.usdtArguments ?? [];

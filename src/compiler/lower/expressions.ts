@@ -1,7 +1,8 @@
 /** Expressions: scalars to registers, the rest to places, conditions to jumps. */
 import { invariant } from '../../base/errors.ts';
 import { describe, type FoundField, sizeOf } from '../../types/layout.ts';
-import type { Field, Type } from '../../types/model.ts';
+import { type Field, type Type, uint64 } from '../../types/model.ts';
+import type { ProgramVariable } from '../../types/source.ts';
 import type { AluOperator, Condition, Label, Operand, Reg } from '../ir/ir.ts';
 import { arithmeticType, comparison } from '../sema/arithmetic.ts';
 import { promoted } from '../sema/scope.ts';
@@ -10,6 +11,7 @@ import { stringBytes } from '../syntax/literals.ts';
 import { compareMemory, compareWithLiteral } from './compare.ts';
 import { copyValue } from './copy.ts';
 import { align8, isScalarType, roomOf } from './layout.ts';
+import { placeOfVariable } from './locations.ts';
 import type { Lower } from './lower.ts';
 import { assetOf, readAggregate, readMapInto, readMapScalar, stepMap } from './maps.ts';
 import { type DirectPlace, type Place, shifted } from './place.ts';
@@ -393,6 +395,7 @@ function indexed(low: Lower, base: Place, index: Reg, size: number, length: numb
 function fieldPlace(low: Lower, expr: Ast.FieldAccess): Place {
   const note = low.facts.notes.get(expr);
   if (expr.object.node === 'identifier' && expr.object.name === 'args') {
+    if (low.probe.function) return placeOfVariable(low, note as ProgramVariable);
     const field = note as Field;
     if (!field.dataLoc) return { kind: 'context', offset: field.offset };
     const location = low.b.load(low.context, field.offset, 4);
@@ -405,10 +408,13 @@ function fieldPlace(low: Lower, expr: Ast.FieldAccess): Place {
     const offset = before.reduce((sum, element) => sum + roomOf(element, low.assets.stored), 0);
     return shifted(placeOf(low, expr.object), offset);
   }
-  const { offset } = note as FoundField;
-  if (type.kind === 'pointer')
-    return { kind: 'memory', address: lowerScalar(low, expr.object), offset, space: type.space };
-  return shifted(placeOf(low, expr.object), offset);
+  const { offset, field } = note as FoundField;
+  const place: Place =
+    type.kind === 'pointer'
+      ? { kind: 'memory', address: lowerScalar(low, expr.object), offset, space: type.space }
+      : shifted(placeOf(low, expr.object), offset);
+  if (field.type.kind !== 'pointer' || !field.type.reference) return place;
+  return { kind: 'memory', address: low.readScalar(place, uint64), offset: 0, space: field.type.space };
 }
 
 // ------------------------------------------------------------------ values in memory
@@ -425,6 +431,7 @@ export function lowerInto(low: Lower, expr: Ast.Expr, to: DirectPlace, type: Typ
 function into(low: Lower, expr: Ast.Expr, to: DirectPlace, type: Type): void {
   const { b } = low;
   const own = low.typeOf(expr);
+  if (own.kind === 'unavailable') return;
   if (isScalarType(type) || (isScalarType(own) && own.kind !== 'none')) {
     b.store(to.base, to.offset, 8, lowerScalar(low, expr));
     return;

@@ -59,6 +59,8 @@ export function schemaOf(type: Type, options: SchemaOptions, depth = 0): Schema 
       return { kind: 'inet' };
     case 'mac_address':
       return { kind: 'mac_address' };
+    case 'unavailable':
+      return { kind: 'unavailable', reason: type.reason };
     case 'ustack':
     case 'kstack':
       return options.stacks === 'inline'

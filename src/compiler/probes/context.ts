@@ -3,6 +3,7 @@ import type { Span } from '../../diag/source.ts';
 import type { BpfProgramType, ProbeSpec, TracingTarget } from '../../program/program.ts';
 import type { TracepointFormat } from '../../target/target.ts';
 import type { Field, Type } from '../../types/model.ts';
+import type { ProgramTypes, ProgramVariable } from '../../types/source.ts';
 import type { UsdtArgument } from './usdtargs.ts';
 
 /** An attach point without the numbers that compile() gives it at the end. */
@@ -32,6 +33,17 @@ export type ProviderName =
   | 'kprobe'
   | 'kretprobe';
 
+/** What a block sees of the program's function that it is attached to. */
+export interface ProbedFunction {
+  /** What messages call it. */
+  readonly name: string;
+  /** Undefined where no debugging information tells. */
+  readonly arguments: readonly ProgramVariable[] | undefined;
+  readonly result: ProgramVariable | undefined;
+  /** Virtual address of the probed instruction: tells where in the process the file lies. */
+  readonly address: number;
+}
+
 /** One compilation of a probe block: all attachments in it see the same context layout. */
 export interface ProbeContext {
   readonly provider: ProviderName;
@@ -46,6 +58,10 @@ export interface ProbeContext {
   readonly parameters?: readonly Field[];
   /** What `retval` is, at the return of a function whose type is known. */
   readonly returns?: Field;
+  /** A function of a program, as its debugging information describes it; only where the block asks. */
+  readonly function?: ProbedFunction;
+  /** Types of the probed program, which come before the kernel's. */
+  readonly programTypes?: () => ProgramTypes | undefined;
   /** For TRACING programs. The verifier knows what their context's pointers point to, and allows no arithmetic on them. */
   readonly attachTo?: TracingTarget;
   /** What `ctx` points to, and where in it the pointer is that is 0 when an iterator has come to its end. */

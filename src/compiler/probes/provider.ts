@@ -12,6 +12,8 @@ export interface ExpandOptions {
   readonly missing: 'error' | 'warn' | 'ignore';
   /** The block uses `args`: every tracepoint needs a compilation of its own. */
   readonly usesArgs: boolean;
+  /** The block uses `retval`. */
+  readonly usesResult: boolean;
   /** The block uses `arg0`, `arg1` …: every place of a usdt probe with arguments of its own needs a compilation of its own. */
   readonly usesNumbered: boolean;
 }

@@ -6,7 +6,7 @@
 import { virtualAddress } from '../../base/numbers.ts';
 import type { Binary, FunctionSymbol } from '../../target/target.ts';
 import type { AttachPointSyntax } from '../syntax/ast.ts';
-import type { Attachment } from './context.ts';
+import type { Attachment, ProbeContext, ProbedFunction } from './context.ts';
 import { isGlob, kernelName, splitColons } from './pattern.ts';
 import type { ExpandOptions, Provider } from './provider.ts';
 
@@ -49,17 +49,10 @@ export const uprobe =
     }
     // Of many files, those without the function are passed over; only when none has it, that is said.
     const several = isGlob(path);
-    const attachments = binaries.flatMap((binary) =>
-      attachmentsIn(
-        kind,
-        point,
-        binary,
-        unquoted(location),
-        cpp,
-        several ? { ...options, missing: 'ignore' } : options,
-      ),
+    const places = binaries.flatMap((binary) =>
+      placesIn(kind, point, binary, unquoted(location), cpp, several ? { ...options, missing: 'ignore' } : options),
     );
-    if (several && attachments.length === 0) {
+    if (several && places.length === 0) {
       const message =
         binaries.length === 0
           ? `no program file matches '${path}'`
@@ -67,32 +60,61 @@ export const uprobe =
       if (options.missing === 'error') diagnostics.error('no-symbol', message, point.restSpan);
       else if (options.missing === 'warn') diagnostics.warning('no-symbol', message, point.restSpan);
     }
-    if (attachments.length === 0) return [];
-    return [
-      {
-        provider: kind,
-        programType: 'KPROBE',
-        attachments,
-        span: point.span,
-        shortName: kernelName(unquoted(location)),
-        registers: true,
-        userMemory: true,
-        hasProcess: true,
-      },
-    ];
+    const [first] = places;
+    if (first === undefined) return [];
+    const context: ProbeContext = {
+      provider: kind,
+      programType: 'KPROBE',
+      attachments: places.map(({ attachment }) => attachment),
+      span: point.span,
+      shortName: kernelName(unquoted(location)),
+      programTypes: () => first.binary.types(),
+      registers: true,
+      userMemory: true,
+      hasProcess: true,
+    };
+    if (!options.usesArgs && !(options.usesResult && kind === 'uretprobe')) return [context];
+    // Every function has arguments of its own, so each has a compilation of its own.
+    return places.map((place) => ({
+      ...context,
+      attachments: [place.attachment],
+      programTypes: () => place.binary.types(),
+      function: probedFunction(place),
+    }));
   };
 
-function attachmentsIn(
+/** A place to attach to, with what it is in its file. */
+interface Place extends Location {
+  readonly binary: Binary;
+  readonly attachment: Attachment;
+}
+
+function probedFunction({ binary, attachment, symbol, address }: Place): ProbedFunction {
+  const found = symbol === undefined ? undefined : binary.types()?.functionAt(symbol.address, symbol.name);
+  const reason = 'not available here: only where the function begins';
+  const atEntry = symbol?.address === address;
+  return {
+    name: attachment.name,
+    address,
+    arguments: atEntry
+      ? found?.parameters
+      : found?.parameters.map((one) => ({ ...one, location: { kind: 'unavailable', reason } as const })),
+    result: found?.result,
+  };
+}
+
+function placesIn(
   kind: 'uprobe' | 'uretprobe',
   point: AttachPointSyntax,
   binary: Binary,
   location: string,
   cpp: boolean,
   options: ExpandOptions,
-): Attachment[] {
+): Place[] {
   const found = locate(kind, point, binary, location, options) ?? [];
-  return found.map(
-    ({ symbol, offset }): Attachment => ({
+  return found.map((place): Place => {
+    const { symbol, offset } = place;
+    const attachment: Attachment = {
       spec: {
         kind,
         path: binary.path,
@@ -101,12 +123,15 @@ function attachmentsIn(
         ...(options.pid === undefined ? {} : { pid: options.pid }),
       },
       name: `${kind}:${binary.path}:${symbol === undefined || (!isGlob(location) && !cpp) ? location : symbol.name}`,
-    }),
-  );
+    };
+    return { ...place, binary, attachment };
+  });
 }
 
 interface Location {
   readonly symbol: FunctionSymbol | undefined;
+  /** Virtual address and offset in the file of the probed instruction. */
+  readonly address: number;
   readonly offset: number;
 }
 
@@ -125,7 +150,7 @@ function locate(
       diagnostics.error('bad-address', offset.error.message, point.restSpan, ...offset.error.hints);
       return undefined;
     }
-    return [{ symbol: binary.at(virtualAddress(address)), offset: offset.value }];
+    return [{ symbol: binary.at(virtualAddress(address)), address, offset: offset.value }];
   }
   const split = /^(.*?)(?:\+(0x[0-9a-f]+|\d+))?$/is.exec(location);
   const name = split?.[1] ?? location;
@@ -161,7 +186,7 @@ function locate(
     // Several names of one address are one place.
     if (seen.has(offset.value)) continue;
     seen.add(offset.value);
-    result.push({ symbol, offset: offset.value });
+    result.push({ symbol, address: symbol.address + extra, offset: offset.value });
   }
   return result;
 }

@@ -153,6 +153,11 @@ function typeOfIdentifier(sema: Sema, expr: Ast.Identifier): Type {
     sema.facts.constants.set(expr, constant.value);
     return constant.type;
   }
+  const own = sema.probe.programTypes?.()?.findEnumerator(expr.name);
+  if (own) {
+    sema.facts.constants.set(expr, own.value);
+    return own.type;
+  }
   const fn = sema.builtins.functions.get(expr.name);
   if (fn) {
     if (fn.arity[0] === 0) {

@@ -2,6 +2,8 @@
 import { nearest } from '../../base/near.ts';
 import { describe, fieldNames, findField, sizeOf } from '../../types/layout.ts';
 import type { Field, Type } from '../../types/model.ts';
+import type { ProgramVariable } from '../../types/source.ts';
+import type { ProbedFunction } from '../probes/context.ts';
 import type * as Ast from '../syntax/ast.ts';
 import { isIntegral, isUnknown, unknownType } from './scope.ts';
 import type { Sema } from './sema.ts';
@@ -65,7 +67,7 @@ export function typeOfField(sema: Sema, expr: Ast.FieldAccess): Type {
   }
   sema.facts.notes.set(expr, found);
   const space = type.kind === 'pointer' ? type.space : spaceOf(sema, object);
-  return withSpace(decayed(found.field.type), space);
+  return withSpace(referred(found.field.type), space);
 }
 
 /** Where the bytes of a composite value came from, for the pointers inside it. */
@@ -82,7 +84,52 @@ function spaceOf(sema: Sema, expr: Ast.Expr): 'user' | 'kernel' | 'either' {
   return 'either';
 }
 
+/** A C++ reference stands for what it refers to. */
+export function referred(type: Type): Type {
+  return type.kind === 'pointer' && type.reference ? decayed(type.to()) : decayed(type);
+}
+
+/** The type of a variable of the program, as an expression sees it. */
+export function typeOfVariable(variable: ProgramVariable): Type {
+  const { location } = variable;
+  return location.kind === 'unavailable' ? { kind: 'unavailable', reason: location.reason } : referred(variable.type);
+}
+
+function typeOfProgramArgument(sema: Sema, expr: Ast.FieldAccess, probed: ProbedFunction): Type {
+  const list = probed.arguments;
+  if (list === undefined) {
+    sema.error(
+      'no-debug-info',
+      `the arguments of ${probed.name} have no names: its file has no debugging information for it`,
+      expr.object.span,
+      'arg0, arg1 … are the arguments by position',
+      'names and types come with a debug file (package …-dbg or …-dbgsym, --debuginfo DIR, DEBUGINFOD_URLS)',
+    );
+    return unknownType;
+  }
+  const variable = list.find((one) => one.name === expr.name);
+  if (variable === undefined) {
+    const names = list.map(({ name }) => name).filter((name) => name !== '');
+    const near = nearest(expr.name, names, 2);
+    sema.error(
+      'unknown-field',
+      `${probed.name} does not have an argument named '${expr.name}'`,
+      expr.nameSpan,
+      near.length > 0
+        ? `did you mean ${near.map((n) => `'${n}'`).join(' or ')}?`
+        : names.length === 0
+          ? 'it takes no arguments'
+          : `its arguments: ${names.join(', ')}`,
+    );
+    return unknownType;
+  }
+  sema.facts.notes.set(expr, variable);
+  return typeOfVariable(variable);
+}
+
 function typeOfArgument(sema: Sema, expr: Ast.FieldAccess): Type {
+  const probed = sema.probe.function;
+  if (probed !== undefined) return typeOfProgramArgument(sema, expr, probed);
   const { tracepoint, provider, parameters } = sema.probe;
   const declared: readonly Field[] | undefined = tracepoint?.fields ?? parameters;
   if (declared === undefined) {

@@ -12,6 +12,8 @@ export interface Names {
   /** Constant names that share a beginning with `name`, for hints. */
   candidates(name: string): string[];
   type(keyword: TypeKeyword, name: string): Type | undefined;
+  /** Of the script's own declarations only. */
+  ownType(keyword: TypeKeyword, name: string): Type | undefined;
   typeNames(keyword: TypeKeyword): Iterable<string>;
 }
 
@@ -51,6 +53,7 @@ export function createNames(target: Target, definitions: ScriptDefinitions | und
       for (const candidate of target.constantNames()) if (candidate.startsWith(prefix)) found.push(candidate);
       return found;
     },
+    ownType: (keyword, name) => c?.types.find(keyword, name),
     type: (keyword, name) =>
       c?.types.find(keyword, name) ??
       target.kernelTypes()?.find(keyword, name) ??

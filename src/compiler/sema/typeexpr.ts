@@ -1,6 +1,7 @@
 /** From a type as written to a type of the model. */
 import { nearest } from '../../base/near.ts';
 import { boolType, inetType, intType, pointerTo, type Type, voidType } from '../../types/model.ts';
+import type { TypeKeyword } from '../../types/source.ts';
 import type { TypeExpr } from '../syntax/ast.ts';
 import type { Names } from './names.ts';
 import type { Sema } from './sema.ts';
@@ -65,20 +66,18 @@ function cInteger(name: string): Type | undefined {
   return intType(4, !unsigned);
 }
 
-/** The type of that spelling, undefined when nothing has it. */
-function named(type: TypeExpr, names: Names): Type | undefined {
-  if (type.keyword) return names.type(type.keyword, type.name);
+/** The type of that spelling, undefined when nothing has it. In a program's probe its own types come before the kernel's. */
+function named(type: TypeExpr, sema: Sema, names: Names): Type | undefined {
+  const look = (keyword: TypeKeyword): Type | undefined =>
+    names.ownType(keyword, type.name) ??
+    sema.probe.programTypes?.()?.find(keyword, type.name) ??
+    names.type(keyword, type.name);
+  if (type.keyword) return look(type.keyword);
   const known = words[type.name];
   if (known) return known;
   const fixed = fixedWidth[type.name];
   if (fixed) return intType(fixed[0], fixed[1]);
-  return (
-    cInteger(type.name) ??
-    names.type('typedef', type.name) ??
-    names.type('struct', type.name) ??
-    names.type('union', type.name) ??
-    names.type('enum', type.name)
-  );
+  return cInteger(type.name) ?? look('typedef') ?? look('struct') ?? look('union') ?? look('enum');
 }
 
 export function resolveTypeExpr(type: TypeExpr, sema: Sema, names: Names): Type | undefined {
@@ -95,7 +94,7 @@ export function resolveTypeExpr(type: TypeExpr, sema: Sema, names: Names): Type 
     base = { kind: type.name, size };
     dimensions = dimensions.slice(1);
   } else {
-    base = named(type, names);
+    base = named(type, sema, names);
   }
   if (base === undefined) {
     const keyword = type.keyword ?? 'typedef';

@@ -10,15 +10,14 @@ import { lazy } from '../../base/lazy.ts';
 import { Lru } from '../../base/lru.ts';
 import { type VirtualAddress, virtualAddress } from '../../base/numbers.ts';
 import { Cursor } from '../../bytes/cursor.ts';
-import { PF_X, PT_LOAD } from '../elf/constants.ts';
 import type { ElfFile, Inflate } from '../elf/elf.ts';
 import * as dw from './constants.ts';
 import { FormReader, isBadInput } from './form.ts';
-import { type CodeEntry, covers, lowest, onlyCode, readFunctions } from './functions.ts';
+import { type CodeEntry, covers, lowest, readFunctions } from './functions.ts';
 import { type LineTable, readLineTable } from './line.ts';
-import { readAddressRanges } from './ranges.ts';
 import { DwarfSections, type OpenSupplementary } from './sections.ts';
 import { readUnits, type Unit } from './unit.ts';
+import { lastAtOrBelow, UnitMap } from './unitmap.ts';
 
 /** One function that an address belongs to. */
 export interface SourceFrame {
@@ -66,10 +65,16 @@ export class LineIndex {
   readonly #sections: DwarfSections;
   readonly #loaded: Lru<Unit, Loaded> = new Lru(keptUnits);
   readonly #names: Lru<number, string> = new Lru(keptNames);
+  readonly #map: UnitMap;
 
   constructor(sections: DwarfSections) {
     this.elf = sections.elf;
     this.#sections = sections;
+    this.#map = new UnitMap(
+      sections,
+      () => this.#units(),
+      (unit) => this.#lineTable(unit)?.ranges ?? [],
+    );
   }
 
   /** True when the file has debugging information at all. */
@@ -104,7 +109,7 @@ export class LineIndex {
   /** Where in the source an instruction comes from; undefined where DWARF says nothing of its address. */
   at(address: VirtualAddress): SourcePlace | undefined {
     let best: SourcePlace | undefined;
-    for (const unit of this.#unitsAt(address)) {
+    for (const unit of this.#map.at(address)) {
       const loaded = this.#load(unit);
       const chain = chainAt(loaded, address);
       const line = loaded.lines?.at(address);
@@ -128,7 +133,7 @@ export class LineIndex {
   /** All functions with code of their own, unit by unit; of those in several pieces, the first piece. */
   *functions(): Generator<{ readonly name: string; readonly address: VirtualAddress; readonly size: number }> {
     for (const unit of this.#units()) {
-      for (const { entry, ranges } of attempt(() => readFunctions(unit, this.#isCode)) ?? []) {
+      for (const { entry, ranges } of attempt(() => readFunctions(unit, this.#map.isCode)) ?? []) {
         const name = this.#nameOf(unit, entry);
         const [start = 0, end = 0] = ranges;
         if (name !== '') yield { name, address: virtualAddress(start), size: end - start };
@@ -160,66 +165,10 @@ export class LineIndex {
 
   readonly #unitStarts: () => Float64Array = lazy(() => Float64Array.from(this.#units(), ({ start }) => start));
 
-  /** Executable addresses of the file; DWARF speaks also of functions that are not in it. */
-  readonly #isCode: (address: number) => boolean = (address) =>
-    this.elf.segments.some(
-      (segment) =>
-        segment.type === PT_LOAD &&
-        (segment.flags & PF_X) !== 0 &&
-        address >= segment.address &&
-        address < segment.address + segment.memorySize,
-    );
-
-  /** Ranges of units, by start: three columns. `reach` is the furthest end so far. */
-  readonly #ranges: () => { starts: Float64Array; ends: Float64Array; reach: Float64Array; units: readonly Unit[] } =
-    lazy(() => {
-      const listed = readAddressRanges(this.#sections.get('aranges'), this.#sections.littleEndian);
-      const rows: { readonly start: number; readonly end: number; readonly unit: Unit }[] = [];
-      for (const unit of this.#units()) {
-        const ranges = listed.get(unit.start) ?? attempt(() => this.#unitRanges(unit)) ?? [];
-        const code = onlyCode(ranges, this.#isCode);
-        for (let at = 0; at < code.length; at += 2) {
-          rows.push({ start: code[at] as number, end: code[at + 1] as number, unit });
-        }
-      }
-      rows.sort((a, b) => a.start - b.start);
-      let furthest = 0;
-      return {
-        starts: Float64Array.from(rows, ({ start }) => start),
-        ends: Float64Array.from(rows, ({ end }) => end),
-        reach: Float64Array.from(rows, ({ end }) => {
-          furthest = Math.max(furthest, end);
-          return furthest;
-        }),
-        units: rows.map(({ unit }) => unit),
-      };
-    });
-
-  #unitRanges(unit: Unit): readonly number[] {
-    const { ranges, tag } = unit.root();
-    if (ranges.length > 0 || tag === dw.DW_TAG_partial_unit) return ranges;
-    // A unit that doesn't say what it covers: its line table does.
-    return this.#lineTable(unit)?.ranges ?? [];
-  }
-
-  #unitsAt(address: number): Unit[] {
-    const { starts, ends, reach, units } = this.#ranges();
-    const found: Unit[] = [];
-    for (
-      let at = lastAtOrBelow(starts, address);
-      at >= 0 && (reach[at] as number) > address && found.length < 8;
-      at--
-    ) {
-      const unit = units[at] as Unit;
-      if ((ends[at] as number) > address && !found.includes(unit)) found.push(unit);
-    }
-    return found;
-  }
-
   #load(unit: Unit): Loaded {
     let loaded = this.#loaded.get(unit);
     if (loaded === undefined) {
-      const functions = attempt(() => readFunctions(unit, this.#isCode)) ?? [];
+      const functions = attempt(() => readFunctions(unit, this.#map.isCode)) ?? [];
       let furthest = 0;
       const starts = Float64Array.from(functions, lowest);
       const reach = Float64Array.from(functions, ({ ranges }) => {
@@ -237,7 +186,7 @@ export class LineIndex {
       const { lineProgram, compilationFolder } = unit.root();
       if (lineProgram < 0) return undefined;
       const readString = (form: number, value: number, bytes: Uint8Array): string => unit.string(form, value, bytes);
-      return readLineTable(this.#sections, lineProgram, compilationFolder, readString, this.#isCode);
+      return readLineTable(this.#sections, lineProgram, compilationFolder, readString, this.#map.isCode);
     });
   }
 
@@ -302,18 +251,6 @@ function attempt<Value>(read: () => Value): Value | undefined {
     if (isBadInput(error)) return undefined;
     throw error;
   }
-}
-
-/** The last index whose value is not above `wanted`, in ascending values; -1 when there is none. */
-function lastAtOrBelow(values: Float64Array, wanted: number): number {
-  let low = 0;
-  let high = values.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if ((values[middle] as number) <= wanted) low = middle + 1;
-    else high = middle;
-  }
-  return low - 1;
 }
 
 /** The function at an address and those inlined there, outermost first; empty when there is none. */

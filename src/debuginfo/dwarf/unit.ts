@@ -21,6 +21,10 @@ interface Header extends UnitFormat {
   readonly abbreviations: number;
   /** DW_UT_…; DW_UT_compile in the versions before 5. */
   readonly type: number;
+  /** Of a type unit its signature, of a split or skeleton unit its dwo id; 0 for others. */
+  readonly signature: bigint;
+  /** Of a type unit: where in it the type is, counted from the unit's start. */
+  readonly typeOffset: number;
 }
 
 /** What the first entry says of the whole unit; 0 and -1 stand for absent. */
@@ -35,31 +39,48 @@ export interface RootEntry {
   readonly lowAddress: number;
   /** Pairs of start and end (one past). */
   readonly ranges: readonly number[];
+  /** Where the rest of the unit is, of a skeleton; '' for others. */
+  readonly splitName: string;
+  /** GNU's id of the split unit, where DWARF 4 has it in an attribute; 0n for none. */
+  readonly splitId: bigint;
 }
 
 const mostUnitBytes = 512 << 20;
 
 export class Unit {
   readonly sections: DwarfSections;
+  /** The section that its offsets count in: .debug_info, or .debug_types of DWARF 4. */
+  readonly section: DebugSection;
   readonly format: UnitFormat;
   readonly start: number;
   readonly end: number;
   readonly entries: number;
   readonly type: number;
+  readonly signature: bigint;
+  readonly typeOffset: number;
   readonly #abbreviationsAt: number;
   readonly #tables: Lru<string, ReadonlyMap<number, Abbreviation>>;
   #stringOffsetsBase = 0;
   #addressBase = 0;
   #rangeListsBase = 0;
   #gnuRangesBase = 0;
+  #locationListsBase = 0;
 
-  constructor(sections: DwarfSections, header: Header, tables: Lru<string, ReadonlyMap<number, Abbreviation>>) {
+  constructor(
+    sections: DwarfSections,
+    section: DebugSection,
+    header: Header,
+    tables: Lru<string, ReadonlyMap<number, Abbreviation>>,
+  ) {
     this.sections = sections;
+    this.section = section;
     this.format = header;
     this.start = header.start;
     this.end = header.end;
     this.entries = header.entries;
     this.type = header.type;
+    this.signature = header.signature;
+    this.typeOffset = header.typeOffset;
     this.#abbreviationsAt = header.abbreviations;
     this.#tables = tables;
     if (header.version >= 5) {
@@ -67,6 +88,7 @@ export class Unit {
       this.#stringOffsetsBase = header.offsetSize === 8 ? 16 : 8;
       this.#addressBase = header.offsetSize === 8 ? 16 : 8;
       this.#rangeListsBase = header.offsetSize === 8 ? 20 : 12;
+      this.#locationListsBase = this.#rangeListsBase;
     }
   }
 
@@ -97,7 +119,7 @@ export class Unit {
 
   /** The unit's bytes, header included; offsets in the cursor count from `start`. Kept while the unit is in use. */
   bytes(): Uint8Array {
-    return this.sections.get('info').read(this.start, Math.min(this.end - this.start, mostUnitBytes));
+    return this.section.read(this.start, Math.min(this.end - this.start, mostUnitBytes));
   }
 
   cursorAt(bytes: Uint8Array, offset: number): Cursor {
@@ -106,7 +128,7 @@ export class Unit {
 
   /** The unit's first entry. Throws on damaged input. */
   readonly root: () => RootEntry = lazy(() => {
-    const section = this.sections.get('info');
+    const { section } = this;
     const length = this.end - this.start;
     // It stands at the front, so that the rest of the unit can stay unread.
     for (let wanted = 512; ; wanted *= 16) {
@@ -124,9 +146,14 @@ export class Unit {
     const abbreviation = this.abbreviations().get(cursor.uleb128());
     const reader = new FormReader(cursor, this.format);
     const found = new Map<number, { readonly form: number; readonly value: number }>();
+    let splitId = 0n;
     for (const { name, form, constant } of abbreviation?.attributes ?? []) {
+      const at = cursor.offset;
       reader.read(form, constant);
       found.set(name, { form: reader.form, value: reader.value });
+      if (name === dw.DW_AT_GNU_dwo_id && cursor.offset - at === 8) {
+        splitId = new Cursor(bytes, this.sections.littleEndian, at).u64();
+      }
     }
     // The bases first: strings, addresses and ranges count from them.
     this.#stringOffsetsBase = found.get(dw.DW_AT_str_offsets_base)?.value ?? this.#stringOffsetsBase;
@@ -134,6 +161,7 @@ export class Unit {
       found.get(dw.DW_AT_addr_base)?.value ?? found.get(dw.DW_AT_GNU_addr_base)?.value ?? this.#addressBase;
     this.#rangeListsBase = found.get(dw.DW_AT_rnglists_base)?.value ?? this.#rangeListsBase;
     this.#gnuRangesBase = found.get(dw.DW_AT_GNU_ranges_base)?.value ?? 0;
+    this.#locationListsBase = found.get(dw.DW_AT_loclists_base)?.value ?? this.#locationListsBase;
     const text = (name: number): string => {
       const attribute = found.get(name);
       return attribute === undefined ? '' : this.string(attribute.form, attribute.value, bytes);
@@ -154,6 +182,8 @@ export class Unit {
       lineProgram: found.get(dw.DW_AT_stmt_list)?.value ?? -1,
       lowAddress,
       ranges: all,
+      splitName: text(dw.DW_AT_dwo_name) || text(dw.DW_AT_GNU_dwo_name),
+      splitId: this.signature || splitId,
     };
   }
 
@@ -222,6 +252,15 @@ export class Unit {
     }
   }
 
+  /** Where in .debug_loclists (before DWARF 5: .debug_loc) a location list starts; undefined where nothing tells. */
+  locationList(form: number, value: number): number | undefined {
+    if (form !== dw.DW_FORM_loclistx) return value;
+    const { sections, format } = this;
+    const at = this.#locationListsBase + value * format.offsetSize;
+    const offset = numberAt(sections.get('loclists'), at, format.offsetSize, sections.littleEndian);
+    return offset === undefined ? undefined : offset + this.#locationListsBase;
+  }
+
   /** Pairs of start and end that DW_AT_ranges lists. `base` is the unit's lowest address. */
   rangesOf(form: number, value: number, base: number): number[] {
     const { sections, format } = this;
@@ -255,7 +294,12 @@ function numberAt(section: DebugSection, offset: number, size: number, littleEnd
 }
 
 /** Reads the header at an offset of .debug_info; undefined where there is none that can be read. */
-function readHeader(section: DebugSection, start: number, littleEndian: boolean): Header | undefined {
+function readHeader(
+  section: DebugSection,
+  kind: 'info' | 'types',
+  start: number,
+  littleEndian: boolean,
+): Header | undefined {
   const cursor = new Cursor(section.read(start, 40), littleEndian);
   try {
     let length = cursor.u32();
@@ -273,14 +317,18 @@ function readHeader(section: DebugSection, start: number, littleEndian: boolean)
       type = cursor.u8();
       addressSize = cursor.u8();
       abbreviations = readSized(cursor, offsetSize);
-      if (type === dw.DW_UT_skeleton || type === dw.DW_UT_split_compile) cursor.skip(8);
-      else if (type === dw.DW_UT_type || type === dw.DW_UT_split_type) cursor.skip(8 + offsetSize);
     } else {
+      if (kind === 'types') type = dw.DW_UT_type;
       abbreviations = readSized(cursor, offsetSize);
       addressSize = cursor.u8();
     }
+    const ofType = type === dw.DW_UT_type || type === dw.DW_UT_split_type;
+    const signed = ofType || type === dw.DW_UT_skeleton || type === dw.DW_UT_split_compile;
+    const signature = signed ? cursor.u64() : 0n;
+    const typeOffset = ofType ? readSized(cursor, offsetSize) : 0;
     if (addressSize !== 4 && addressSize !== 8) return { ...skipped, start, end, version };
-    return { start, end, version, type, abbreviations, addressSize, offsetSize, entries: start + cursor.offset };
+    const entries = start + cursor.offset;
+    return { start, end, version, type, abbreviations, addressSize, offsetSize, entries, signature, typeOffset };
   } catch (error) {
     if (isBadInput(error)) return undefined;
     throw error;
@@ -288,17 +336,25 @@ function readHeader(section: DebugSection, start: number, littleEndian: boolean)
 }
 
 /** A unit of a version that is not known: stepped over. */
-const skipped = { type: -1, abbreviations: 0, addressSize: 8, offsetSize: 4, entries: 0 } as const;
+const skipped = {
+  type: -1,
+  abbreviations: 0,
+  addressSize: 8,
+  offsetSize: 4,
+  entries: 0,
+  signature: 0n,
+  typeOffset: 0,
+} as const;
 
-/** All units of .debug_info that can be read, in order. */
-export function readUnits(sections: DwarfSections): Unit[] {
-  const section = sections.get('info');
+/** All units of .debug_info (or of DWARF 4's .debug_types) that can be read, in order. */
+export function readUnits(sections: DwarfSections, kind: 'info' | 'types' = 'info'): Unit[] {
+  const section = sections.get(kind);
   const tables = new Lru<string, ReadonlyMap<number, Abbreviation>>(64);
   const units: Unit[] = [];
   for (let offset = 0; offset < section.size; ) {
-    const header = readHeader(section, offset, sections.littleEndian);
+    const header = readHeader(section, kind, offset, sections.littleEndian);
     if (header === undefined || !(header.end > offset)) break;
-    if (header.type >= 0) units.push(new Unit(sections, header, tables));
+    if (header.type >= 0) units.push(new Unit(sections, section, header, tables));
     offset = header.end;
   }
   return units;

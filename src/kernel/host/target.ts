@@ -20,6 +20,7 @@ import { inferredNames } from './inferred.ts';
 import { inflate } from './inflate.ts';
 import { openKernelTypes } from './kerneltypes.ts';
 import { machineArch, possibleCpus } from './machine.ts';
+import { keptNameIndex } from './nameindex.ts';
 import { resolvePath } from './paths.ts';
 import { pidNamespace } from './pidnamespace.ts';
 import { processExists } from './processes.ts';
@@ -57,6 +58,7 @@ export function createHostTarget(options: HostTargetOptions = {}): Target {
     inflate,
     debugFiles: hostDebugFiles(options.debugFiles),
     infer: (elf) => inferredNames(elf),
+    nameIndex: keptNameIndex,
   };
   return {
     arch: machineArch(),

@@ -11,11 +11,15 @@ import type { FileOffset, VirtualAddress } from '../../base/numbers.ts';
 import { ok, type Result } from '../../base/result.ts';
 import type { FileReader } from '../../bytes/file.ts';
 import { textPattern } from '../../bytes/search.ts';
+import type { EntryFile } from '../../debuginfo/dwarf/entry.ts';
 import type { SourcePlace } from '../../debuginfo/dwarf/index.ts';
-import { ET_DYN } from '../../debuginfo/elf/constants.ts';
+import { makeNameIndex, type NameIndex } from '../../debuginfo/dwarf/nameindex.ts';
+import { DwarfTypes } from '../../debuginfo/dwarf/program.ts';
+import { EM_AARCH64, ET_DYN } from '../../debuginfo/elf/constants.ts';
 import { ElfFile } from '../../debuginfo/elf/elf.ts';
 import { readUsdtNotes } from '../../debuginfo/elf/usdt.ts';
 import type { Binary, FunctionSymbol, UsdtProbe } from '../../target/target.ts';
+import { conventions } from '../../types/abi.ts';
 import type { FunctionTable } from './functions.ts';
 import { Glob } from './glob.ts';
 import { Layers, type LayersOptions } from './layers.ts';
@@ -29,6 +33,8 @@ export interface BinaryOptions extends LayersOptions {
   readonly demangle: Demangle;
   /** Names for a stripped program by other evidence than symbols; asked at the first address that no symbol covers. */
   readonly infer?: ((elf: ElfFile) => InferredNames | undefined) | undefined;
+  /** The name index of debugging information, from where it is kept; made anew when absent. */
+  readonly nameIndex?: ((file: EntryFile) => NameIndex) | undefined;
 }
 
 /** Names that were inferred; shown with a leading `~`. */
@@ -77,6 +83,7 @@ export class ElfBinary implements Binary {
   readonly elf: ElfFile;
   readonly layers: Layers;
   readonly #demangle: Demangle;
+  readonly #nameIndex: (file: EntryFile) => NameIndex;
   readonly #inferred: () => InferredNames | undefined;
 
   constructor(elf: ElfFile, options: BinaryOptions) {
@@ -85,6 +92,7 @@ export class ElfBinary implements Binary {
     this.elf = elf;
     this.layers = new Layers(elf, options);
     this.#demangle = options.demangle;
+    this.#nameIndex = options.nameIndex ?? makeNameIndex;
   }
 
   get stripped(): boolean {
@@ -103,6 +111,13 @@ export class ElfBinary implements Binary {
   get debugPath(): string | undefined {
     return this.layers.debugFile()?.path;
   }
+
+  readonly types: () => DwarfTypes | undefined = lazy(() => {
+    const sections = this.layers.debugSections();
+    if (sections === undefined) return undefined;
+    const convention = this.elf.header.machine === EM_AARCH64 ? conventions.arm64 : conventions.x86_64;
+    return new DwarfTypes(sections, { convention, index: this.#nameIndex });
+  });
 
   readonly #functions: () => readonly FunctionTable[] = lazy(() => this.layers.functions());
   readonly #objects: () => readonly SymbolTable[] = lazy(() => this.layers.tables('object'));

@@ -14,7 +14,8 @@ import type { MachineError } from '../../base/errors.ts';
 import { lazy } from '../../base/lazy.ts';
 import { bytesReader } from '../../bytes/file.ts';
 import { unpackXz } from '../../bytes/xz.ts';
-import { createLineIndex, type LineIndex } from '../../debuginfo/dwarf/index.ts';
+import { LineIndex } from '../../debuginfo/dwarf/index.ts';
+import { DwarfSections } from '../../debuginfo/dwarf/sections.ts';
 import { SHT_DYNSYM, SHT_NOBITS, SHT_SYMTAB } from '../../debuginfo/elf/constants.ts';
 import { ElfFile, type Inflate } from '../../debuginfo/elf/elf.ts';
 import type { Section } from '../../debuginfo/elf/header.ts';
@@ -188,22 +189,25 @@ export class Layers {
 
   readonly go: () => GoFunctions | undefined = lazy(() => GoFunctions.open(this.elf));
 
-  /** Source lines, from the first layer that has DWARF; undefined where none has. */
-  readonly lines: () => LineIndex | undefined = lazy(() => {
+  /** The sections of debugging information, from the first layer that has them; undefined where none has. */
+  readonly debugSections: () => DwarfSections | undefined = lazy(() => {
     const { debugFiles, inflate } = this.#options;
     const candidates = [() => this.elf, this.symbolsFile, this.debugFile, this.localDebugFile];
     for (const candidate of candidates) {
       const file = candidate();
       if (file === undefined || !hasDwarf(file)) continue;
-      return createLineIndex(file, {
-        inflate,
-        supplementary: (name, buildId) => {
-          const found = debugFiles === undefined ? undefined : findSupplementary(file, debugFiles, name, buildId);
-          return found === undefined ? undefined : this.#keep(found);
-        },
+      return new DwarfSections(file, inflate, (name, buildId) => {
+        const found = debugFiles === undefined ? undefined : findSupplementary(file, debugFiles, name, buildId);
+        return found === undefined ? undefined : this.#keep(found);
       });
     }
     return undefined;
+  });
+
+  /** Source lines; undefined where no layer has debugging information. */
+  readonly lines: () => LineIndex | undefined = lazy(() => {
+    const sections = this.debugSections();
+    return sections === undefined ? undefined : new LineIndex(sections);
   });
 
   /** What each layer has, in order. Opens them all, servers included where they would be asked. */

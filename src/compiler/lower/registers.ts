@@ -1,6 +1,6 @@
 /** Registers of the probed code in a program's context (struct pt_regs of arch/x86 and arch/arm64). */
 import type { Reg } from '../ir/ir.ts';
-import type { Lower } from '../lower/lower.ts';
+import type { Lower } from './lower.ts';
 
 export interface Registers {
   /** Byte offset in pt_regs by name. */

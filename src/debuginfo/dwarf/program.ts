@@ -1,0 +1,247 @@
+/**
+ * What the debugging information of a file says of its types, functions and variables,
+ * as the compiler asks for it (types/source.ts). Opening reads nothing; a function is
+ * found through .debug_aranges and its unit, a type by name through the name index.
+ */
+import { lazy } from '../../base/lazy.ts';
+import { argumentLocations, type CallingConvention, resultLocation } from '../../types/abi.ts';
+import { type Computation, constant, type Location, sum, unavailable } from '../../types/location.ts';
+import type { EnumType, FunctionType, Type } from '../../types/model.ts';
+import type { ProgramFunction, ProgramTypes, ProgramVariable, TypeKeyword } from '../../types/source.ts';
+import * as dw from './constants.ts';
+import { declare } from './declare.ts';
+import { type Entry, EntryFile, isBlockForm } from './entry.ts';
+import { readLocation, type Surroundings } from './expression.ts';
+import { isBadInput } from './form.ts';
+import { readFunctions } from './functions.ts';
+import { readLocationList } from './locations.ts';
+import { type FoundName, type NameIndex, type NameKind, qualifiedName } from './nameindex.ts';
+import type { DwarfSections } from './sections.ts';
+import { TypeReader } from './types.ts';
+import { UnitMap } from './unitmap.ts';
+
+export interface ProgramOptions {
+  readonly convention: CallingConvention;
+  /** The name index of a file: from where it is kept, or made. */
+  readonly index: (file: EntryFile) => NameIndex;
+}
+
+export class DwarfTypes implements ProgramTypes {
+  readonly file: EntryFile;
+  readonly reader: TypeReader;
+  readonly #options: ProgramOptions;
+  readonly #map: UnitMap;
+
+  constructor(sections: DwarfSections, options: ProgramOptions) {
+    this.file = new EntryFile(sections);
+    this.#options = options;
+    this.#map = new UnitMap(sections, () => this.file.units());
+    this.reader = new TypeReader((tag, name) => this.#definition(tag, name));
+  }
+
+  readonly #index: () => NameIndex = lazy(() => this.#options.index(this.file));
+
+  // ---------------------------------------------------------------- names
+
+  /** The entry that defines a name. */
+  entry(kind: NameKind, name: string): Entry | undefined {
+    for (const place of this.#index().find(kind, name)) {
+      const entry = this.#at(place);
+      if (entry !== undefined && (kind === 'enumerator' || qualifiedName(entry, this.reader.scopes) === name)) {
+        return entry;
+      }
+    }
+    return undefined;
+  }
+
+  /** All entries that the name index has of a kind. */
+  *entries(kind: NameKind): Generator<Entry, void, void> {
+    for (const place of this.#index().all(kind)) {
+      const entry = this.#at(place);
+      if (entry !== undefined) yield entry;
+    }
+  }
+
+  #at({ offset, shared }: FoundName): Entry | undefined {
+    return (shared ? this.file.shared() : this.file)?.at(offset);
+  }
+
+  #definition(tag: number, name: string): Entry | undefined {
+    const kind = tag === dw.DW_TAG_union_type ? 'union' : tag === dw.DW_TAG_enumeration_type ? 'enum' : 'struct';
+    return this.entry(kind, name);
+  }
+
+  find(keyword: TypeKeyword, name: string): Type | undefined {
+    const entry = this.entry(keyword, name);
+    return entry === undefined ? undefined : this.reader.of(entry);
+  }
+
+  findEnumerator(name: string): { readonly value: bigint; readonly type: EnumType } | undefined {
+    const entry = this.entry('enumerator', name);
+    const type = entry === undefined ? undefined : this.reader.of(entry);
+    if (type?.kind !== 'enum') return undefined;
+    const last = name.slice(name.lastIndexOf(':') + 1);
+    const member = type.members.find((one) => one.name === last);
+    return member === undefined ? undefined : { value: member.value, type };
+  }
+
+  findFunction(): FunctionType | undefined {
+    return undefined;
+  }
+
+  *names(keyword: TypeKeyword): Generator<string, void, void> {
+    for (const entry of this.entries(keyword)) yield qualifiedName(entry, this.reader.scopes);
+  }
+
+  // ---------------------------------------------------------------- functions
+
+  functionAt(address: number, symbol: string): ProgramFunction | undefined {
+    const entry = this.functionEntry(address);
+    return entry === undefined ? undefined : this.#function(entry, address, symbol);
+  }
+
+  /** The subprogram whose code begins at an address. */
+  functionEntry(address: number): Entry | undefined {
+    for (const unit of this.#map.at(address)) {
+      try {
+        for (const { entry, ranges, inlined } of readFunctions(unit, this.#map.isCode)) {
+          if (!inlined && ranges[0] === address) return this.file.at(entry);
+        }
+      } catch (error) {
+        if (!isBadInput(error)) throw error;
+      }
+    }
+    return undefined;
+  }
+
+  #function(entry: Entry, address: number, symbol: string): ProgramFunction {
+    const { convention } = this.#options;
+    const { scopes } = this.reader;
+    const returned = this.reader.ofAttribute(entry);
+    const children = [...entry.children()].filter((child) => child.tag === dw.DW_TAG_formal_parameter);
+    const types = children.map((child) => this.reader.ofAttribute(child));
+    const locations = lazy(() => this.#entryLocations(entry, children, types, returned, address, symbol));
+    const parameters = children.map((child, index): ProgramVariable => {
+      const name = child.originWith(dw.DW_AT_name)?.name ?? '';
+      return {
+        name,
+        type: types[index] as Type,
+        declaration: declare(child, name, scopes),
+        get location() {
+          return locations()[index] as Location;
+        },
+      };
+    });
+    const result = {
+      name: 'retval',
+      type: returned,
+      declaration: declare(entry, 'retval', scopes),
+      location: resultLocation(returned, convention),
+    };
+    return { name: entry.originWith(dw.DW_AT_name)?.name ?? '', parameters, result };
+  }
+
+  /**
+   * Where the parameters are before the first instruction. What DWARF says of that place
+   * counts; where it says nothing of it the calling convention does, as long as the
+   * function keeps to it: others can call it, or all that DWARF says agrees with it.
+   */
+  #entryLocations(
+    entry: Entry,
+    children: readonly Entry[],
+    types: readonly Type[],
+    returned: Type,
+    address: number,
+    symbol: string,
+  ): Location[] {
+    const { convention } = this.#options;
+    const byConvention = argumentLocations(types, returned, convention);
+    const told = children.map((child) => entryLocation(child, entry, address, convention));
+    const changed = /\.(isra|constprop|part)\b/.test(symbol);
+    const external = entry.originWith(dw.DW_AT_external) !== undefined;
+    const agrees = told.every(
+      (one, index) => one === undefined || one === 'later' || one === 'nowhere' || alike(one, byConvention[index]),
+    );
+    return told.map((one, index): Location => {
+      const expected = byConvention[index] as Location;
+      if (one === undefined) return expected;
+      if (one === 'nowhere') return external && !changed ? expected : unavailable('optimized out');
+      if (one === 'later') return !changed && (external || agrees) ? expected : unavailable('optimized out');
+      return one;
+    });
+  }
+}
+
+/** Whether two places are the same, as far as both are whole registers or places on the stack. */
+function alike(told: Location, expected: Location | undefined): boolean {
+  if (told.kind === 'register') return expected?.kind === 'register' && expected.register === told.register;
+  return told.kind !== 'value' && told.kind !== 'bytes';
+}
+
+/**
+ * Where a parameter is before the function's first instruction, as its location says.
+ * undefined: it tells where it will be in the frame that the function is about to make;
+ * `later`: it tells only of places further on; `nowhere`: it tells nothing.
+ */
+function entryLocation(
+  child: Entry,
+  owner: Entry,
+  address: number,
+  convention: CallingConvention,
+): Location | 'later' | 'nowhere' | undefined {
+  const size = child.unit.format.addressSize;
+  const around: Surroundings = {
+    unit: child.unit,
+    size,
+    frameAddress: () => sum({ op: 'register', register: convention.stackPointer }, constant(convention.stackArguments)),
+    frameBase: () => {
+      const base = owner.block(dw.DW_AT_frame_base);
+      // The frame pointer will be two words below the canonical frame address.
+      if (base?.length === 1 && base[0] === dw.DW_OP_reg0 + 6 && convention.stackArguments === 8) {
+        return sum({ op: 'register', register: convention.stackPointer }, constant(-8));
+      }
+      if (base?.length === 1 && base[0] === dw.DW_OP_call_frame_cfa) return around.frameAddress?.();
+      return undefined;
+    },
+    entryRegister: (register): Computation => ({ op: 'register', register }),
+  };
+  const attribute = child.attribute(dw.DW_AT_location);
+  if (attribute === undefined) {
+    return constantValue(child) ?? 'nowhere';
+  }
+  if (!isBlockForm(attribute.form)) {
+    const list = child.unit.locationList(attribute.form, attribute.value);
+    const ranges = list === undefined ? [] : readLocationList(child.unit, list);
+    const range = ranges.find(({ start, end }) => start <= address && address < end);
+    if (range === undefined) return ranges.length > 0 ? 'later' : 'nowhere';
+    return readLocation(range.expression, around);
+  }
+  const expression = child.block(dw.DW_AT_location) ?? new Uint8Array(0);
+  const [first = 0] = expression;
+  const inFrame =
+    first === dw.DW_OP_fbreg || first === dw.DW_OP_breg0 + 6 || first === dw.DW_OP_breg0 + convention.stackPointer;
+  if (!inFrame) return readLocation(expression, around);
+  const location = readLocation(expression, around);
+  if (first !== dw.DW_OP_fbreg || location.kind !== 'memory') return undefined;
+  return isInCallersFrame(location.address, convention) ? location : undefined;
+}
+
+/** True for a place above the return address: what the caller has put there. */
+function isInCallersFrame(address: Computation, convention: CallingConvention): boolean {
+  if (address.op !== 'binary' || address.operator !== 'add') return false;
+  const { left, right } = address;
+  return (
+    left.op === 'register' &&
+    left.register === convention.stackPointer &&
+    right.op === 'constant' &&
+    right.value >= BigInt(convention.stackArguments)
+  );
+}
+
+/** DW_AT_const_value: the value itself. */
+export function constantValue(entry: Entry): Location | undefined {
+  const block = entry.block(dw.DW_AT_const_value);
+  if (block !== undefined) return { kind: 'bytes', bytes: block.slice() };
+  const value = entry.integer(dw.DW_AT_const_value, true);
+  return value === undefined ? undefined : { kind: 'value', value: constant(value) };
+}

@@ -1,0 +1,189 @@
+/**
+ * Where functions find their arguments at entry and leave their result, by the calling
+ * convention: for code whose debugging information only says where arguments lie later
+ * (unoptimised code stores them first). x86-64: System V ABI, section 3.2.3, and the C++
+ * ABI's classes that are passed by address (Itanium C++ ABI, section 3.1.2). arm64:
+ * AAPCS64, section 6.8, without vector registers.
+ */
+import { alignOf, sizeOf } from './layout.ts';
+import { constant, type Location, sum, unavailable } from './location.ts';
+import type { CompositeType, Type } from './model.ts';
+
+export interface CallingConvention {
+  /** DWARF numbers of the registers for integer arguments, in order. */
+  readonly integers: readonly number[];
+  /** And of those for the result. */
+  readonly results: readonly number[];
+  /** DWARF numbers of the first vector register, and how many take arguments. */
+  readonly vectors: { readonly first: number; readonly count: number };
+  readonly stackPointer: number;
+  /** Bytes from the stack pointer to the first argument on the stack, when a function is entered. */
+  readonly stackArguments: number;
+  /** The address where a big result goes is the first argument; else it has a register of its own. */
+  readonly resultAddressIsArgument: boolean;
+}
+
+export const conventions: Readonly<Record<'x86_64' | 'arm64', CallingConvention>> = {
+  x86_64: {
+    integers: [5, 4, 1, 2, 8, 9],
+    results: [0, 1],
+    vectors: { first: 17, count: 8 },
+    stackPointer: 7,
+    stackArguments: 8,
+    resultAddressIsArgument: true,
+  },
+  arm64: {
+    integers: [0, 1, 2, 3, 4, 5, 6, 7],
+    results: [0, 1],
+    vectors: { first: 64, count: 8 },
+    stackPointer: 31,
+    stackArguments: 0,
+    resultAddressIsArgument: false,
+  },
+};
+
+/** What an eightbyte of a value goes in. */
+type Class = 'none' | 'integer' | 'vector' | 'memory';
+
+const join = (a: Class, b: Class): Class => {
+  if (a === b || b === 'none') return a;
+  if (a === 'none') return b;
+  if (a === 'memory' || b === 'memory') return 'memory';
+  return 'integer';
+};
+
+/** The classes of a value's eightbytes, two at most; undefined for a value in memory. */
+function classify(type: Type): readonly Class[] | undefined {
+  const size = sizeOf(type);
+  if (size > 16) return undefined;
+  const classes: Class[] = size > 8 ? ['none', 'none'] : ['none'];
+  place(type, 0, classes, 0);
+  return classes.includes('memory') ? undefined : classes;
+}
+
+function place(type: Type, offset: number, classes: Class[], depth: number): void {
+  const put = (cls: Class, at = offset): void => {
+    const index = at >> 3;
+    const before = classes[index];
+    if (before !== undefined) classes[index] = join(before, cls);
+  };
+  if (depth > 32) {
+    put('memory');
+    return;
+  }
+  switch (type.kind) {
+    case 'float':
+      // Of long double the value is in memory as an argument.
+      put(type.size > 8 ? 'memory' : 'vector');
+      return;
+    case 'array': {
+      const size = sizeOf(type.of);
+      for (let i = 0; i < type.length && i * size < 16; i++) place(type.of, offset + i * size, classes, depth + 1);
+      return;
+    }
+    case 'struct':
+    case 'union':
+      for (const field of type.fields()) {
+        const natural = field.bits === undefined ? alignOf(field.type) : 1;
+        // Members that are not aligned put the whole into memory.
+        if ((offset + field.offset) % natural !== 0) put('memory');
+        place(field.type, offset + field.offset, classes, depth + 1);
+      }
+      return;
+    default:
+      put('integer');
+  }
+}
+
+const isComposite = (type: Type): type is CompositeType => type.kind === 'struct' || type.kind === 'union';
+
+/** A class that is handed over by the address of a copy. */
+const isIndirect = (type: Type): boolean => isComposite(type) && (type.byReference?.() ?? false);
+
+/** True where the caller gives the address that the result is written to. */
+export function returnsInMemory(type: Type): boolean {
+  return isComposite(type) && (isIndirect(type) || classify(type) === undefined);
+}
+
+/** Where a result is once the function has returned. */
+export function resultLocation(type: Type, convention: CallingConvention): Location {
+  if (type.kind === 'void') return unavailable('the function returns nothing');
+  if (returnsInMemory(type)) {
+    if (!convention.resultAddressIsArgument) return unavailable('its address is gone when the function returns');
+    return { kind: 'memory', address: { op: 'register', register: convention.results[0] as number } };
+  }
+  if (type.kind === 'float') {
+    return type.size > 8
+      ? unavailable('it is in a floating point register, which the kernel does not show to tracing programs')
+      : inVector(convention, 0);
+  }
+  const parts: { size: number; location: Location }[] = [];
+  let integers = 0;
+  let vectors = 0;
+  let left = sizeOf(type);
+  for (const cls of classify(type) ?? ['integer']) {
+    const location: Location =
+      cls === 'vector'
+        ? inVector(convention, vectors++)
+        : { kind: 'register', register: convention.results[integers++] ?? 0 };
+    parts.push({ size: Math.min(8, left), location });
+    left -= 8;
+  }
+  return parts.length === 1 && parts[0] !== undefined ? parts[0].location : { kind: 'pieces', pieces: parts };
+}
+
+function inVector(convention: CallingConvention, index: number): Location {
+  const name = convention.vectors.first === 17 ? `xmm${index}` : `v${index}`;
+  return unavailable(`it is in vector register ${name}, which the kernel does not show to tracing programs`);
+}
+
+/** Where arguments of these types are when a function is entered. */
+export function argumentLocations(types: readonly Type[], result: Type, convention: CallingConvention): Location[] {
+  const { integers, vectors, stackPointer, stackArguments } = convention;
+  let integer = returnsInMemory(result) && convention.resultAddressIsArgument ? 1 : 0;
+  let vector = 0;
+  let stack = stackArguments;
+  const onStack = (size: number, align: number): Location => {
+    if (align > 8) stack = stackArguments + Math.ceil((stack - stackArguments) / align) * align;
+    const at = stack;
+    stack += Math.ceil(size / 8) * 8;
+    return { kind: 'memory', address: sum({ op: 'register', register: stackPointer }, constant(at)) };
+  };
+  return types.map((type): Location => {
+    if (isIndirect(type)) {
+      const register = integers[integer++];
+      if (register !== undefined) return { kind: 'memory', address: { op: 'register', register } };
+      const place = onStack(8, 8);
+      if (place.kind !== 'memory') return place;
+      return { kind: 'memory', address: { op: 'read', size: 8, from: place.address } };
+    }
+    const size = sizeOf(type);
+    const classes = classify(type);
+    if (classes === undefined) {
+      if (stackArguments === 0 && isComposite(type)) {
+        // AAPCS64: what is larger than two registers is passed by its address.
+        const register = integers[integer++];
+        return register === undefined
+          ? unavailable('it is on the stack')
+          : { kind: 'memory', address: { op: 'register', register } };
+      }
+      return onStack(size, alignOf(type));
+    }
+    // An empty class takes no place at all.
+    if (isComposite(type) && classes.every((cls) => cls === 'none'))
+      return { kind: 'bytes', bytes: new Uint8Array(size) };
+    const wantedIntegers = classes.filter((cls) => cls !== 'vector').length;
+    const wantedVectors = classes.length - wantedIntegers;
+    if (integer + wantedIntegers > integers.length || vector + wantedVectors > vectors.count) {
+      return onStack(size, alignOf(type));
+    }
+    const pieces = classes.map((cls, index) => ({
+      size: Math.min(8, size - 8 * index),
+      location:
+        cls === 'vector'
+          ? inVector(convention, vector++)
+          : ({ kind: 'register', register: integers[integer++] as number } as const),
+    }));
+    return pieces.length === 1 && pieces[0] !== undefined ? pieces[0].location : { kind: 'pieces', pieces };
+  });
+}

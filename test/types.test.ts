@@ -1,0 +1,76 @@
+/** `insitu types` beside pahole(1): every structure of libc's and python's debugging information lies where pahole says. */
+import assert from 'node:assert/strict';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { existsSync, realpathSync } from 'node:fs';
+import { describe, test } from 'node:test';
+import { insitu } from './insitu.ts';
+
+const noPahole =
+  spawnSync('pahole', ['--version']).error === undefined ? false : 'needs pahole (Debian package dwarves)';
+
+/** libc's debug file below /usr/lib/debug, undefined when it is not installed. */
+function libcDebugFile(): string | undefined {
+  const library = '/lib/x86_64-linux-gnu/libc.so.6';
+  if (!existsSync(library)) return undefined;
+  const notes = spawnSync('readelf', ['-n', library], { encoding: 'utf8' }).stdout ?? '';
+  const [, id = ''] = /Build ID: ([0-9a-f]+)/.exec(notes) ?? [];
+  const path = `/usr/lib/debug/.build-id/${id.slice(0, 2)}/${id.slice(2)}.debug`;
+  return existsSync(path) ? path : undefined;
+}
+
+const python = '/usr/bin/python3-dbg';
+
+/** Structures by name: a line for each member, `name offset size`, of bit-fields `name firstBit :width`; last the size. */
+function parse(text: string): Map<string, string[]> {
+  const found = new Map<string, string[]>();
+  let lines: string[] | undefined;
+  let isUnion = false;
+  for (const line of text.split('\n')) {
+    const head = /^(struct|union) (\w+) \{$/.exec(line);
+    if (head !== null) {
+      // The first of several with one name is compared.
+      const name = `${head[1]} ${head[2]}`;
+      lines = [];
+      if (!found.has(name)) found.set(name, lines);
+      isUnion = head[1] === 'union';
+      continue;
+    }
+    if (line.startsWith('}')) lines = undefined;
+    if (lines === undefined) continue;
+    const member = /^\s+(.*?);?\s*\/\* +(\d+)(?:: *(\d+))? +(\d+) \*\/$/.exec(line);
+    if (member !== null) {
+      const [, written = '', offset = '', bit = '0', size = ''] = member;
+      const declaration = written.replace(/\s*__attribute__\(\(.*\)\)$/, '');
+      const [, before = '', width] = /^(.*?)(?::(\d+))?$/.exec(declaration) ?? [];
+      const name = /\(\s*\*+\s*(?:const\s+)?(\w+)/.exec(before)?.[1] ?? /(\w*)(?:\[[^\]]*\])*$/.exec(before)?.[1];
+      lines.push(
+        width === undefined ? `${name} ${offset} ${size}` : `${name} ${8 * Number(offset) + Number(bit)} :${width}`,
+      );
+    }
+    const whole = /^\t\/\* size: (\d+)/.exec(line);
+    // Of unions pahole does not tell it.
+    if (whole !== null && !isUnion) lines.push(`size ${whole[1]}`);
+  }
+  return found;
+}
+
+/** pahole 1.24 takes _Atomic types for empty ones. */
+const wrongInPahole = new Set(['struct _Py_atomic_address', 'struct _Py_atomic_int']);
+
+describe('types lie where pahole says', { skip: noPahole }, () => {
+  const check = async (file: string, least: number): Promise<void> => {
+    const theirs = parse(
+      execFileSync('pahole', [file], { encoding: 'utf8', maxBuffer: 1 << 28, stdio: ['ignore', 'pipe', 'ignore'] }),
+    );
+    const { stdout, stderr, status } = await insitu(['types', file]);
+    assert.equal(status, 0, stderr);
+    const ours = parse(stdout);
+    assert.ok(theirs.size >= least, `pahole tells only of ${theirs.size}`);
+    for (const [name, lines] of theirs) {
+      if (!wrongInPahole.has(name)) assert.deepEqual(ours.get(name), lines, name);
+    }
+  };
+  const libc = libcDebugFile();
+  test('libc', { skip: libc === undefined && 'needs libc6-dbg' }, () => check(libc as string, 400));
+  test('python', { skip: !existsSync(python) && 'needs python3-dbg' }, () => check(realpathSync(python), 200));
+});
