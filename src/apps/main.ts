@@ -37,6 +37,8 @@ async function main(argv: readonly string[]): Promise<number> {
         return (await import('./cli/symbols.ts')).symbols(command.what, command.pattern, command.options);
       case 'types':
         return (await import('./cli/types.ts')).types(command.file, command.type, command.options);
+      case 'learn':
+        return (await import('./cli/learn.ts')).learn(command.path, command.options);
       case 'run':
         return await (await import('./cli/run.ts')).run(command.script, command.options);
     }

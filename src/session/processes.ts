@@ -52,7 +52,7 @@ export class ProcessNames implements UserNames {
       demangle: demangleBoth,
       inflate,
       debugFiles: hostDebugFiles(options.debugFiles),
-      infer: (elf) => inferredNames(elf, options.onSlow),
+      infer: (elf) => inferredNames(elf, { names: options.debugFiles?.names, onSlow: options.onSlow }),
     });
     this.#tracker = new MappingTracker((event) => this.#follow(event));
     this.#tracker.watch();

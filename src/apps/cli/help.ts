@@ -8,6 +8,7 @@ USAGE:
     insitu -l [PATTERN]                        list probes
     insitu symbols FILE|PID [REGEX]            functions of a program, or what it is
     insitu types FILE [TYPE]                   a type of a program, with offsets and sizes
+    insitu symbols learn FILE                  names in a program with symbols, for --names
 
 OPTIONS:
     -e 'PROGRAM'     run this program
@@ -31,6 +32,8 @@ OPTIONS:
                      DEBUGINFOD_URLS names servers that have more
     --symbols FILE   a build of the same program with symbols; refused if its build-id differs
     --symbols-force  then compare the code, and take FILE if it is the same
+    --names FILE     name functions of stripped programs by FILE too, which insitu symbols
+                     learn made from a program with symbols; may be given several times
     --json           as -f json
     --explain        with symbols: each place where names could come from, and what is there
     --unsafe         allow system() and signals

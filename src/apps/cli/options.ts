@@ -11,15 +11,18 @@ export interface DebugFileWords {
   readonly debuginfo: readonly string[];
   readonly symbols: string | undefined;
   readonly symbolsForce: boolean;
+  /** Files of --names. */
+  readonly names: readonly string[];
 }
 
 /** The same as kernel/host takes it. */
-export function debugFilesOf({ debuginfo, symbols, symbolsForce }: DebugFileWords): {
+export function debugFilesOf({ debuginfo, symbols, symbolsForce, names }: DebugFileWords): {
   readonly folders: readonly string[];
   readonly symbols: string | undefined;
   readonly symbolsForce: boolean;
+  readonly names: readonly string[];
 } {
-  return { folders: debuginfo, symbols, symbolsForce };
+  return { folders: debuginfo, symbols, symbolsForce, names };
 }
 
 /** Of `insitu symbols`. */
@@ -80,6 +83,7 @@ export type Command =
       readonly type: string | undefined;
       readonly options: TypesOptions;
     }
+  | { readonly kind: 'learn'; readonly path: string; readonly options: SymbolsOptions }
   | { readonly kind: 'help' | 'version' };
 
 /** A mistake on the command line. */
@@ -123,6 +127,7 @@ const words: Readonly<Record<string, { readonly name: string; readonly value?: s
   '--debuginfo': { name: 'debuginfo', value: 'DIR[:DIR]' },
   '--symbols': { name: 'symbols', value: 'FILE' },
   '--symbols-force': { name: 'symbols-force' },
+  '--names': { name: 'names', value: 'FILE' },
   '--json': { name: 'json' },
   '--explain': { name: 'explain' },
   '--fmt': { name: 'fmt' },
@@ -227,6 +232,7 @@ export function parseCommand(argv: readonly string[]): Command {
     debuginfo: (given.get('debuginfo') ?? []).flatMap((folders) => folders.split(':').filter((one) => one !== '')),
     symbols: last('symbols'),
     symbolsForce: given.has('symbols-force'),
+    names: given.get('names') ?? [],
   };
   if (debugFiles.symbolsForce && debugFiles.symbols === undefined) {
     throw new UsageError('--symbols-force needs --symbols', 'write: --symbols FILE --symbols-force');
@@ -234,6 +240,12 @@ export function parseCommand(argv: readonly string[]): Command {
   const format = choice('-f', last('format') ?? (given.has('json') ? 'json' : 'text'), ['text', 'json']);
   if (argv[0] === 'symbols') {
     const [, what, pattern, more] = rest;
+    if (what === 'learn' && pattern !== undefined) {
+      if (more !== undefined)
+        throw new UsageError('symbols learn takes one program', `first: symbols learn ${pattern}`);
+      const options = { ...debugFiles, output: last('output'), format, verbose: given.has('verbose'), explain: false };
+      return { kind: 'learn', path: pattern, options };
+    }
     if (what === undefined) throw new UsageError('symbols of what?', 'write: insitu symbols FILE|PID [REGEX]');
     if (more !== undefined) {
       throw new UsageError('symbols takes one expression', 'put it in quotes, so that the shell leaves it whole');

@@ -17,7 +17,7 @@ import { inflate } from '../../kernel/host/inflate.ts';
 import { resolvePath } from '../../kernel/host/paths.ts';
 import { processFiles } from '../../kernel/host/processfiles.ts';
 import { demangleBoth } from '../../symbolize/demangle/index.ts';
-import { type ElfBinary, openBinary } from '../../symbolize/symbols/binary.ts';
+import { type ElfBinary, type InferredSymbol, openBinary } from '../../symbolize/symbols/binary.ts';
 import { framePointers } from '../../symbolize/symbols/prologue.ts';
 import type { FunctionSymbol } from '../../target/target.ts';
 import { complain } from './failure.ts';
@@ -72,7 +72,10 @@ function findPlaces(what: string, options: SymbolsOptions): Place[] {
     demangle: demangleBoth,
     inflate,
     infer: (elf: ElfFile) =>
-      inferredNames(elf, (path) => complain(`${path} has no symbols: inferring names (kept for the next run)\n`)),
+      inferredNames(elf, {
+        names: options.names,
+        onSlow: (path) => complain(`${path} has no symbols: inferring names (kept for the next run)\n`),
+      }),
     debugFiles: hostDebugFiles({
       ...debugFilesOf(options),
       onMessage: (message) => complain(`WARNING: ${message}\n`),
@@ -160,7 +163,7 @@ function list(
   title: string | undefined,
 ): number {
   // Inferred names come after those that somebody wrote.
-  const found = [...binary.search(regex), ...binary.searchInferred(regex)];
+  const found: (FunctionSymbol | InferredSymbol)[] = [...binary.search(regex), ...binary.searchInferred(regex)];
   const sections = binary.elf.sections.filter((section) => section.address !== 0 && section.size > 0);
   const sectionOf = (address: number): string =>
     sections.find((section) => address >= section.address && address < section.address + section.size)?.name ?? '';
@@ -176,6 +179,7 @@ function list(
         size: row.size,
         section: row.section,
         ...(row.source === undefined ? {} : { source: row.source }),
+        ...('rule' in symbol ? { grade: symbol.grade, rule: symbol.rule, evidence: symbol.evidence } : {}),
       };
       output.write(`${JSON.stringify({ type: 'symbol', data })}\n`);
     }

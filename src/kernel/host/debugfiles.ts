@@ -12,6 +12,8 @@ export interface DebugFileOptions {
   readonly symbols?: string | undefined;
   /** Take it when its code is the same, though its build-id is not (--symbols-force). */
   readonly symbolsForce?: boolean | undefined;
+  /** Files of names learnt from other programs (--names). */
+  readonly names?: readonly string[] | undefined;
   /** DEBUGINFOD_URLS, DEBUGINFOD_TIMEOUT, XDG_CACHE_HOME and HOME are looked up here. */
   readonly environment?: Readonly<Record<string, string | undefined>> | undefined;
   /** Told once of each server that does not answer. */

@@ -1,26 +1,36 @@
 /**
  * Inferred names of the stripped programs of this machine, kept in the user's cache
- * folder by build-id and content: a large program is looked through once.
+ * folder by build-id, content, and what was learnt from other programs: a large program
+ * is looked through once.
  */
 import type { ElfFile } from '../../debuginfo/elf/elf.ts';
 import { fingerprint } from '../../debuginfo/elf/fingerprint.ts';
 import { nameFunctions } from '../../symbolize/evidence/index.ts';
 import { encodeNames, StoredNames } from '../../symbolize/evidence/store.ts';
 import { Cache } from './cache.ts';
+import { openLearnt } from './learntnames.ts';
 
 const cache = new Cache('names', 512 << 20);
 
+export interface InferOptions {
+  /** Files of names learnt from other programs (--names). */
+  readonly names?: readonly string[] | undefined;
+  /** Told before a program is looked through, which may take seconds. */
+  readonly onSlow?: ((path: string) => void) | undefined;
+}
+
 /**
  * The inferred names of a program; undefined when there are none (not a kind of file
- * that names can be inferred in). `onSlow` is told before a program is looked through.
+ * that names can be inferred in). Raises a MachineError for a file of names that is none.
  */
-export function inferredNames(elf: ElfFile, onSlow?: (path: string) => void): StoredNames | undefined {
-  const key = fingerprint(elf);
+export function inferredNames(elf: ElfFile, options: InferOptions = {}): StoredNames | undefined {
+  const learnt = openLearnt(options.names);
+  const key = `${fingerprint(elf)}-${learnt.key}`;
   const kept = cache.read(key);
   const cached = kept === undefined ? undefined : StoredNames.read(kept);
   if (cached !== undefined) return cached;
-  onSlow?.(elf.path);
-  const names = nameFunctions(elf);
+  options.onSlow?.(elf.path);
+  const names = nameFunctions(elf, { learnt: learnt.load() });
   if (!names.ok) return undefined;
   const bytes = encodeNames(names.value);
   cache.write(key, bytes);

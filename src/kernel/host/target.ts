@@ -19,6 +19,7 @@ import { findHeader } from './headers.ts';
 import { inferredNames } from './inferred.ts';
 import { inflate } from './inflate.ts';
 import { openKernelTypes } from './kerneltypes.ts';
+import { openLearnt } from './learntnames.ts';
 import { machineArch, possibleCpus } from './machine.ts';
 import { keptNameIndex } from './nameindex.ts';
 import { resolvePath } from './paths.ts';
@@ -50,6 +51,8 @@ export interface HostTargetOptions {
 
 /** A Target that answers for this machine. Opened binaries stay open as long as it is in use. */
 export function createHostTarget(options: HostTargetOptions = {}): Target {
+  // A mistake in a file that the user named is told before anything is traced.
+  if ((options.debugFiles?.names ?? []).length > 0) openLearnt(options.debugFiles?.names);
   const kernelTypes = lazy(() => openKernelTypes(options.btf));
   const formats = new Map<string, Result<TracepointFormat | undefined, MachineError>>();
   const binaries = new Map<string, Result<Binary, MachineError>>();
@@ -57,8 +60,8 @@ export function createHostTarget(options: HostTargetOptions = {}): Target {
     demangle: demangleBoth,
     inflate,
     debugFiles: hostDebugFiles(options.debugFiles),
-    infer: (elf) => inferredNames(elf),
     nameIndex: keptNameIndex,
+    infer: (elf) => inferredNames(elf, { names: options.debugFiles?.names }),
   };
   return {
     arch: machineArch(),

@@ -116,7 +116,7 @@ export function findEnclosers(
     const [name] = names;
     if (name === undefined || names.size > 1) continue;
     const own = [...types].every((type) => makers.get(type) === index && isFunction.get(type) === true);
-    const sure = own && (types.size > 1 || users.get(name)?.size === 1);
+    const sure = own && users.get(name)?.size === 1;
     const proof = [...types].slice(0, 4).map((type) => classes.all[type]?.address ?? 0);
     add({ index, rule: sure ? 'encloser' : 'enclosed', scopes: [], member: name, proof });
   }

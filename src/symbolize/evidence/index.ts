@@ -16,7 +16,9 @@ import { Pointers } from '../../debuginfo/elf/relocations.ts';
 import { Classes, className } from './classes.ts';
 import { findConstructors } from './constructors.ts';
 import { findEnclosers } from './enclosers.ts';
+import { findByTexts, findFamiliar, findSlots, Spelling } from './familiar.ts';
 import { findHints, ONLY_CALLER } from './hints.ts';
+import type { Learnt } from './learnt.ts';
 import { Literals } from './literals.ts';
 import { findMarked } from './marks.ts';
 import { findMembers } from './members.ts';
@@ -26,7 +28,7 @@ import { Program } from './program.ts';
 import { findMessages } from './protobuf.ts';
 import { readReferences } from './references.ts';
 import { CONSTRUCTOR, DESTRUCTOR, type Finding, type Grade, type RuleId, ruleNumber, rules } from './rules.ts';
-import { findStartup, findStubs, withStubs } from './startup.ts';
+import { findStartup, findStubs, type Stub, withStubs } from './startup.ts';
 import { Vtables } from './vtables.ts';
 
 export type { Grade, RuleId } from './rules.ts';
@@ -34,6 +36,8 @@ export type { Grade, RuleId } from './rules.ts';
 export interface EvidenceOptions {
   /** Tells how long each step took, in the order of the steps. */
   readonly onStep?: (step: string) => void;
+  /** What was learnt from other programs. */
+  readonly learnt?: readonly Learnt[];
 }
 
 /** What is known of one function. */
@@ -136,7 +140,11 @@ export class EvidenceIndex {
       name: this.#text(finding),
       grade: rule.grade,
       rule: rule.id,
-      evidence: [rule.reason, ...(proof.length === 0 ? [] : [`see ${proof.join(', ')}`])],
+      evidence: [
+        rule.reason,
+        ...(proof.length === 0 ? [] : [`see ${proof.join(', ')}`]),
+        ...(finding.learntFrom === undefined ? [] : [`learnt from ${finding.learntFrom}`]),
+      ],
     };
   }
 
@@ -195,13 +203,11 @@ function lastPart(name: string): string {
   return name.slice(0, end);
 }
 
-/**
- * Names what can be named in a program, by evidence alone; its symbol tables are not
- * looked at. Fails with E_UNSUPPORTED_ELF for what is not a 64-bit little-endian program.
- * x86-64 in full; of arm64 what pointers tell (virtual tables, initialisers).
- */
-export function nameFunctions(elf: ElfFile, options: EvidenceOptions = {}): Result<EvidenceIndex, MachineError> {
-  const done = (step: string): void => options.onStep?.(step);
+/** Reads a program as the rules need it. Fails with E_UNSUPPORTED_ELF for what is not a 64-bit little-endian program. */
+export function readProgram(
+  elf: ElfFile,
+  done: (step: string) => void = () => {},
+): Result<{ readonly program: Program; readonly stubs: readonly Stub[] }, MachineError> {
   const image = Image.of(elf);
   if (!image.ok) return image;
   const pointers = new Pointers(image.value);
@@ -211,7 +217,20 @@ export function nameFunctions(elf: ElfFile, options: EvidenceOptions = {}): Resu
   done('bounds');
   const references = readReferences(image.value, bounds);
   done('code');
-  const program = new Program(image.value, pointers, bounds, references);
+  return ok({ program: new Program(image.value, pointers, bounds, references), stubs });
+}
+
+/**
+ * Names what can be named in a program, by evidence alone; its symbol tables are not
+ * looked at. Fails with E_UNSUPPORTED_ELF for what is not a 64-bit little-endian program.
+ * x86-64 in full; of arm64 what pointers tell (virtual tables, initialisers).
+ */
+export function nameFunctions(elf: ElfFile, options: EvidenceOptions = {}): Result<EvidenceIndex, MachineError> {
+  const done = (step: string): void => options.onStep?.(step);
+  const read = readProgram(elf, done);
+  if (!read.ok) return read;
+  const { program, stubs } = read.value;
+  const { bounds } = program;
   const classes = new Classes(program);
   const vtables = new Vtables(program, classes);
   done('classes');
@@ -229,7 +248,12 @@ export function nameFunctions(elf: ElfFile, options: EvidenceOptions = {}): Resu
   done('methods');
   findConstructors(program, classes, vtables, add);
   done('constructors');
-  const literals = new Literals(program);
+  const { learnt = [] } = options;
+  findSlots(classes, vtables, methods, learnt, add);
+  const spelling = new Spelling(classes);
+  findFamiliar(program, classes, methods, learnt, spelling, add);
+  const literals = new Literals(program, (hash) => learnt.some((one) => one.texts.has(hash)));
+  findByTexts(program, literals.textOwners(), learnt, spelling, add);
   const classNames = new Set(classes.all.map((type) => ownName(type.mangled)));
   findMarked(literals, methods, (name) => classNames.has(name), add);
   done('literals');

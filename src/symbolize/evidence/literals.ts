@@ -36,6 +36,8 @@ export interface Mark {
 /** How far apart the instructions stand that load file and name, in bytes, at most. */
 const nearby = 40;
 const mostText = 2048;
+/** Texts of fewer bytes are alike by chance. */
+const shortestText = 8;
 
 const sourceFile = /^[\w.+\-/ ]*[\w+-]\.(?:c|cc|cpp|cxx|c\+\+|C|m|mm|rs|go)(?::\d+)?$/;
 const headerFile = /^[\w.+\-/ ]*[\w+-]\.(?:h|hh|hpp|hxx|inc|inl|ipp|tcc)(?::\d+)?$/;
@@ -50,9 +52,16 @@ export class Literals {
   readonly #program: Program;
   readonly #kinds: Map<number, number> = new Map();
   readonly #readOnly: readonly { readonly from: number; readonly to: number }[];
+  readonly #isWanted: (hash: number) => boolean;
+  /** Address of a text that was asked for → its hash. */
+  readonly #hashes: Map<number, number> = new Map();
+  /** Hash of a text that was asked for → the function that alone refers to it, -1 for several. */
+  readonly #owners: Map<number, number> = new Map();
 
-  constructor(program: Program) {
+  /** `isWanted` tells of which texts, by their hash, it shall be known who refers to them. */
+  constructor(program: Program, isWanted: (hash: number) => boolean = () => false) {
     this.#program = program;
+    this.#isWanted = isWanted;
     this.files = new Float64Array(program.functionCount);
     this.#readOnly = program.image.parts
       .filter((part) => !part.executable)
@@ -62,6 +71,11 @@ export class Literals {
 
   text(address: number): string {
     return this.#program.image.textAt(address, mostText) ?? '';
+  }
+
+  /** Hash of each text that was asked for → the function that alone refers to it, -1 for several. */
+  textOwners(): ReadonlyMap<number, number> {
+    return this.#owners;
   }
 
   /** What the text at an address is. */
@@ -84,6 +98,7 @@ export class Literals {
     let end = start;
     let last = 0;
     let plain = true;
+    let hash = 0x811c9dc5;
     for (; end < bytes.length && end - start < mostText; end++) {
       const byte = bytes[end] as number;
       if (byte === 0) break;
@@ -95,8 +110,10 @@ export class Literals {
         byte === 0x5f;
       if (!isWord && !(byte === 0x7e && end === start)) plain = false;
       last = byte;
+      hash = Math.imul(hash ^ byte, 0x01000193);
     }
     const length = end - start;
+    if (length >= shortestText && bytes[end] === 0 && this.#isWanted(hash >>> 0)) this.#hashes.set(address, hash >>> 0);
     if (length > 3 && bytes[start] === 0x25 && bytes[start + 1] === 0x73)
       return formatFor.test(this.text(address)) ? FORMAT : OTHER;
     if (bytes[end] !== 0 || length < 2) return OTHER;
@@ -130,6 +147,12 @@ export class Literals {
       const target = references.target[at] as number;
       const from = references.from[at] as number;
       const what = kind === ADDRESS ? this.kindOf(target) : OTHER;
+      const hash = this.#hashes.size === 0 ? undefined : this.#hashes.get(target);
+      if (hash !== undefined) {
+        const owner = this.#owners.get(hash);
+        if (owner === undefined) this.#owners.set(hash, index);
+        else if (owner !== index) this.#owners.set(hash, -1);
+      }
       if (what === SOURCE || what === HEADER) files.push({ at: from, target, header: what === HEADER });
       else if (what === NAME || what === SIGNATURE) names.push({ at: from, target });
       else if (what === FORMAT) formats.push(from);

@@ -23,7 +23,7 @@ interface Own {
 }
 
 /** The last part of a scoped name, without template arguments. */
-function lastOf(name: string): string {
+export function lastOf(name: string): string {
   const plain = name.replace(/<.*>/, '');
   const scope = plain.lastIndexOf('::');
   return scope < 0 ? plain : plain.slice(scope + 2);

@@ -90,10 +90,29 @@ export class Methods {
       const members = owner.offset === 0 ? libraryMembers(type) : undefined;
       const table = this.#vtables.of(owner.type).find((one) => one.offset === 0);
       const member = table?.slots.length === members?.length ? members?.[owner.slot] : undefined;
-      if (member !== undefined) add({ index, rule: 'method', scopes: [owner.type], member, proof });
-      if (destructors.has(index)) add({ index, rule: 'destructor', scopes: [owner.type], member: DESTRUCTOR, proof });
+      const isDestructor = destructors.has(index) || member === DESTRUCTOR;
+      const scopes = isDestructor && this.#mayBeBases(index, owner) ? [owner.type, ...owner.absent] : [owner.type];
+      if (member !== undefined) add({ index, rule: 'method', scopes, member, proof });
+      if (destructors.has(index)) add({ index, rule: 'destructor', scopes, member: DESTRUCTOR, proof });
       add({ index, rule: 'virtual', scopes: [owner.type, ...owner.absent], member: slotName(owner), proof });
     }
+  }
+
+  /**
+   * Whether a destructor may be that of a base which has no table here: compilers put the
+   * base's itself into the slot where a class's own would do nothing more (clang's
+   * -mconstructor-aliases). The one that frees its object, or stores its table, is the class's.
+   */
+  #mayBeBases(index: number, owner: Owner): boolean {
+    if (owner.absent.length === 0 || this.#freesObject(index, owner.offset)) return false;
+    const { references } = this.#program;
+    for (let at = references.starts[index] as number; at < (references.starts[index + 1] as number); at++) {
+      const target = references.target[at] as number;
+      for (const table of [this.#vtables.at(target), this.#vtables.at(target + 16)]) {
+        if (table?.type === owner.type) return false;
+      }
+    }
+    return true;
   }
 
   /**

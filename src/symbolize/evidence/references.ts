@@ -30,14 +30,23 @@ export class References {
   readonly kind: Uint8Array;
   /** For each function, where its references start; one more at the end. */
   readonly starts: Uint32Array;
+  /**
+   * For each function two hashes of its instructions without what changes from program to
+   * program (addresses, distances of calls); 0 and 0 where not all could be read.
+   */
+  readonly shapes: Uint32Array;
+  /** For each function how many instructions it has, 65535 at most. */
+  readonly lengths: Uint16Array;
   /** Functions whose bytes could not all be read as instructions. */
   readonly unread: number;
 
-  constructor(from: Uint32Array, target: Uint32Array, kind: Uint8Array, starts: Uint32Array, unread: number) {
-    this.from = from;
-    this.target = target;
-    this.kind = kind;
-    this.starts = starts;
+  constructor(columns: Omit<References, 'unread'>, unread: number) {
+    this.from = columns.from;
+    this.target = columns.target;
+    this.kind = columns.kind;
+    this.starts = columns.starts;
+    this.shapes = columns.shapes;
+    this.lengths = columns.lengths;
     this.unread = unread;
   }
 }
@@ -47,7 +56,10 @@ export function readReferences(image: Image, bounds: FunctionBounds): References
   const count = bounds.starts.length;
   const starts = new Uint32Array(count + 1);
   if (image.elf.header.machine !== EM_X86_64) {
-    return new References(new Uint32Array(0), new Uint32Array(0), new Uint8Array(0), starts, count);
+    const none = new Uint32Array(0);
+    const shapes = new Uint32Array(count * 2);
+    const lengths = new Uint16Array(count);
+    return new References({ from: none, target: none, kind: new Uint8Array(0), starts, shapes, lengths }, count);
   }
   let from = new Uint32Array(1 << 16);
   let target = new Uint32Array(1 << 16);
@@ -71,6 +83,8 @@ export function readReferences(image: Image, bounds: FunctionBounds): References
   const fixed = image.elf.header.type === ET_EXEC;
   const inImage = (value: number): boolean => value >= low && value < high;
   const one = new Decoder();
+  const shapes = new Uint32Array(count * 2);
+  const lengths = new Uint16Array(count);
   for (let index = 0; index < count; index++) {
     starts[index] = found;
     const start = bounds.starts[index] as number;
@@ -83,14 +97,43 @@ export function readReferences(image: Image, bounds: FunctionBounds): References
     const stop = Math.min(start + (bounds.sizes[index] as number), next);
     const end = Math.min(stop - delta, bytes.length);
     let at = start - delta;
+    // FNV-1a and a multiplicative hash, over the fields of the instructions.
+    let first = 0x811c9dc5;
+    let second = 0;
+    let length = 0;
     while (at < end) {
       if (!one.decode(bytes, at, end)) {
         unread++;
+        length = 0;
         break;
       }
       const address = at + delta;
       at += one.length;
+      length++;
       const { opcode } = one;
+      const operands =
+        opcode |
+        ((one.modrm & 0xff) << 10) |
+        ((one.base & 0x1f) << 18) |
+        ((one.index & 0x1f) << 23) |
+        (one.wide ? 1 << 28 : 0) |
+        (one.operandSize ? 1 << 29 : 0) |
+        (one.ripRelative ? 1 << 30 : 0);
+      let numbers = one.ripRelative ? 0 : one.displacement;
+      const isBranch =
+        opcode === 0xe8 ||
+        opcode === 0xe9 ||
+        opcode === 0xeb ||
+        (opcode & 0x1f0) === 0x180 ||
+        (opcode & 0x3f0) === 0x70;
+      if (isBranch) {
+        const to = at + delta + one.immediate;
+        // A distance within the function is its own; of others the function's bytes do not tell.
+        if (to >= start && to < stop && opcode !== 0xe8) numbers = one.immediate;
+      } else if (!fixed || !inImage(one.immediate >>> 0)) numbers = (Math.imul(numbers, 31) + one.immediate) | 0;
+      if (fixed && !isBranch && one.modrm >= 0 && one.base < 0 && inImage(one.displacement >>> 0)) numbers = 0;
+      first = Math.imul(Math.imul(first ^ operands, 0x01000193) ^ numbers, 0x01000193);
+      second = Math.imul(second ^ numbers ^ (first >>> 15), 0x5bd1e995) + operands;
       if (one.ripRelative) {
         const to = address + one.length + one.displacement;
         if (!inImage(to)) continue;
@@ -124,9 +167,14 @@ export function readReferences(image: Image, bounds: FunctionBounds): References
         }
       }
     }
+    lengths[index] = Math.min(length, 0xffff);
+    if (length === 0) continue;
+    shapes[index * 2] = first;
+    shapes[index * 2 + 1] = second;
   }
   starts[count] = found;
-  return new References(from.slice(0, found), target.slice(0, found), kind.slice(0, found), starts, unread);
+  const columns = { from: from.slice(0, found), target: target.slice(0, found), kind: kind.slice(0, found), starts };
+  return new References({ ...columns, shapes, lengths }, unread);
 }
 
 function enlarge<Column extends Uint32Array | Uint8Array>(old: Column, larger: Column): Column {

@@ -29,7 +29,14 @@ export type RuleId =
   | 'mentions'
   | 'thread'
   | 'callers'
-  | 'file';
+  | 'file'
+  | 'slot'
+  | 'virtual-code'
+  | 'code'
+  | 'code-called'
+  | 'called'
+  | 'texts'
+  | 'text';
 
 export interface Rule {
   readonly id: RuleId;
@@ -54,6 +61,17 @@ export const rules: readonly Rule[] = [
   },
   { id: 'signature', grade: 'likely', reason: 'its whole signature, left by an assertion' },
   {
+    id: 'slot',
+    grade: 'sure',
+    reason: 'the slot in the table of this class that has this name in a program with symbols',
+  },
+  {
+    id: 'virtual-code',
+    grade: 'likely',
+    reason:
+      'a slot in the table of this class, and the instructions of its function of this name in a program with symbols',
+  },
+  {
     id: 'virtual-literal',
     grade: 'likely',
     reason: 'a slot in the table of this class, and its own name left by a logging macro',
@@ -63,6 +81,16 @@ export const rules: readonly Rule[] = [
   { id: 'initializer', grade: 'sure', reason: 'listed in .init_array' },
   { id: 'constructor', grade: 'sure', reason: 'stores the table of this class into the object that it was given' },
   { id: 'finalizer', grade: 'sure', reason: 'handed to __cxa_atexit together with an object' },
+  {
+    id: 'code-called',
+    grade: 'likely',
+    reason: 'the instructions of a function of this name in a program with symbols, and called at the same places',
+  },
+  {
+    id: 'code',
+    grade: 'likely',
+    reason: 'the instructions of a function of this name in a program with symbols, the only one there and here',
+  },
   {
     id: 'member-literal',
     grade: 'likely',
@@ -74,6 +102,21 @@ export const rules: readonly Rule[] = [
     grade: 'likely',
     reason:
       "stores the table of this class into the object that it was given, and nothing else or only after a base's constructor",
+  },
+  {
+    id: 'called',
+    grade: 'likely',
+    reason: 'called by a known function where a function of this name is called in a program with symbols',
+  },
+  {
+    id: 'texts',
+    grade: 'likely',
+    reason: 'refers to texts that only the function of this name refers to in a program with symbols',
+  },
+  {
+    id: 'text',
+    grade: 'likely',
+    reason: 'refers to a text that only the function of this name refers to in a program with symbols',
   },
   { id: 'encloser', grade: 'likely', reason: 'makes the function objects of lambdas that stand in this function' },
   { id: 'member', grade: 'likely', reason: 'only functions of this class call it, with their object' },
@@ -109,6 +152,8 @@ export interface Finding {
   readonly member: string;
   /** Addresses that prove it: tables, literals, callers. */
   readonly proof: readonly number[];
+  /** The program that the name was learnt from. */
+  readonly learntFrom?: string;
 }
 
 /** The member of a finding that stands for the destructor: its name repeats the class's. */

@@ -135,11 +135,11 @@ export class Decoder {
   base: number = NONE;
   /** Index register of a memory operand, NONE without. */
   index: number = NONE;
-  /** Displacement of a memory operand. */
+  /** Displacement of a memory operand, 0 when there is none. */
   displacement: number = 0;
   /** The memory operand counts from the end of the instruction. */
   ripRelative: boolean = false;
-  /** The immediate operand's low 32 bits, signed. */
+  /** The immediate operand's low 32 bits, signed; 0 when there is none. */
   immediate: number = 0;
   /** 8 bytes: REX.W. */
   wide: boolean = false;
@@ -204,6 +204,8 @@ export class Decoder {
     this.base = NONE;
     this.index = NONE;
     this.ripRelative = false;
+    this.displacement = 0;
+    this.immediate = 0;
     let immediateShape = shape;
     if ((shape & MODRM) !== 0) {
       const modrm = bytes[pos++] as number;
@@ -211,7 +213,6 @@ export class Decoder {
       this.reg = ((modrm >>> 3) & 7) | ((rex & 4) << 1);
       const mod = modrm >>> 6;
       const rm = modrm & 7;
-      this.displacement = 0;
       if (mod === 3) this.rm = rm | ((rex & 1) << 3);
       else {
         let base = rm;

@@ -47,7 +47,14 @@ export interface InferredFunction {
   readonly size: number;
   /** Without the `~`. */
   readonly name: string;
+  /** How far the name can be trusted, the rule that gave it, and what it was inferred from, a sentence each. */
+  readonly grade: 'sure' | 'likely' | 'hint';
+  readonly rule: string;
+  readonly evidence: readonly string[];
 }
+
+/** The same as a symbol: its name has the `~`. */
+export type InferredSymbol = FunctionSymbol & Pick<InferredFunction, 'grade' | 'rule' | 'evidence'>;
 
 /** Opens a program file. Fails with E_NOT_ELF, E_TRUNCATED_ELF or E_BAD_ELF. */
 export function openBinary(path: string, reader: FileReader, options: BinaryOptions): Result<ElfBinary, MachineError> {
@@ -236,10 +243,12 @@ export class ElfBinary implements Binary {
   }
 
   /** Inferred names that the expression matches somewhere, with their `~`. */
-  searchInferred(wanted: RegExp): readonly FunctionSymbol[] {
-    const found: FunctionSymbol[] = [];
-    for (const { address, size, name } of this.#inferred() ?? []) {
-      if (wanted.test(name) || wanted.test(`~${name}`)) found.push({ name: `~${name}`, demangled: '', address, size });
+  searchInferred(wanted: RegExp): readonly InferredSymbol[] {
+    const found: InferredSymbol[] = [];
+    for (const one of this.#inferred() ?? []) {
+      if (!wanted.test(one.name) && !wanted.test(`~${one.name}`)) continue;
+      const { address, size, grade, rule, evidence } = one;
+      found.push({ name: `~${one.name}`, demangled: '', address, size, grade, rule, evidence });
     }
     return found;
   }
