@@ -342,7 +342,9 @@ export class ProgramGenerator {
       case 6:
         return `(${this.#condition(1)} ? ${this.#integer(depth - 1)} : ${this.#integer(depth - 1)})`;
       case 7:
-        return `${this.#pick(['-', '~', '!'])}(${this.#integer(depth - 1)})`;
+        return this.#chance(0.3)
+          ? `(!(${this.#integer(depth - 1)}) + 0)`
+          : `${this.#pick(['-', '~'])}(${this.#integer(depth - 1)})`;
       case 8: {
         const maps = this.#maps.filter(
           (m) =>

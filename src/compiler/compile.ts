@@ -240,8 +240,10 @@ function analyse(
     sema.diagnostics = new Diagnostics();
     sema.changed = false;
     facts = variants.map(({ block, context, id }) => sema.block(block, context, id));
-    if (!sema.changed) break;
+    if (!sema.changed && (sema.diagnostics.hasErrors || !sema.settleUnassigned())) break;
   }
+  for (const { name, span } of sema.unassigned)
+    sema.warning('never-assigned', `Variable $${name} was never assigned to.`, span);
   for (const item of sema.diagnostics.items) diagnostics.add(item);
   if (diagnostics.hasErrors) return { facts, maps };
   for (const info of maps.values()) {

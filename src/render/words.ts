@@ -109,7 +109,7 @@ export function valueText(value: Value, wording: Wording, layout: Layout = 'plai
     case 'enum':
       return value.name ?? String(value.value);
     case 'pointer':
-      return hexText(value.value);
+      return value.value === 0 ? '0x0' : hexText(value.value);
     case 'string':
       return stringText(value, wording);
     case 'buffer':

@@ -65,9 +65,11 @@ function cText(
 ): { readonly text: string; readonly spanOf: (start: number, end: number) => Span } {
   const pieces: { readonly at: number; readonly from: number }[] = [];
   let text = prefix;
-  for (const { span } of nodes) {
+  for (const node of nodes) {
+    const { span } = node;
     pieces.push({ at: text.length, from: span.start });
-    text += `${source.text.slice(span.start, span.end)}\n`;
+    // A declaration's last semicolon may be missing in the script, and not in C.
+    text += `${node.node === 'c' ? node.text : source.text.slice(span.start, span.end)}\n`;
   }
   const back = (offset: number): number => {
     const piece = pieces.findLast(({ at }) => at <= offset);

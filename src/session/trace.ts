@@ -63,6 +63,8 @@ export class Trace implements AsyncIterable<TraceEvent> {
   #pending: TraceEvent[] = [];
   #lost = 0;
   #stopping = false;
+  /** After exit(): what probes still say is not heard, until END. */
+  #deaf = false;
   #started = false;
   #open = true;
   /** What the record handler threw; told when the ring buffer has been left in order. */
@@ -155,6 +157,7 @@ export class Trace implements AsyncIterable<TraceEvent> {
       }
       this.#attachment.close();
       this.#drain();
+      this.#deaf = false;
       this.#attachment.run('end');
       this.#drain();
       if (this.#pending.length > 0) yield this.#takePending();
@@ -273,7 +276,7 @@ export class Trace implements AsyncIterable<TraceEvent> {
   }
 
   #take(view: DataView, offset: number): void {
-    if (this.#failure !== undefined) return;
+    if (this.#failure !== undefined || this.#deaf) return;
     try {
       const decoder = this.#decoders[view.getUint32(offset, true)];
       invariant(decoder !== undefined, 'a record names an event that the program does not have');
@@ -289,7 +292,10 @@ export class Trace implements AsyncIterable<TraceEvent> {
     switch (event.type) {
       case 'exit':
         // The first one counts: probes on other CPUs may call exit() before they are stopped.
-        if (!this.#stopping) this.exitCode = event.code;
+        if (!this.#stopping) {
+          this.exitCode = event.code;
+          this.#deaf = true;
+        }
         this.stop();
         return;
       case 'print_map': {

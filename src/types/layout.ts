@@ -176,6 +176,10 @@ function describeAtDepth(type: Type, depth: number): string {
       return type.name === '' ? 'enum {…}' : `enum ${type.name}`;
     case 'struct':
     case 'union':
+      if (type.record) {
+        const fields = type.fields().map((field) => `.${field.name} = ${describeAtDepth(field.type, depth + 1)}`);
+        return `record { ${fields.join(', ')} }`;
+      }
       return type.name === '' ? `${type.kind} {…}` : `${type.kind} ${type.name}`;
     case 'pointer': {
       const to = type.to();

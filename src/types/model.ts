@@ -41,11 +41,12 @@ export interface PointerType {
   /** A C++ reference: what it refers to stands for it in expressions. */
   readonly reference?: boolean;
 }
-/** An array of int8 is C's `char[]`, which the language reads as text; bytes that are no text are uint8. */
+/** An array of int8 is C's `char[]`, which the language reads as text unless `numbers` says that it is none. */
 export interface ArrayType {
   readonly kind: 'array';
   readonly of: Type;
   readonly length: number;
+  readonly numbers?: true;
 }
 export interface Field {
   /** '' for an anonymous struct or union, whose members are visible in the outer one. */
@@ -77,6 +78,8 @@ export interface CompositeType {
   readonly byReference?: () => boolean;
   /** Template arguments by name: types, and values of integers. */
   readonly templateArguments?: () => ReadonlyMap<string, Type | bigint>;
+  /** A record of the script, `(name = value, …)`: its members are told apart by name, not by place. */
+  readonly record?: true;
 }
 export interface FunctionType {
   readonly kind: 'function';

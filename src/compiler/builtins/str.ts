@@ -6,6 +6,7 @@ import { roomOf } from '../lower/layout.ts';
 import type { Lower } from '../lower/lower.ts';
 import type { DirectPlace, Place } from '../lower/place.ts';
 import { isIntegral, isUnknown } from '../sema/scope.ts';
+import type { Sema } from '../sema/sema.ts';
 import type { Call, Expr } from '../syntax/ast.ts';
 import { stringBytes } from '../syntax/literals.ts';
 import type { BuiltinFunction } from './builtin.ts';
@@ -26,7 +27,7 @@ function intoText(low: Lower, call: Call, to: DirectPlace): void {
   }
   const argument = call.args[0] as Expr;
   const own = low.typeOf(argument);
-  if (own.kind === 'string') {
+  if (own.kind === 'string' && call.args.length === 1) {
     copyValue(low, low.materialize(argument, own), own, to, type);
     return;
   }
@@ -34,28 +35,53 @@ function intoText(low: Lower, call: Call, to: DirectPlace): void {
   const from: Place =
     own.kind === 'array'
       ? low.place(argument)
-      : {
-          kind: 'memory',
-          address: low.scalar(argument),
-          offset: 0,
-          space: own.kind === 'pointer' ? own.space : low.probe.userMemory ? 'user' : 'either',
-        };
+      : own.kind === 'string'
+        ? low.materialize(argument, own)
+        : {
+            kind: 'memory',
+            address: low.scalar(argument),
+            offset: 0,
+            space: own.kind === 'pointer' ? own.space : low.probe.userMemory ? 'user' : 'either',
+          };
   const size = type.kind === 'string' ? type.size : room;
   const length = call.args[1];
-  const limit = own.kind === 'array' ? Math.min(size, own.length + 1) : Math.min(room, size + 1);
+  const limit =
+    own.kind === 'array'
+      ? Math.min(size, own.length + 1)
+      : own.kind === 'string'
+        ? Math.min(size, roomOf(own, low.assets.stored))
+        : Math.min(room, size + 1);
   if (length === undefined || length.node === 'type') {
     low.readString(to, from, { imm: limit });
     return;
   }
   const { b } = low;
   const wanted = b.reg();
-  b.mov(wanted, low.scalar(length));
+  if (argument.node === 'string') b.mov(wanted, low.b.const(limit));
+  else b.mov(wanted, low.scalar(length));
   const fine = b.label();
   b.branch('ule', wanted, { imm: limit }, fine);
   b.push({ op: 'const', dst: wanted, value: BigInt(limit) });
   b.place(fine);
   if (to.raw) b.store(to.base, to.offset, 1, { imm: 0 });
   low.readString(to, from, wanted);
+}
+
+/** The text of `$1`, or of `$1 + n`: what is left of it behind its first n characters. */
+function parameterText(sema: Sema, expr: Expr): string | undefined {
+  if (expr.node === 'positional' && typeof expr.index === 'number')
+    return sema.options.parameters[expr.index - 1] ?? '';
+  if (expr.node !== 'binary' || expr.operator !== '+') return undefined;
+  const text = parameterText(sema, expr.left);
+  if (text === undefined || expr.right.node !== 'integer') return undefined;
+  if (expr.right.value > BigInt(text.length)) {
+    sema.error(
+      'parameter-offset',
+      `cannot use offset that exceeds string size (${expr.right.value} > ${text.length})`,
+      expr.span,
+    );
+  }
+  return text.slice(Number(expr.right.value));
 }
 
 export const strFunction: BuiltinFunction = {
@@ -72,14 +98,22 @@ export const strFunction: BuiltinFunction = {
       if (length !== undefined && length < 0n)
         sema.error('bad-length', `str() cannot take ${length} characters`, (call.args[1] as Expr).span);
     }
-    if (argument.node === 'positional' && typeof argument.index === 'number') {
-      const text = sema.options.parameters[argument.index - 1] ?? '';
+    const parameter = parameterText(sema, argument);
+    if (parameter !== undefined) {
+      const limit = Number(sema.constant(call.args[1]) ?? BigInt(max));
+      const text = parameter.slice(0, Math.max(0, limit));
       sema.facts.notes.set(call, text);
       return { kind: 'string', size: stringBytes(text).length + 1 };
     }
     const type = sema.expr(argument);
     if (isUnknown(type)) return textType(max);
-    if (type.kind === 'string') return type;
+    const bound = sema.constant(call.args[1]);
+    if (type.kind === 'string') {
+      // Of a literal the first characters, of anything else one less and the NUL.
+      const wanted = bound === undefined ? type.size : Number(bound) + (argument.node === 'string' ? 1 : 0);
+      const size = Math.min(type.size, Math.max(1, wanted));
+      return { kind: 'string', size };
+    }
     if (type.kind === 'array' && type.of.kind === 'int' && type.of.size === 1)
       return { kind: 'string', size: Math.min(max, type.length) + 1 };
     if (!isIntegral(type) && type.kind !== 'pointer') {

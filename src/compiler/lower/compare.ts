@@ -26,6 +26,35 @@ export function compareMemory(
   }
 }
 
+/** Jumps to `to` when the texts stand in that order (`<`, `<=`, `>`, `>=`), byte by byte as strcmp(3) has it. */
+export function compareOrder(
+  low: Lower,
+  left: DirectPlace,
+  right: DirectPlace,
+  size: number,
+  operator: string,
+  to: Label,
+): void {
+  const { b } = low;
+  const decided = b.label();
+  const past = b.label();
+  const bytes = b.const(0);
+  const [a, c] = [b.const(0), b.const(0)];
+  const [leftAt, rightAt] = [low.addressOf(left), low.addressOf(right)];
+  const again = b.label();
+  b.place(again);
+  b.mov(a, b.load(b.alu('add', leftAt, bytes), 0, 1));
+  b.mov(c, b.load(b.alu('add', rightAt, bytes), 0, 1));
+  b.branch('ne', a, c, decided);
+  b.branch('eq', a, { imm: 0 }, decided);
+  b.push({ op: 'alu', operator: 'add', dst: bytes, left: bytes, right: { imm: 1 } });
+  b.branch('ult', bytes, { imm: size }, again);
+  b.place(decided);
+  const condition = operator === '<' ? 'ult' : operator === '<=' ? 'ule' : operator === '>' ? 'ugt' : 'uge';
+  b.branch(condition, a, c, to);
+  b.place(past);
+}
+
 /** Jumps to `differ` unless the first `size` bytes, any number, are equal. */
 export function compareBytes(low: Lower, left: DirectPlace, right: DirectPlace, size: number, differ: Label): void {
   const { b } = low;

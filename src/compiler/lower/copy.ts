@@ -1,6 +1,8 @@
 /** Copies of values from memory to memory. */
+import { invariant } from '../../base/errors.ts';
 import { sizeOf } from '../../types/layout.ts';
 import type { Type } from '../../types/model.ts';
+import { memberOf } from '../sema/record.ts';
 import { roomOf } from './layout.ts';
 import type { Lower } from './lower.ts';
 import { type DirectPlace, type Place, shifted } from './place.ts';
@@ -21,6 +23,14 @@ export function copyValue(low: Lower, from: Place, own: Type, to: DirectPlace, t
       copyValue(low, shifted(from, read), element, shifted(to, write), target);
       read += roomOf(element, low.assets.stored);
       write += roomOf(target, low.assets.stored);
+    }
+    return;
+  }
+  if (own.kind === 'struct' && own.record && type.kind === 'struct' && from.kind === 'direct') {
+    for (const field of own.fields()) {
+      const target = memberOf(type, field.name);
+      invariant(target, `a record without its member ${field.name}`);
+      copyValue(low, shifted(from, field.offset), field.type, shifted(to, target.offset), target.type);
     }
     return;
   }

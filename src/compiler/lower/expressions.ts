@@ -1,14 +1,15 @@
 /** Expressions: scalars to registers, the rest to places, conditions to jumps. */
 import { invariant } from '../../base/errors.ts';
 import { describe, type FoundField, sizeOf } from '../../types/layout.ts';
-import { type Field, type Type, uint64 } from '../../types/model.ts';
+import { type Field, intType, type TupleType, type Type, uint8, uint64 } from '../../types/model.ts';
 import type { ProgramVariable } from '../../types/source.ts';
 import type { AluOperator, Condition, Label, Operand, Reg } from '../ir/ir.ts';
-import { arithmeticType, comparison } from '../sema/arithmetic.ts';
-import { promoted } from '../sema/scope.ts';
+import { arithmeticType, comparison, mixesSigns } from '../sema/arithmetic.ts';
+import { memberOf } from '../sema/record.ts';
+import { join, promoted } from '../sema/scope.ts';
 import type * as Ast from '../syntax/ast.ts';
 import { stringBytes } from '../syntax/literals.ts';
-import { compareMemory, compareWithLiteral } from './compare.ts';
+import { compareMemory, compareOrder, compareWithLiteral } from './compare.ts';
 import { copyValue } from './copy.ts';
 import { align8, isScalarType, roomOf } from './layout.ts';
 import { placeOfVariable } from './locations.ts';
@@ -213,8 +214,10 @@ function ternary(low: Lower, expr: Ast.Ternary): Reg {
 }
 
 function cast(low: Lower, expr: Ast.Cast): Reg {
-  const value = lowerScalar(low, expr.operand);
   const type = low.typeOf(expr);
+  const own = low.typeOf(expr.operand);
+  if (own.kind === 'array' && type.kind === 'int') return low.readScalar(placeOf(low, expr.operand), type);
+  const value = truthOf(low, expr.operand);
   if (type.kind === 'bool') {
     const dst = low.b.const(0);
     const zero = low.b.label();
@@ -279,7 +282,12 @@ function condition(low: Lower, expr: Ast.Expr, to: Label, when: boolean): void {
     compare(low, expr, to, when);
     return;
   }
-  b.branch(when ? 'ne' : 'eq', lowerScalar(low, expr), { imm: 0 }, to);
+  b.branch(when ? 'ne' : 'eq', truthOf(low, expr), { imm: 0 }, to);
+}
+
+/** A value that is 0 exactly when the expression is false: of a string its first character. */
+function truthOf(low: Lower, expr: Ast.Expr): Reg {
+  return low.typeOf(expr).kind === 'string' ? low.readScalar(placeOf(low, expr), uint8) : lowerScalar(low, expr);
 }
 
 function compare(low: Lower, expr: Ast.Binary, to: Label, when: boolean): void {
@@ -298,20 +306,30 @@ function compare(low: Lower, expr: Ast.Binary, to: Label, when: boolean): void {
     return;
   }
   if (!isScalarType(left) || !isScalarType(right)) {
-    compareValues(low, expr, left, right, operator === '==' ? 'eq' : 'ne', to);
+    compareValues(low, expr, left, right, operator, to);
     return;
   }
   const unsigned =
-    left.kind === 'pointer' || right.kind === 'pointer' || !promoted(left).signed || !promoted(right).signed;
+    left.kind === 'pointer' ||
+    right.kind === 'pointer' ||
+    ((!promoted(left).signed || !promoted(right).signed) && !mixesSigns(left, right));
   const pair = conditions[operator];
   invariant(pair, `no comparison for ${operator}`);
   low.b.branch(pair[unsigned ? 1 : 0], lowerScalar(low, expr.left), operand(low, expr.right), to);
 }
 
-function compareValues(low: Lower, expr: Ast.Binary, left: Type, right: Type, want: 'eq' | 'ne', to: Label): void {
+function compareValues(low: Lower, expr: Ast.Binary, left: Type, right: Type, operator: string, to: Label): void {
+  const want = operator === '==' ? 'eq' : 'ne';
   low.scoped(() => {
     if (left.kind === 'string' && right.kind === 'string') {
-      const literal = expr.right.node === 'string' ? expr.right : expr.left.node === 'string' ? expr.left : undefined;
+      const equality = expr.operator === '==' || expr.operator === '!=';
+      const literal = !equality
+        ? undefined
+        : expr.right.node === 'string'
+          ? expr.right
+          : expr.left.node === 'string'
+            ? expr.left
+            : undefined;
       if (literal) {
         const other = literal === expr.right ? expr.left : expr.right;
         const type = literal === expr.right ? left : right;
@@ -319,6 +337,10 @@ function compareValues(low: Lower, expr: Ast.Binary, left: Type, right: Type, wa
         return;
       }
       const type: Type = left.size >= right.size ? left : right;
+      if (expr.operator !== '==' && expr.operator !== '!=') {
+        compareOrder(low, low.materialize(expr.left, type), low.materialize(expr.right, type), type.size, operator, to);
+        return;
+      }
       compareMemory(
         low,
         low.materialize(expr.left, type),
@@ -329,8 +351,9 @@ function compareValues(low: Lower, expr: Ast.Binary, left: Type, right: Type, wa
       );
       return;
     }
-    const size = roomOf(left, low.assets.stored);
-    compareMemory(low, low.materialize(expr.left, left), low.materialize(expr.right, left), size, want, to);
+    const type = join(left, right) ?? left;
+    const size = roomOf(type, low.assets.stored);
+    compareMemory(low, low.materialize(expr.left, type), low.materialize(expr.right, type), size, want, to);
   });
 }
 
@@ -349,6 +372,8 @@ export function placeOf(low: Lower, expr: Ast.Expr): Place {
       return fieldPlace(low, expr);
     case 'index': {
       const type = low.typeOf(expr.object);
+      if (type.kind === 'tuple')
+        return elementPlace(low, expr.object, type, Number(low.facts.constants.get(expr.index)));
       const size = type.kind === 'pointer' ? stepOf(type) : type.kind === 'array' ? sizeOf(type.of) : 1;
       const base: Place =
         type.kind === 'pointer'
@@ -358,17 +383,33 @@ export function placeOf(low: Lower, expr: Ast.Expr): Place {
       const bytes = constant === undefined ? undefined : Number(constant) * size;
       if (bytes !== undefined && Math.abs(bytes) < 2 ** 15 && (base.kind === 'memory' || bytes >= 0))
         return shifted(base, bytes);
-      return indexed(low, base, lowerScalar(low, expr.index), size, type.kind === 'array' ? type.length : undefined);
+      return indexed(low, base, lowerScalar(low, expr.index), size, lengthOf(type));
     }
     case 'variable':
       return low.variablePlace(expr);
     case 'cast':
-      return placeOf(low, expr.operand);
+      return isPlain(low, expr) ? placeOf(low, expr.operand) : low.materialize(expr, low.typeOf(expr));
     default: {
       // A value that has to be computed: give it memory.
       return low.materialize(expr, low.typeOf(expr));
     }
   }
+}
+
+function elementPlace(low: Lower, tuple: Ast.Expr, type: TupleType, index: number): Place {
+  const before = type.elements.slice(0, index);
+  const offset = before.reduce((sum, element) => sum + roomOf(element, low.assets.stored), 0);
+  return shifted(placeOf(low, tuple), offset);
+}
+
+/** Number of elements, undefined behind a pointer. */
+function lengthOf(type: Type): number | undefined {
+  return type.kind === 'array' ? type.length : type.kind === 'string' ? type.size : undefined;
+}
+
+/** A cast that leaves the bytes where and as they are. */
+function isPlain(low: Lower, expr: Ast.Cast): boolean {
+  return low.typeOf(expr.operand).kind === low.typeOf(expr).kind;
 }
 
 function indexed(low: Lower, base: Place, index: Reg, size: number, length: number | undefined): Place {
@@ -403,11 +444,7 @@ function fieldPlace(low: Lower, expr: Ast.FieldAccess): Place {
     return { kind: 'memory', address: low.b.alu('add', low.context, offset), offset: 0, space: 'kernel' };
   }
   const type = low.typeOf(expr.object);
-  if (type.kind === 'tuple') {
-    const before = type.elements.slice(0, Number(expr.name));
-    const offset = before.reduce((sum, element) => sum + roomOf(element, low.assets.stored), 0);
-    return shifted(placeOf(low, expr.object), offset);
-  }
+  if (type.kind === 'tuple') return elementPlace(low, expr.object, type, Number(expr.name));
   const { offset, field } = note as FoundField;
   const place: Place =
     type.kind === 'pointer'
@@ -438,8 +475,11 @@ function into(low: Lower, expr: Ast.Expr, to: DirectPlace, type: Type): void {
   }
   switch (expr.node) {
     case 'string':
-      low.writeBytes(to, stringBytes(`${expr.value}\0`), roomOf(type, low.assets.stored));
+    case 'positional': {
+      const text = expr.node === 'string' ? expr.value : String(low.facts.notes.get(expr));
+      low.writeBytes(to, stringBytes(`${text}\0`), roomOf(type, low.assets.stored));
       return;
+    }
     case 'identifier': {
       const builtin = low.options.builtins.variables.get(expr.name);
       const call = low.facts.notes.get(expr) as Ast.Call | undefined;
@@ -484,22 +524,40 @@ function into(low: Lower, expr: Ast.Expr, to: DirectPlace, type: Type): void {
       return;
     case 'record': {
       invariant(type.kind === 'struct', 'a record goes where a record is');
-      for (const [index, { value }] of expr.fields.entries()) {
-        const field = type.fields()[index] as Field;
+      for (const { name, value } of expr.fields) {
+        const field = memberOf(type, name);
+        invariant(field, `a record without its member ${name}`);
         lowerInto(low, value, { kind: 'direct', base: to.base, offset: to.offset + field.offset }, field.type);
       }
       return;
     }
     case 'cast':
-      if (own.kind === 'string') {
-        lowerInto(low, expr.operand, to, type);
-        return;
-      }
-      break;
+      castInto(low, expr, own, to, type);
+      return;
     default:
       break;
   }
   copyValue(low, placeOf(low, expr), own, to, type);
+}
+
+/** A cast to a type that is bigger than a register: a string, an array of integers. */
+function castInto(low: Lower, expr: Ast.Cast, own: Type, to: DirectPlace, type: Type): void {
+  const from = low.typeOf(expr.operand);
+  if (own.kind === 'array' && isScalarType(from)) {
+    const size = sizeOf(own) as 1 | 2 | 4 | 8;
+    low.b.store(to.base, to.offset, 8, low.narrowed(lowerScalar(low, expr.operand), intType(size, false)));
+    return;
+  }
+  if (own.kind === 'array' && from.kind === 'string') {
+    // The characters as numbers: the room behind the last one is zero.
+    copyValue(low, low.materialize(expr.operand, from), own, to, type);
+    return;
+  }
+  if (own.kind === 'string') {
+    lowerInto(low, expr.operand, to, type);
+    return;
+  }
+  copyValue(low, placeOf(low, expr.operand), own, to, type);
 }
 
 /** A value of a smaller type of the same kind leaves zeros behind it. */

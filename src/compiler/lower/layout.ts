@@ -40,7 +40,8 @@ export function schemaOf(type: Type, options: SchemaOptions, depth = 0): Schema 
     case 'buffer':
       return { kind: 'buffer', size: type.size };
     case 'array':
-      if (type.of.kind === 'int' && type.of.size === 1 && type.of.signed) return { kind: 'string', size: type.length };
+      if (type.of.kind === 'int' && type.of.size === 1 && type.of.signed && !type.numbers)
+        return { kind: 'string', size: type.length };
       return { kind: 'array', of: schemaOf(type.of, options, depth), length: type.length };
     case 'tuple': {
       let offset = 0;

@@ -126,7 +126,13 @@ function expression(low: Lower, expr: Ast.Expr): void {
     low.b.place(done);
     return;
   }
+  if (expr.node === 'block_expr') {
+    lowerStatements(low, expr.body);
+    expression(low, expr.value);
+    return;
+  }
   const type = low.typeOf(expr);
+  if (type.kind === 'none') return;
   if (isScalarType(type) || type.kind === 'aggregate') low.scalar(expr);
   else low.materialize(expr, type);
 }
@@ -150,7 +156,13 @@ function assignVariable(low: Lower, node: Ast.Variable, value: Ast.Expr): void {
   }
   // Built apart first: the variable may be part of its own new value.
   const place = low.materialize(value, type);
-  copyValue(low, place, own.kind === 'tuple' || own.kind === 'string' ? type : own, low.variablePlace(node), type);
+  copyValue(
+    low,
+    place,
+    own.kind === 'tuple' || own.kind === 'string' || own.kind === 'struct' ? type : own,
+    low.variablePlace(node),
+    type,
+  );
 }
 
 function assign(low: Lower, statement: Ast.Assign): void {

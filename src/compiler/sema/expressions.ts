@@ -1,14 +1,14 @@
 /** Types of expressions: names, literals, calls, casts. */
 import { nearest } from '../../base/near.ts';
-import { describe, sameType } from '../../types/layout.ts';
-import { boolType, type Field, int64, type Type, uint64 } from '../../types/model.ts';
-import { roomOf } from '../lower/layout.ts';
+import { describe, sameType, sizeOf } from '../../types/layout.ts';
+import { boolType, int64, type Type } from '../../types/model.ts';
 import type * as Ast from '../syntax/ast.ts';
 import { stringBytes } from '../syntax/literals.ts';
-import { aggregateValue, arithmeticType, parseInteger } from './arithmetic.ts';
+import { aggregateValue, arithmeticType, literalType, parseInteger } from './arithmetic.ts';
 import { mapKeys } from './mapuse.ts';
 import { typeOfField, typeOfIndex } from './members.ts';
 import { typeOfBinary, typeOfUnary } from './operators.ts';
+import { recordOf } from './record.ts';
 import { isIntegral, isScalar, isUnknown, join, unknownType } from './scope.ts';
 import type { Sema } from './sema.ts';
 import { checkBlockValue } from './statements.ts';
@@ -17,7 +17,7 @@ export function typeOfExpression(sema: Sema, expr: Ast.Expr): Type {
   switch (expr.node) {
     case 'integer':
       sema.facts.constants.set(expr, expr.value);
-      return expr.unsigned || expr.value > 0x7fffffffffffffffn ? uint64 : int64;
+      return literalType(expr.value);
     case 'bool':
       sema.facts.constants.set(expr, expr.value ? 1n : 0n);
       return boolType;
@@ -79,10 +79,8 @@ export function typeOfExpression(sema: Sema, expr: Ast.Expr): Type {
   }
 }
 
-/** A record is a struct without a name whose members have 8-byte places. */
 function typeOfRecord(sema: Sema, expr: Ast.RecordExpr): Type {
-  const fields: Field[] = [];
-  let size = 0;
+  const fields: { name: string; type: Type }[] = [];
   for (const { name, value } of expr.fields) {
     const type = sema.expr(value);
     if (isUnknown(type)) return unknownType;
@@ -93,10 +91,9 @@ function typeOfRecord(sema: Sema, expr: Ast.RecordExpr): Type {
     if (fields.some((field) => field.name === name)) {
       sema.error('bad-record', `the record has two members called '${name}'`, expr.span);
     }
-    fields.push({ name, type, offset: size });
-    size += roomOf(type, { stacks: 'inline' });
+    fields.push({ name, type });
   }
-  return { kind: 'struct', name: '', size, fields: () => fields };
+  return recordOf(fields);
 }
 
 function literalSize(sema: Sema, expr: Ast.StringLiteral): number {
@@ -121,28 +118,23 @@ function typeOfPositional(sema: Sema, expr: Ast.PositionalParameter): Type {
   const text = parameters[expr.index - 1];
   if (text === undefined) {
     if (!sema.countsParameters) {
-      sema.error(
+      sema.warning(
         'missing-parameter',
-        `the script needs a value for its parameter $${expr.index}, and ${parameters.length === 0 ? 'none was given' : `only ${parameters.length} given`}`,
+        `Positional parameter $${expr.index} is empty or not provided.`,
         expr.span,
         'parameters follow the script on the command line: insitu script.bt VALUE …',
       );
     }
     sema.facts.constants.set(expr, 0n);
-    return int64;
+    return literalType(0n);
   }
   const value = parseInteger(text);
   if (value === undefined) {
-    sema.error(
-      'parameter-not-number',
-      `$${expr.index} is used as a number, but '${text}' was given`,
-      expr.span,
-      `str($${expr.index}) is its text`,
-    );
-    return int64;
+    sema.facts.notes.set(expr, text);
+    return { kind: 'string', size: stringBytes(text).length + 1 };
   }
   sema.facts.constants.set(expr, value);
-  return value > 0x7fffffffffffffffn ? uint64 : int64;
+  return literalType(value);
 }
 
 function typeOfIdentifier(sema: Sema, expr: Ast.Identifier): Type {
@@ -249,12 +241,11 @@ function typeOfCast(sema: Sema, expr: Ast.Cast): Type {
     case 'int':
     case 'bool':
     case 'enum': {
-      if (!isScalar(operand)) break;
-      const value = sema.facts.constants.get(expr.operand);
-      if (value !== undefined && type.kind === 'int') {
-        const bits = type.size * 8;
-        sema.facts.constants.set(expr, type.signed ? BigInt.asIntN(bits, value) : BigInt.asUintN(bits, value));
-      }
+      if (type.kind === 'bool' && operand.kind === 'string') return type;
+      if (type.kind === 'int' && operand.kind === 'array' && isIntegral(operand.of) && sizeOf(operand) === type.size)
+        return type;
+      if (!isScalar(operand) && !isNumber(operand)) break;
+      castConstant(sema, expr, type);
       return type;
     }
     case 'pointer':
@@ -263,6 +254,11 @@ function typeOfCast(sema: Sema, expr: Ast.Cast): Type {
     case 'string':
       if (operand.kind === 'string') return type;
       break;
+    case 'array': {
+      const array = castToArray(sema, expr, type, operand);
+      if (array === undefined) break;
+      return array;
+    }
     case 'struct':
     case 'union':
       sema.error('cast', `Cannot cast to '${describe(type)}'`, expr.span, `cast to a pointer: (${describe(type)} *)…`);
@@ -272,4 +268,40 @@ function typeOfCast(sema: Sema, expr: Ast.Cast): Type {
   }
   sema.error('cast', `Cannot cast from '${describe(operand)}' to '${describe(type)}'`, expr.span);
   return unknownType;
+}
+
+/** Values kept as a number that are cast to one: a name that user space gives them is left out. */
+const isNumber = (type: Type): boolean => type.kind === 'ksym' || type.kind === 'timestamp' || type.kind === 'username';
+
+function castConstant(sema: Sema, expr: Ast.Cast, type: Type): void {
+  const value = sema.facts.constants.get(expr.operand);
+  if (value === undefined) return;
+  if (type.kind === 'bool') sema.facts.constants.set(expr, value === 0n ? 0n : 1n);
+  if (type.kind === 'int') {
+    const bits = type.size * 8;
+    sema.facts.constants.set(expr, type.signed ? BigInt.asIntN(bits, value) : BigInt.asUintN(bits, value));
+  }
+}
+
+/** Casts of integers and strings to arrays of integers: of the same size, or the size left open (`[]`). */
+function castToArray(sema: Sema, expr: Ast.Cast, type: Type & { kind: 'array' }, operand: Type): Type | undefined {
+  const element = sizeOf(type.of);
+  if (type.of.kind !== 'int') return undefined;
+  // A literal takes the size that is asked for.
+  const literal = sema.facts.constants.has(expr.operand) && expr.operand.node === 'integer';
+  const wanted = type.length * element;
+  const size =
+    operand.kind === 'array' && isIntegral(operand.of)
+      ? sizeOf(operand)
+      : operand.kind === 'string'
+        ? operand.size
+        : isIntegral(operand)
+          ? literal && wanted > 0
+            ? wanted
+            : sizeOf(operand)
+          : undefined;
+  if (size === undefined || size % element !== 0) return undefined;
+  if (isIntegral(operand) && size !== 1 && size !== 2 && size !== 4 && size !== 8) return undefined;
+  if (wanted > 0 && wanted !== size) return undefined;
+  return { kind: 'array', of: type.of, length: size / element, numbers: true };
 }

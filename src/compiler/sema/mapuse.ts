@@ -3,7 +3,7 @@ import type { Span } from '../../diag/source.ts';
 import { describe } from '../../types/layout.ts';
 import { int64, type Type } from '../../types/model.ts';
 import type * as Ast from '../syntax/ast.ts';
-import { isUnknown, join, type MapInfo, unchanged } from './scope.ts';
+import { isUnknown, join, type MapInfo, promoted, unchanged, type VariableInfo } from './scope.ts';
 import type { Sema } from './sema.ts';
 
 /** Types the keys of an access and joins them with those of other accesses. */
@@ -12,14 +12,7 @@ export function mapKeys(sema: Sema, node: Ast.MapAccess): MapInfo {
   const written = node.keys.map((key) => sema.expr(key));
   if (written.some(isUnknown)) return info;
   for (const [index, type] of written.entries()) {
-    if (
-      type.kind === 'none' ||
-      type.kind === 'aggregate' ||
-      type.kind === 'struct' ||
-      type.kind === 'union' ||
-      type.kind === 'timestamp' ||
-      type.kind === 'void'
-    ) {
+    if (type.kind === 'none' || type.kind === 'aggregate' || type.kind === 'timestamp' || type.kind === 'void') {
       sema.error(
         'bad-key',
         `a value of type '${describe(type)}' cannot be a map key`,
@@ -74,6 +67,15 @@ export function joinMapValue(sema: Sema, info: MapInfo, type: Type, span: Span):
     info.value = joined;
     sema.changed = true;
   }
+}
+
+/** A variable without a declared type that arithmetic is done on gets 64 bits, as the arithmetic has. */
+export function widenVariable(sema: Sema, info: VariableInfo, result: Type): void {
+  if (info.fixed || info.type.kind !== 'int' || result.kind !== 'int') return;
+  const joined = join(info.type, promoted(result)) as Type;
+  if (unchanged(joined, info.type)) return;
+  info.type = joined;
+  sema.changed = true;
 }
 
 /** Maps are changed in place by 64-bit instructions, and so have 64 bits. */

@@ -1,7 +1,7 @@
 /** Fields, arguments of the probe, elements: what `.`, `->` and `[]` reach. */
 import { nearest } from '../../base/near.ts';
 import { describe, fieldNames, findField, sizeOf } from '../../types/layout.ts';
-import type { Field, Type } from '../../types/model.ts';
+import { type Field, int8, type Type } from '../../types/model.ts';
 import type { ProgramVariable } from '../../types/source.ts';
 import type { ProbedFunction } from '../probes/context.ts';
 import type * as Ast from '../syntax/ast.ts';
@@ -25,26 +25,8 @@ export function typeOfField(sema: Sema, expr: Ast.FieldAccess): Type {
     }
     return element;
   }
-  let composite: Type = type;
-  if (type.kind === 'pointer') {
-    composite = type.to();
-    if (!expr.arrow && (composite.kind === 'struct' || composite.kind === 'union')) {
-      sema.error(
-        'field-access',
-        `Can not access field '${name}' on type '${describe(type)}'. Try dereferencing it first, or using '->'`,
-        expr.span,
-      );
-      return unknownType;
-    }
-  } else if (expr.arrow && (type.kind === 'struct' || type.kind === 'union')) {
-    sema.error(
-      'field-access',
-      `Can not dereference type '${describe(type)}'. It's not a pointer.`,
-      expr.span,
-      "use '.'",
-    );
-    return unknownType;
-  }
+  // `.` and `->` mean the same: a pointer is followed by either.
+  const composite = type.kind === 'pointer' ? type.to() : type;
   if (composite.kind !== 'struct' && composite.kind !== 'union') {
     sema.error(
       'field-access',
@@ -165,6 +147,23 @@ function typeOfArgument(sema: Sema, expr: Ast.FieldAccess): Type {
   return decayed(field.type);
 }
 
+/** `(1, "a")[1]`: the index is a number known at compile time. */
+function typeOfElement(sema: Sema, expr: Ast.Index, elements: readonly Type[]): Type {
+  const value = sema.facts.constants.get(expr.index);
+  const element = value === undefined ? undefined : elements[Number(value)];
+  if (element === undefined) {
+    sema.error(
+      'tuple-index',
+      value === undefined
+        ? 'the index of a tuple must be a number known at compile time'
+        : `Invalid tuple index: ${value}. Found ${elements.length} elements in tuple.`,
+      expr.index.span,
+    );
+    return unknownType;
+  }
+  return element;
+}
+
 export function typeOfIndex(sema: Sema, expr: Ast.Index): Type {
   const type = sema.expr(expr.object);
   const index = sema.expr(expr.index);
@@ -177,15 +176,14 @@ export function typeOfIndex(sema: Sema, expr: Ast.Index): Type {
     );
     return unknownType;
   }
-  if (type.kind === 'array') {
+  if (type.kind === 'tuple') return typeOfElement(sema, expr, type.elements);
+  if (type.kind === 'array' || type.kind === 'string') {
+    const length = type.kind === 'array' ? type.length : type.size;
     const value = sema.facts.constants.get(expr.index);
-    if (value !== undefined && (value < 0n || value >= BigInt(type.length)) && type.length > 0) {
-      sema.error(
-        'index-range',
-        `the index ${value} is out of bounds for array of size ${type.length}`,
-        expr.index.span,
-      );
+    if (value !== undefined && (value < 0n || value >= BigInt(length)) && length > 0) {
+      sema.error('index-range', `the index ${value} is out of bounds for array of size ${length}`, expr.span);
     }
+    if (type.kind === 'string') return int8;
     return withSpace(decayed(type.of), spaceOf(sema, expr.object));
   }
   if (type.kind === 'pointer') {
@@ -206,7 +204,14 @@ export function typeOfIndex(sema: Sema, expr: Ast.Index): Type {
 
 /** An array of signed characters reads as a string; its bytes may fill it without a NUL. */
 export function decayed(type: Type): Type {
-  if (type.kind === 'array' && type.of.kind === 'int' && type.of.size === 1 && type.of.signed && type.length > 0) {
+  if (
+    type.kind === 'array' &&
+    !type.numbers &&
+    type.of.kind === 'int' &&
+    type.of.size === 1 &&
+    type.of.signed &&
+    type.length > 0
+  ) {
     return { kind: 'string', size: type.length + 1 };
   }
   return type;

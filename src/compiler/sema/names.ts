@@ -4,8 +4,9 @@
  */
 
 import type { Target } from '../../target/target.ts';
-import { int64, type Type, uint64 } from '../../types/model.ts';
+import type { Type } from '../../types/model.ts';
 import type { TypeKeyword, TypeSource } from '../../types/source.ts';
+import { literalType } from './arithmetic.ts';
 
 export interface Names {
   constant(name: string): { readonly value: bigint; readonly type: Type } | undefined;
@@ -30,7 +31,7 @@ export function createNames(target: Target, definitions: ScriptDefinitions | und
   const headers = definitions && 'headers' in definitions ? definitions.headers : undefined;
   const number = (value: bigint): { value: bigint; type: Type } => ({
     value,
-    type: value > 0x7fffffffffffffffn ? uint64 : int64,
+    type: literalType(value),
   });
   return {
     constant(name) {

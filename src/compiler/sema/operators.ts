@@ -2,10 +2,10 @@
 import { describe, sameType } from '../../types/layout.ts';
 import { boolType, int64, type Type, uint64 } from '../../types/model.ts';
 import type * as Ast from '../syntax/ast.ts';
-import { arithmeticType, comparison, evaluate } from './arithmetic.ts';
-import { joinMapValue, mapKeys, widen } from './mapuse.ts';
+import { arithmeticType, comparison, evaluate, isLiteral, literalType, mixesSigns } from './arithmetic.ts';
+import { joinMapValue, mapKeys, widen, widenVariable } from './mapuse.ts';
 import { decayed } from './members.ts';
-import { isIntegral, isScalar, isUnknown, promoted, unknownType } from './scope.ts';
+import { isIntegral, isScalar, isTruth, isUnknown, isUnsigned, join, promoted, unknownType } from './scope.ts';
 import type { Sema } from './sema.ts';
 
 export function typeOfUnary(sema: Sema, expr: Ast.Unary): Type {
@@ -57,7 +57,8 @@ export function typeOfUnary(sema: Sema, expr: Ast.Unary): Type {
         sema.facts.constants.set(expr, BigInt.asIntN(64, result));
       }
       if (operator === '~') return uint64;
-      return operator === '-' ? int64 : promoted(type);
+      if (isLiteral(expr)) return literalType(sema.facts.constants.get(expr) ?? 0n);
+      return promoted(type);
     }
   }
 }
@@ -93,6 +94,7 @@ function typeOfIncrement(sema: Sema, expr: Ast.Unary): Type {
   if (!isUnknown(info.type) && info.type.kind !== 'int' && info.type.kind !== 'pointer') {
     sema.error('operand-type', `${sign} needs an integer: $${info.name} is '${describe(info.type)}'`, expr.span);
   }
+  widenVariable(sema, info, info.type);
   return info.type;
 }
 
@@ -108,20 +110,22 @@ export function typeOfBinary(sema: Sema, expr: Ast.Binary): Type {
   const right = sema.expr(expr.right);
   if (isUnknown(left) || isUnknown(right)) return comparison(operator) ? boolType : unknownType;
   if (operator === '&&' || operator === '||') {
-    if (!isScalar(left)) refuseOperand(sema, operator, left, expr.left);
-    if (!isScalar(right)) refuseOperand(sema, operator, right, expr.right);
+    if (!isTruth(left)) refuseOperand(sema, operator, left, expr.left);
+    if (!isTruth(right)) refuseOperand(sema, operator, right, expr.right);
     return boolType;
   }
   if (comparison(operator)) {
     checkComparison(sema, expr, left, right);
+    checkSigns(sema, expr, left, right);
     foldConstants(sema, expr, boolType);
     return boolType;
   }
   if (isIntegral(left) && isIntegral(right)) {
     checkDivisor(sema, operator, expr.right);
     const type = arithmeticType(operator, left, right);
+    checkSigns(sema, expr, left, right);
     foldConstants(sema, expr, type);
-    return type;
+    return isLiteral(expr) ? literalType(sema.facts.constants.get(expr) ?? 0n) : type;
   }
   if (left.kind === 'pointer' || right.kind === 'pointer') {
     if (left.kind === 'pointer' && isIntegral(right) && (operator === '+' || operator === '-')) return left;
@@ -148,12 +152,29 @@ export function typeOfBinary(sema: Sema, expr: Ast.Binary): Type {
   return unknownType;
 }
 
+/** Warns where a uint64 is taken as signed because of the other side. */
+function checkSigns(sema: Sema, expr: Ast.Binary, left: Type, right: Type): void {
+  const { operator } = expr;
+  if (operator === '<<' || operator === '>>' || operator === '==' || operator === '!=' || !mixesSigns(left, right))
+    return;
+  warnConversion(sema, isUnsigned(left) ? expr.left : expr.right, uint64, int64);
+}
+
+/** Warns of an integer conversion that may change the value. */
+export function warnConversion(sema: Sema, expr: Ast.Expr, from: Type, to: Type): void {
+  sema.warning(
+    'lossy-conversion',
+    `Expression of type: ${describe(from)} being cast to type: ${describe(to)}. This may cause unexpected results. Use an explicit cast to suppress this warning.`,
+    expr.span,
+  );
+}
+
 function checkComparison(sema: Sema, expr: Ast.Binary, left: Type, right: Type): void {
   if (isScalar(left) && isScalar(right)) return;
   const equality = expr.operator === '==' || expr.operator === '!=';
   if (equality && left.kind === 'probe_name' && expr.right.node === 'string') return;
   if (equality && right.kind === 'probe_name' && expr.left.node === 'string') return;
-  if (equality && left.kind === 'string' && right.kind === 'string') return;
+  if (left.kind === 'string' && right.kind === 'string') return;
   if (
     equality &&
     left.kind === right.kind &&
@@ -161,8 +182,12 @@ function checkComparison(sema: Sema, expr: Ast.Binary, left: Type, right: Type):
       left.kind === 'inet' ||
       left.kind === 'tuple' ||
       left.kind === 'array' ||
+      left.kind === 'ustack' ||
+      left.kind === 'kstack' ||
+      left.kind === 'struct' ||
+      left.kind === 'mac_address' ||
       left.kind === 'probe_name') &&
-    sameType(left, right)
+    (sameType(left, right) || join(left, right) !== undefined)
   )
     return;
   sema.error(

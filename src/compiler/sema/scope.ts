@@ -1,7 +1,8 @@
 /** What is known of variables and maps, and how types of several assignments join. */
 import type { Span } from '../../diag/source.ts';
 import { sameType } from '../../types/layout.ts';
-import { type IntType, int64, type Type, uint64 } from '../../types/model.ts';
+import { type IntType, int64, intType, type Type, uint64 } from '../../types/model.ts';
+import { joinRecords } from './record.ts';
 
 /** Stands for a type that is not known (yet); complaints about it have been made or will be. */
 export const unknownType: Type = Object.freeze({ kind: 'none' });
@@ -58,6 +59,9 @@ export const isIntegral = (type: Type): boolean => type.kind === 'int' || type.k
 /** Integers, pointers and what converts to them without a cast. */
 export const isScalar = (type: Type): boolean => isIntegral(type) || type.kind === 'pointer';
 
+/** Values that are true or false: a string is true when it is not empty. */
+export const isTruth = (type: Type): boolean => isScalar(type) || type.kind === 'string';
+
 /** The integer type that an integral value takes part in arithmetic with. */
 export function promoted(type: Type): IntType {
   if (type.kind === 'int' && type.size === 8 && !type.signed) return uint64;
@@ -65,21 +69,28 @@ export function promoted(type: Type): IntType {
   return int64;
 }
 
+/** Of integers without a sign, and of truths. */
+export const isUnsigned = (type: Type): boolean =>
+  type.kind === 'bool' || ((type.kind === 'int' || type.kind === 'enum') && !type.signed);
+
 /**
  * The type of a place that takes values of both types, undefined when there is none:
- * the longer of two strings, the first of two integers' signs (a later negative
- * literal does not turn a counter of nanoseconds signed), element-wise for tuples.
+ * the longer of two strings, the smallest integer that holds both (int64 for int64 and
+ * uint64), element by element for tuples and records.
  */
 export function join(first: Type, second: Type): Type | undefined {
   if (isUnknown(first)) return second;
   if (isUnknown(second)) return first;
   if (first.kind === 'int' && second.kind === 'int') {
     if (first.signed === second.signed) return first.size >= second.size ? first : second;
-    if (first.size === 8 && second.size === 8) return first;
     const [signed, unsigned] = first.signed ? [first, second] : [second, first];
-    return unsigned.size === 8 ? unsigned : signed.size > unsigned.size ? signed : int64;
+    if (signed.size > unsigned.size) return signed;
+    return unsigned.size === 8 ? int64 : intType((unsigned.size * 2) as 2 | 4 | 8, true);
   }
-  if (isIntegral(first) && isIntegral(second)) return sameType(first, second) ? first : promoted(first);
+  if (isIntegral(first) && isIntegral(second)) {
+    if (sameType(first, second)) return first;
+    return first.kind === 'bool' || second.kind === 'bool' ? undefined : promoted(first);
+  }
   if (first.kind === 'string' && second.kind === 'string') return first.size >= second.size ? first : second;
   if (first.kind === 'buffer' && second.kind === 'buffer') return first.size >= second.size ? first : second;
   if (first.kind === 'pointer' && second.kind === 'pointer') {
@@ -96,8 +107,11 @@ export function join(first: Type, second: Type): Type | undefined {
     }
     return { kind: 'tuple', elements };
   }
+  if (first.kind === 'struct' && second.kind === 'struct' && first.record && second.record)
+    return joinRecords(first, second, join);
   if (first.kind === 'aggregate' && second.kind === 'aggregate') {
-    return first.aggregate === second.aggregate && sameHistogram(first, second) ? first : undefined;
+    if (first.aggregate !== second.aggregate || !sameHistogram(first, second)) return undefined;
+    return first.signed ? first : second;
   }
   if ((first.kind === 'ustack' || first.kind === 'kstack') && first.kind === second.kind) {
     return first.mode === second.mode ? (first.limit >= second.limit ? first : second) : undefined;

@@ -10,7 +10,7 @@ import type { Span } from '../../diag/source.ts';
 import type { Config } from '../../program/program.ts';
 import type { Target } from '../../target/target.ts';
 import { describe } from '../../types/layout.ts';
-import type { Type } from '../../types/model.ts';
+import { int64, type Type } from '../../types/model.ts';
 import type { Builtins } from '../builtins/builtin.ts';
 import type { ProbeContext } from '../probes/context.ts';
 import type * as Ast from '../syntax/ast.ts';
@@ -19,7 +19,7 @@ import { mapKeys } from './mapuse.ts';
 import type { Names } from './names.ts';
 import {
   isIntegral,
-  isScalar,
+  isTruth,
   isUnknown,
   type MapInfo,
   Scope,
@@ -56,6 +56,8 @@ export class Sema {
   readonly maps: Map<string, MapInfo>;
   /** Variables by the node that declared them, kept from pass to pass. */
   readonly declared: Map<string, VariableInfo> = new Map();
+  /** Variables that are declared and never get a value. */
+  readonly unassigned: VariableInfo[] = [];
   diagnostics: Diagnostics;
   changed: boolean = false;
   /** True while the script tells which of its parameters are there (`$#`). */
@@ -123,6 +125,18 @@ export class Sema {
     return info;
   }
 
+  /** Gives variables that nothing was ever assigned to a type; true when there were any. */
+  settleUnassigned(): boolean {
+    let found = false;
+    for (const info of this.declared.values()) {
+      if (!isUnknown(info.type)) continue;
+      info.type = int64;
+      this.unassigned.push(info);
+      found = true;
+    }
+    return found;
+  }
+
   // ---------------------------------------------------------------- maps
 
   /** The map of that name, made at its first mention. */
@@ -172,7 +186,7 @@ export class Sema {
   condition(expr: Ast.Expr): void {
     const type = this.expr(expr);
     if (isUnknown(type)) return;
-    if (!isScalar(type)) {
+    if (!isTruth(type)) {
       this.error(
         'bad-condition',
         `a value of type '${describe(type)}' is neither true nor false`,

@@ -3,9 +3,9 @@ import type { Span } from '../../diag/source.ts';
 import { describe, sameType } from '../../types/layout.ts';
 import { int64, type Type } from '../../types/model.ts';
 import type * as Ast from '../syntax/ast.ts';
-import { aggregateValue } from './arithmetic.ts';
-import { joinMapValue, mapKeys, widen } from './mapuse.ts';
-import { checkDivisor } from './operators.ts';
+import { aggregateValue, arithmeticType, fitsIn } from './arithmetic.ts';
+import { joinMapValue, mapKeys, widen, widenVariable } from './mapuse.ts';
+import { checkDivisor, warnConversion } from './operators.ts';
 import { isIntegral, isUnknown, join, Scope, unchanged, unknownType, type VariableInfo } from './scope.ts';
 import type { Sema } from './sema.ts';
 
@@ -179,7 +179,12 @@ function declareLet(sema: Sema, statement: Ast.Let): void {
   if (existing) {
     sema.error('redeclared', `Variable $${variable.name} was already declared in this block.`, statement.span);
   } else if (sema.scope.find(variable.name)) {
-    sema.warning('shadowed', `Variable $${variable.name} shadows one of an outer block.`, statement.span);
+    sema.error(
+      'shadowed',
+      `Variable $${variable.name} was already declared. Variable shadowing is not allowed.`,
+      statement.span,
+      'give one of them another name',
+    );
   }
   const fixed = statement.type ? sema.resolveType(statement.type) : undefined;
   if (statement.type && fixed === undefined) return;
@@ -205,7 +210,8 @@ function assignTo(sema: Sema, info: VariableInfo, type: Type, value: Ast.Expr, s
     return;
   }
   const joined = join(info.type, type);
-  if (joined === undefined || (info.fixed && !fits(info.type, type))) {
+  const constant = sema.constant(value);
+  if (joined === undefined || (info.fixed && !fits(info.type, type, constant))) {
     sema.error(
       'type-mismatch',
       `Type mismatch for $${info.name}: trying to assign value of type '${describe(type)}' when variable already has a type '${describe(info.type)}'`,
@@ -217,10 +223,20 @@ function assignTo(sema: Sema, info: VariableInfo, type: Type, value: Ast.Expr, s
     info.type = joined;
     sema.changed = true;
   }
+  if (constant === undefined) checkConversion(sema, value, type, info.type);
 }
 
-/** Whether a value of `type` may go into a place declared as `place`. */
-function fits(place: Type, type: Type): boolean {
+/** Warns of an assignment that may lose bits or the sign. */
+function checkConversion(sema: Sema, value: Ast.Expr, from: Type, to: Type): void {
+  if (from.kind !== 'int' || to.kind !== 'int') return;
+  const loses = from.signed === to.signed ? from.size > to.size : from.signed ? true : from.size >= to.size;
+  if (loses) warnConversion(sema, value, from, to);
+}
+
+/** Whether a value of `type` (that `constant`, when it is known) may go into a place declared as `place`. */
+function fits(place: Type, type: Type, constant: bigint | undefined): boolean {
+  if (place.kind === 'int' && type.kind === 'int' && constant !== undefined) return fitsIn(constant, place);
+  if (place.kind === 'bool' || type.kind === 'bool') return sameType(place, type);
   if (isIntegral(place) && isIntegral(type)) return true;
   if (place.kind === 'string' && type.kind === 'string') return type.size <= place.size;
   if (place.kind === 'pointer' && type.kind === 'pointer') return true;
@@ -251,6 +267,8 @@ function checkAssign(sema: Sema, statement: Ast.Assign): void {
     const info = sema.variable(target);
     if (info === undefined) return;
     checkCompound(sema, operator, info.type, type, statement);
+    if (isIntegral(info.type) && isIntegral(type))
+      widenVariable(sema, info, arithmeticType(operator.slice(0, -1), info.type, type));
     return;
   }
   const known = sema.scope.find(target.name);
@@ -309,5 +327,6 @@ function assignMap(sema: Sema, statement: Ast.Assign, target: Ast.MapAccess): vo
     return;
   }
   joinMapValue(sema, info, type, statement.span);
+  if (sema.constant(value) === undefined) checkConversion(sema, value, type, info.value);
   sema.facts.types.set(target, info.value);
 }

@@ -22,11 +22,13 @@ interface Bindings {
 
 /** The script with every call of its macros replaced; the same object when it has none. */
 export function expandMacros(script: Ast.Script, diagnostics: Diagnostics): Ast.Script {
-  const macros = new Map<string, Ast.MacroDefinition>();
+  const macros = new Map<string, Ast.MacroDefinition[]>();
   for (const node of script.preamble) {
     if (node.node !== 'macro') continue;
-    if (macros.has(node.name)) diagnostics.error('redefined-macro', `macro ${node.name} is there already`, node.span);
-    macros.set(node.name, node);
+    const others = macros.get(node.name) ?? [];
+    if (others.some(({ parameters }) => parameters.length === node.parameters.length))
+      diagnostics.error('redefined-macro', `macro ${node.name} is there already`, node.span);
+    macros.set(node.name, [...others, node]);
   }
   if (macros.size === 0) return script;
   const expander = new Expander(macros, diagnostics);
@@ -34,11 +36,12 @@ export function expandMacros(script: Ast.Script, diagnostics: Diagnostics): Ast.
 }
 
 class Expander {
-  readonly #macros: ReadonlyMap<string, Ast.MacroDefinition>;
+  /** By name; those of one name differ in their number of parameters. */
+  readonly #macros: ReadonlyMap<string, readonly Ast.MacroDefinition[]>;
   readonly #diagnostics: Diagnostics;
   #calls = 0;
 
-  constructor(macros: ReadonlyMap<string, Ast.MacroDefinition>, diagnostics: Diagnostics) {
+  constructor(macros: ReadonlyMap<string, readonly Ast.MacroDefinition[]>, diagnostics: Diagnostics) {
     this.#macros = macros;
     this.#diagnostics = diagnostics;
   }
@@ -54,18 +57,32 @@ class Expander {
       Object.entries(node).map(([key, child]) => [key, key === 'span' ? child : this.expand(child, depth, bindings)]),
     ) as Node;
     if (bindings && node.node === 'variable') return { ...copy, name: `${String(node['name'])}${bindings.suffix}` };
-    const renamed = bindings && node.node === 'map' ? bindings.maps.get(String(node['name'])) : undefined;
-    if (renamed) return { ...copy, name: renamed.name };
+    if (bindings && node.node === 'map') return this.#map(copy, bindings);
     return this.#call(copy, depth) ?? copy;
+  }
+
+  /** A map in a macro's body: the caller's, which it must have been given. */
+  #map(node: Node, bindings: Bindings): Node {
+    const name = String(node['name']);
+    const given = bindings.maps.get(name);
+    if (given) return { ...node, name: given.name };
+    this.#diagnostics.error(
+      'unhygienic-macro',
+      `Unhygienic access to map: @${name}. Maps must be passed into the macro as arguments.`,
+      (node as unknown as Ast.MapAccess).span,
+      `macro name(@${name}) { … }`,
+    );
+    return node;
   }
 
   #call(node: Node, depth: number): Ast.BlockExpr | undefined {
     const isCall = node.node === 'call';
     if (!isCall && node.node !== 'identifier') return undefined;
-    const macro = this.#macros.get(String(node['name']));
-    if (macro === undefined || (!isCall && macro.parameters.length > 0)) return undefined;
+    const family = this.#macros.get(String(node['name'])) ?? [];
     const call = node as unknown as Ast.Call;
     const args = isCall ? call.args : [];
+    const macro = family.find(({ parameters }) => parameters.length === args.length) ?? family[0];
+    if (macro === undefined || (!isCall && macro.parameters.length > 0)) return undefined;
     const complain = (code: string, message: string): undefined => {
       this.#diagnostics.error(code, message, call.span);
       return undefined;
