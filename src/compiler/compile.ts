@@ -24,6 +24,7 @@ import type { Unit } from './ir/ir.ts';
 import { printUnit } from './ir/print.ts';
 import { Assets } from './lower/assets.ts';
 import { lowerCondition, lowerInto, lowerScalar, placeOf } from './lower/expressions.ts';
+import { layOutKept, wantedAtReturn } from './lower/kept.ts';
 import { Lower, type Lowerings } from './lower/lower.ts';
 import { lowerStatements } from './lower/statements.ts';
 import type { ProbeContext } from './probes/context.ts';
@@ -102,6 +103,13 @@ const maxBranches = 7_500;
 
 const argumentNames = argumentVariables.map(({ name }) => name);
 
+/** A program of the script: a block in a context, or what keeps arguments for one. */
+interface Lowered {
+  readonly low: Lower;
+  readonly block: ProbeBlock;
+  readonly context: ProbeContext;
+}
+
 interface Variant {
   readonly block: ProbeBlock;
   readonly context: ProbeContext;
@@ -144,26 +152,30 @@ export function compile(main: Source, target: Target, options: CompileOptions = 
   if (diagnostics.hasErrors) return failed();
 
   const assets = new Assets(config, target.cpus, analysed.maps.values());
-  const lowered = variants.map((variant, index) => {
+  const lowered: Lowered[] = [];
+  for (const [index, { block, context }] of variants.entries()) {
     const facts = analysed.facts[index] as BlockFacts;
-    const low = new Lower(
-      assets,
-      variant.context,
-      facts,
-      semaOptions,
-      `${variant.context.shortName}_${index}`,
-      usesLoops(variant.block),
-      lowerings,
-    );
-    low.block(variant.block);
-    return low;
-  });
-  const units = lowered.map((low) => low.finish());
+    const make = (of: ProbeContext, name: string): Lower =>
+      new Lower(assets, of, facts, semaOptions, name, usesLoops(block), lowerings);
+    const low = make(context, `${context.shortName}_${index}`);
+    const wanted = wantedAtReturn(context, facts);
+    const kept = wanted === undefined ? undefined : layOutKept(low, index, wanted);
+    if (kept !== undefined && context.function?.entry !== undefined) {
+      // Before the return probe, so that no call returns whose entry was not seen.
+      const entry: ProbeContext = { ...context, provider: 'uprobe', attachments: [context.function.entry] };
+      const keeper = make(entry, `keep_${index}`);
+      keeper.keeper(kept);
+      lowered.push({ low: keeper, block, context: entry });
+    }
+    low.block(block, kept);
+    lowered.push({ low, block, context });
+  }
+  const units = lowered.map(({ low }) => low.finish());
   const programs = units.map((unit, index) =>
-    emitProgram(unit, variants[index] as Variant, source, target, options, diagnostics),
+    emitProgram(unit, lowered[index] as Lowered, source, target, options, diagnostics),
   );
   if (diagnostics.hasErrors) return failed();
-  const probes = variants.flatMap(({ context }, index) =>
+  const probes = lowered.flatMap(({ context }, index) =>
     context.attachments.map(({ spec, name }): ProbeSpec => ({ ...spec, program: index, name: assets.probeName(name) })),
   );
   const program: Program = {
@@ -327,7 +339,7 @@ function checkLimits(variants: readonly Variant[], config: Config, diagnostics: 
 
 function emitProgram(
   unit: Unit,
-  variant: Variant,
+  variant: Lowered,
   source: Source,
   target: Target,
   options: CompileOptions,

@@ -165,6 +165,7 @@ export function sampleProgram(
       failedReads: 0,
       scratchBusy: 0,
       loopLimit: 0,
+      notKept: 0,
       exit: 0,
       lost: 0,
       lostSlots: 1,

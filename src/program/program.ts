@@ -18,9 +18,9 @@ export type MapKind =
 /**
  * What a map is for. user: a script's `@map`. scratch: big values of running programs.
  * globals: values that the runtime sets before start or reads (see GlobalLayout).
- * constants: read-only bytes (string literals, zeros), frozen after `initial` is written.
+ * kept: arguments of functions that have not returned yet. constants: read-only bytes (string literals, zeros), frozen after `initial` is written.
  */
-export type MapRole = 'user' | 'events' | 'stacks' | 'scratch' | 'globals' | 'constants';
+export type MapRole = 'user' | 'events' | 'stacks' | 'scratch' | 'globals' | 'constants' | 'kept';
 
 export interface MapSpec {
   readonly role: MapRole;
@@ -113,6 +113,8 @@ export type ProbeSpec = {
       readonly semaphore?: number;
       /** Only this process; undefined: all. */
       readonly pid?: number;
+      /** Runs for another probe of the script: it keeps arguments at the entry. Not counted as attached. */
+      readonly serves?: true;
     }
   | { readonly kind: 'interval' | 'profile'; readonly periodNs?: string; readonly frequencyHz?: number }
   | { readonly kind: 'software' | 'hardware'; readonly event: string; readonly count: string }
@@ -204,6 +206,8 @@ export interface GlobalsLayout {
   readonly scratchBusy: number;
   /** u64: loops ended at the kernel's limit of iterations. */
   readonly loopLimit: number;
+  /** u64: return probes skipped because the function's arguments had not been kept. */
+  readonly notKept: number;
   /** u64: bit 32 is set once exit() was called, with its code below; its record may have found no room. */
   readonly exit: number;
   /** u64[lostSlots], one per CPU (index cpu & (slots-1)), 64 bytes apart: event records that found no room. */

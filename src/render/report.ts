@@ -63,6 +63,8 @@ export function droppedText(event: DroppedEvent): string {
       return `WARNING: ${many('run of a probe was', 'runs of probes were')} skipped: it interrupted other probes that held all scratch memory of the CPU`;
     case 'loops':
       return `WARNING: ${many('loop was', 'loops were')} ended at the kernel's limit of iterations`;
+    case 'returns':
+      return `WARNING: ${many('return of a function was', 'returns of functions were')} skipped: the arguments of the call had not been kept`;
     case 'file':
       return `ERROR: failed to open file '${event.name}' (${event.reason})`;
   }

@@ -333,16 +333,17 @@ export class Trace implements AsyncIterable<TraceEvent> {
   /** What the programs counted because they could not do it. */
   #dropped(): TraceEvent[] {
     if (this.#globals === undefined) return [];
-    const { failedReads, scratchBusy, loopLimit, mapFull } = this.program.globals;
+    const { failedReads, scratchBusy, loopLimit, notKept, mapFull } = this.program.globals;
     const view = new DataView(this.#globals.buffer);
     const events: TraceEvent[] = [];
-    const tell = (what: 'reads' | 'map' | 'runs' | 'loops', offset: number, name?: string): void => {
+    const tell = (what: 'reads' | 'map' | 'runs' | 'loops' | 'returns', offset: number, name?: string): void => {
       const count = Number(view.getBigUint64(offset, true));
       if (count > 0) events.push({ type: 'dropped', what, count, ...(name === undefined ? {} : { name }) });
     };
     tell('reads', failedReads);
     tell('runs', scratchBusy);
     tell('loops', loopLimit);
+    tell('returns', notKept);
     const userMaps = this.program.maps.filter((map) => map.role === 'user');
     for (const [index, map] of userMaps.entries()) tell('map', mapFull + 8 * index, map.name);
     return events;

@@ -90,8 +90,8 @@ export interface LostEvent {
 /** What a run could not read, keep or finish; told once, at its end. */
 export interface DroppedEvent {
   readonly type: 'dropped';
-  /** reads: of memory that was not there; map: updates of a full map; runs: of probes that found no scratch memory; loops: cut at the kernel's limit; files: that cat() could not read. */
-  readonly what: 'reads' | 'map' | 'runs' | 'loops' | 'file';
+  /** reads: of memory that was not there; map: updates of a full map; runs: of probes that found no scratch memory; loops: cut at the kernel's limit; returns: of calls whose arguments were not kept; files: that cat() could not read. */
+  readonly what: 'reads' | 'map' | 'runs' | 'loops' | 'returns' | 'file';
   /** The map (without `@`) or the file. */
   readonly name?: string;
   readonly count: number;

@@ -15,6 +15,8 @@ import { align8, roomOf, type SchemaOptions, schemaOf } from './layout.ts';
 const ringBytes = { perCpu: 1 << 20, least: 4 << 20, most: 64 << 20 } as const;
 /** Stacks kept for map keys and variables. */
 const stackEntries = 16384;
+/** Calls that have not returned yet, of all threads; the oldest make way (a longjmp or an exception leaves some behind). */
+const keptEntries = 16384;
 /** A hash map whose values would take more than this when allocated at once allocates as it goes. */
 const preallocateLimit = 16 << 20;
 /** Programs of one CPU that may interrupt one another and still have scratch memory each. */
@@ -69,6 +71,7 @@ export class Assets {
       scratchBusy: 24,
       loopLimit: 32,
       exit: 40,
+      notKept: 48,
       lost,
       lostSlots: this.cpus,
       mapFull: afterLost,
@@ -176,6 +179,24 @@ export class Assets {
     return index;
   }
 
+  #kept: number | undefined;
+  #keptSize = 0;
+
+  /** The map of arguments that wait for their function's return; as large as the largest that asks. */
+  keptMap(keySize: number, valueSize: number): number {
+    this.#keptSize = Math.max(this.#keptSize, valueSize);
+    this.#kept ??= this.#add({
+      role: 'kept',
+      name: 'kept',
+      kind: 'LRU_HASH',
+      keySize,
+      valueSize: 8,
+      maxEntries: keptEntries,
+      flags: 0,
+    });
+    return this.#kept;
+  }
+
   ring(): number {
     if (this.#events === undefined) {
       const pages = this.config.perfRbPages;
@@ -259,6 +280,7 @@ export class Assets {
   finish(): readonly MapSpec[] {
     invariant(this.#zeros <= literalBase || this.#constants.length === 0, 'zeros run into literals');
     return this.maps.map((map): MapSpec => {
+      if (map.role === 'kept') return { ...map, valueSize: this.#keptSize };
       if (map.role === 'scratch') return { ...map, valueSize: this.#scratch * this.cpus * scratchLevels };
       if (map.role === 'constants') {
         const size = this.#constants.length > 0 ? literalBase + this.#constants.length : Math.max(8, this.#zeros);

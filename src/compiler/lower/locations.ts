@@ -97,7 +97,7 @@ function loadBias(low: Lower): Reg {
 }
 
 /** Where a value of `size` bytes is; what is not in memory as one is put together in memory of the program's own. */
-function placeOfLocation(low: Lower, location: Location, size: number): Place {
+export function placeOfLocation(low: Lower, location: Location, size: number): Place {
   switch (location.kind) {
     case 'register':
       return { kind: 'context', offset: offsetOf(low, location.register) };
@@ -154,7 +154,8 @@ function fill(low: Lower, location: Location, to: DirectPlace, size: number): vo
 /** Where a variable's value is; of a reference, what it refers to. */
 export function placeOfVariable(low: Lower, variable: ProgramVariable): Place {
   const { type, location } = variable;
-  const place = placeOfLocation(low, location, sizeOf(type));
+  const kept = low.keptPlace(variable);
+  const place = kept ?? placeOfLocation(low, location, sizeOf(type));
   if (type.kind !== 'pointer' || !type.reference) return place;
   return { kind: 'memory', address: low.readScalar(place, uint64), offset: 0, space: 'user' };
 }

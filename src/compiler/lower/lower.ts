@@ -8,6 +8,7 @@ import { invariant } from '../../base/errors.ts';
 import type { Span } from '../../diag/source.ts';
 import { sizeOf } from '../../types/layout.ts';
 import { type AddressSpace, type Type, uint64 } from '../../types/model.ts';
+import type { ProgramVariable } from '../../types/source.ts';
 import {
   FunctionBuilder,
   type IrFunction,
@@ -23,6 +24,7 @@ import type { BlockFacts, SemaOptions } from '../sema/sema.ts';
 import type * as Ast from '../syntax/ast.ts';
 import { type Assets, scratchLevels } from './assets.ts';
 import { bpfHelper } from './bpfhelper.ts';
+import { type Kept, keepArguments, recallArguments } from './kept.ts';
 import { align8, isScalarType, roomOf } from './layout.ts';
 import { type DirectPlace, type Place, shifted } from './place.ts';
 
@@ -100,16 +102,27 @@ export class Lower {
     this.#hasLoops = hasLoops;
   }
 
+  #kept: { readonly kept: Kept; readonly place: DirectPlace } | undefined;
+
+  /** Where an argument of the call that has returned is; undefined where it is still in its own place. */
+  keptPlace(variable: ProgramVariable): DirectPlace | undefined {
+    const offset = this.#kept?.kept.slots.get(variable);
+    if (this.#kept === undefined || offset === undefined) return undefined;
+    return { kind: 'direct', base: this.#frame.scratch, offset: this.#kept.place.offset + offset };
+  }
+
+  /** Lowers the program that keeps arguments at the entry for another one at the return. */
+  keeper(kept: Kept): void {
+    this.#open();
+    keepArguments(this, kept);
+    this.b.place(this.exitLabel);
+  }
+
   /** Lowers a block; call finish() when all programs of the script have been lowered. */
-  block(block: Ast.ProbeBlock): void {
-    const builder = new FunctionBuilder(this.unitName, ['pointer']);
-    const scratch = builder.reg('pointer');
-    const exit = builder.label();
-    this.#functions.push(undefined);
-    const context = builder.reg('pointer');
-    this.#frame = { builder, context, scratch, exit, environment: undefined, loop: undefined, readBuffer: undefined };
-    this.#layOutVariables();
+  block(block: Ast.ProbeBlock, kept?: Kept): void {
+    const { builder, exit } = this.#open();
     this.#leaveAtEnd();
+    if (kept !== undefined) this.#kept = { kept, place: recallArguments(this, kept) };
     if (block.predicate) {
       builder.span = block.predicate.span;
       this.condition(block.predicate, exit, false);
@@ -117,6 +130,17 @@ export class Lower {
     this.#lowerings.statements(this, block.body);
     builder.span = undefined;
     builder.place(exit);
+  }
+
+  #open(): Frame {
+    const builder = new FunctionBuilder(this.unitName, ['pointer']);
+    const scratch = builder.reg('pointer');
+    const exit = builder.label();
+    this.#functions.push(undefined);
+    const context = builder.reg('pointer');
+    this.#frame = { builder, context, scratch, exit, environment: undefined, loop: undefined, readBuffer: undefined };
+    this.#layOutVariables();
+    return this.#frame;
   }
 
   /** An iterator runs the program once more behind its last object. */

@@ -40,6 +40,8 @@ export interface ProbedFunction {
   /** Undefined where no debugging information tells. */
   readonly arguments: readonly ProgramVariable[] | undefined;
   readonly result: ProgramVariable | undefined;
+  /** Of a return probe: where the function is entered, to keep its arguments there. */
+  readonly entry?: Attachment;
   /** Virtual address of the probed instruction: tells where in the process the file lies. */
   readonly address: number;
 }

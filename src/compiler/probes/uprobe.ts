@@ -96,6 +96,9 @@ function probedFunction({ binary, attachment, symbol, address }: Place): ProbedF
   return {
     name: attachment.name,
     address,
+    ...(attachment.spec.kind === 'uretprobe' && atEntry
+      ? { entry: { spec: { ...attachment.spec, kind: 'uprobe', serves: true }, name: attachment.name } as Attachment }
+      : {}),
     arguments: atEntry
       ? found?.parameters
       : found?.parameters.map((one) => ({ ...one, location: { kind: 'unavailable', reason } as const })),

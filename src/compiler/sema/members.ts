@@ -6,7 +6,7 @@ import type { ProgramVariable } from '../../types/source.ts';
 import type { ProbedFunction } from '../probes/context.ts';
 import type * as Ast from '../syntax/ast.ts';
 import { isIntegral, isUnknown, unknownType } from './scope.ts';
-import type { Sema } from './sema.ts';
+import type { BlockFacts, Sema } from './sema.ts';
 
 export function typeOfField(sema: Sema, expr: Ast.FieldAccess): Type {
   const { object, name } = expr;
@@ -75,6 +75,14 @@ export function referred(type: Type): Type {
 export function typeOfVariable(variable: ProgramVariable): Type {
   const { location } = variable;
   return location.kind === 'unavailable' ? { kind: 'unavailable', reason: location.reason } : referred(variable.type);
+}
+
+/** The arguments of the program's function that a block mentions. */
+export function argumentsOf(facts: BlockFacts, probed: ProbedFunction): readonly ProgramVariable[] {
+  const list = probed.arguments ?? [];
+  const whole = [...facts.types.keys()].some((expr) => expr.node === 'identifier' && expr.name === 'args');
+  const mentioned = new Set<unknown>(facts.notes.values());
+  return list.filter((one) => one.location.kind !== 'unavailable' && (whole || mentioned.has(one)));
 }
 
 function typeOfProgramArgument(sema: Sema, expr: Ast.FieldAccess, probed: ProbedFunction): Type {

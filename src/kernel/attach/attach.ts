@@ -184,5 +184,6 @@ export function attachProbes(loaded: LoadedProgram, options: AttachOptions = {})
     for (const fd of [...fds, ...iterators]) closeFd(fd);
     throw error;
   }
-  return new Attachment(loaded, fds, loaded.program.probes.length - failures, iterators);
+  const counted = loaded.program.probes.filter((probe) => !('serves' in probe)).length;
+  return new Attachment(loaded, fds, counted - failures, iterators);
 }
