@@ -77,3 +77,14 @@ describe('C', () => {
     });
   }
 });
+
+describe('arguments at the return', () => {
+  for (const flags of [['-O0'], ['-O2']]) {
+    const build: Build = { compiler: 'gcc', flags: ['-g', ...flags, '-pthread'] };
+    test(`of a recursion in threads, ${titleOf(build)}`, { skip: lack(build), timeout: 60_000 }, async () => {
+      const { ours, logged } = await run('recursion.c', 'recursion.bt', build);
+      assert.equal(logged.length, 4 * 50 * 8);
+      assert.deepEqual(ours, logged);
+    });
+  }
+});
