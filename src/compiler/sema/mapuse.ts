@@ -6,6 +6,16 @@ import type * as Ast from '../syntax/ast.ts';
 import { isUnknown, join, type MapInfo, promoted, unchanged, type VariableInfo } from './scope.ts';
 import type { Sema } from './sema.ts';
 
+/**
+ * An address is the same key as a number and as a pointer: whether debug information
+ * gives `retval` a pointer's type, a script that compares it with `arg0` cannot know.
+ */
+function joinKeys(first: Type, second: Type): Type | undefined {
+  if (first.kind === 'pointer' && second.kind === 'int') return first;
+  if (first.kind === 'int' && second.kind === 'pointer') return second;
+  return join(first, second);
+}
+
 /** Types the keys of an access and joins them with those of other accesses. */
 export function mapKeys(sema: Sema, node: Ast.MapAccess): MapInfo {
   const info = sema.mapInfo(node);
@@ -31,7 +41,7 @@ export function mapKeys(sema: Sema, node: Ast.MapAccess): MapInfo {
     return info;
   }
   const known = info.keys;
-  const joined = known.length === types.length ? known.map((type, i) => join(type, types[i] as Type)) : [undefined];
+  const joined = known.length === types.length ? known.map((type, i) => joinKeys(type, types[i] as Type)) : [undefined];
   if (joined.includes(undefined)) {
     const spell = (list: readonly Type[]): string =>
       list.length === 1 ? describe(list[0] as Type) : `(${list.map(describe).join(',')})`;
