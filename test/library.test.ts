@@ -70,7 +70,7 @@ describe('trace', { skip: lacking('tracefs') }, () => {
   });
 
   test('rejects with what the machine lacks', { timeout: 20_000 }, async () => {
-    await assert.rejects(trace({ script: 'BEGIN { }', pid: 4_194_303 }), (error: unknown) => {
+    await assert.rejects(trace({ script: 'BEGIN { }', pids: [4_194_303] }), (error: unknown) => {
       assert.ok(error instanceof MachineError);
       assert.equal(error.code, 'ESRCH');
       return true;

@@ -31,6 +31,9 @@ async function main(argv: readonly string[]): Promise<number> {
         return 0;
       case 'format':
         return (await import('./cli/format.ts')).format(command.script, command.output);
+      case 'info':
+        (await import('./cli/info.ts')).printInfo(name, INSITU_VERSION);
+        return 0;
       case 'list':
         return await (await import('./cli/list.ts')).list(command.pattern, command.options);
       case 'symbols':

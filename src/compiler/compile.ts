@@ -24,11 +24,13 @@ import type { Unit } from './ir/ir.ts';
 import { printUnit } from './ir/print.ts';
 import { Assets } from './lower/assets.ts';
 import { lowerCondition, lowerInto, lowerScalar, placeOf } from './lower/expressions.ts';
+import { buildExit, buildFork, exitContext, followLayout, forkContext, leaveOthers } from './lower/follow.ts';
 import { layOutKept, wantedAtReturn } from './lower/kept.ts';
 import { Lower, type Lowerings } from './lower/lower.ts';
 import { lowerStatements } from './lower/statements.ts';
 import type { ProbeContext } from './probes/context.ts';
 import { expandBlock } from './probes/expand.ts';
+import type { Scope } from './probes/provider.ts';
 import { mentions, usesLoops } from './sema/mentions.ts';
 import { createNames, type ScriptDefinitions } from './sema/names.ts';
 import { printTypes } from './sema/print.ts';
@@ -45,10 +47,16 @@ export interface CompileOptions {
   readonly parameters?: readonly string[];
   /** `--name=value` behind `--`, for getopt(); true for `--name` alone. */
   readonly named?: ReadonlyMap<string, string | true>;
-  /** -p: the process that pid-filtered probes are limited to. */
-  readonly pid?: number;
-  /** Pid of the -c child. */
+  /** -p: the processes that the script is about. */
+  readonly pids?: readonly number[];
+  /** Pid of the -c child, which probes on programs are limited to. */
   readonly childPid?: number;
+  /** --follow: also what those start. */
+  readonly follow?: boolean;
+  /** Probes of other names are left out, begin and end apart (--probe-filter). */
+  readonly probeFilter?: RegExp;
+  /** Whether the script's tests or benchmarks are to be run; else they are left out. */
+  readonly mode?: RunMode;
   readonly unsafe?: boolean;
   readonly environment?: Readonly<Record<string, string | undefined>>;
   /** Include BTF line information. Default true. */
@@ -65,6 +73,10 @@ export interface CompileOptions {
 }
 
 export type { ImportedFile, ImportReader } from './syntax/imports.ts';
+
+/** trace: attach and wait. test, bench: run the probes of that kind. */
+export type RunMode = 'trace' | 'test' | 'bench';
+
 export type DebugStage = 'ast' | 'types' | 'ir' | 'bpf';
 
 export type CompileResult =
@@ -135,14 +147,14 @@ export function compile(main: Source, target: Target, options: CompileOptions = 
     return failed();
   }
   const definitions = options.readC?.(source, script, target, diagnostics);
-  const variants = expandAll(script, target, options, config, diagnostics);
+  const variants = chosen(expandAll(script, target, options, config, diagnostics), options, diagnostics);
   const semaOptions: SemaOptions = {
     target,
     config,
     names: createNames(target, definitions),
     builtins,
     parameters: options.parameters ?? [],
-    pid: options.pid,
+    pid: options.pids?.[0],
     childPid: options.childPid,
     unsafe: options.unsafe ?? false,
   };
@@ -157,6 +169,9 @@ export function compile(main: Source, target: Target, options: CompileOptions = 
     const facts = analysed.facts[index] as BlockFacts;
     const make = (of: ProbeContext, name: string): Lower =>
       new Lower(assets, of, facts, semaOptions, name, usesLoops(block), lowerings);
+    const limit = (one: Lower): void => {
+      if (context.processes !== undefined) leaveOthers(one, context.processes);
+    };
     const low = make(context, `${context.shortName}_${index}`);
     const wanted = wantedAtReturn(context, facts);
     const kept = wanted === undefined ? undefined : layOutKept(low, index, wanted);
@@ -164,16 +179,20 @@ export function compile(main: Source, target: Target, options: CompileOptions = 
       // Before the return probe, so that no call returns whose entry was not seen.
       const entry: ProbeContext = { ...context, provider: 'uprobe', attachments: [context.function.entry] };
       const keeper = make(entry, `keep_${index}`);
-      keeper.keeper(kept);
+      keeper.keeper(kept, () => limit(keeper));
       lowered.push({ low: keeper, block, context: entry });
     }
-    low.block(block, kept);
+    low.block(block, kept, () => limit(low));
     lowered.push({ low, block, context });
   }
-  const units = lowered.map(({ low }) => low.finish());
-  const programs = units.map((unit, index) =>
-    emitProgram(unit, lowered[index] as Lowered, source, target, options, diagnostics),
-  );
+  const followers = lowerFollowers(variants, assets, semaOptions, diagnostics);
+  if (diagnostics.hasErrors) return failed();
+  const units = [...lowered.map(({ low }) => low), ...followers].map((low) => low.finish());
+  const programs = units.map((unit, index) => {
+    const span = lowered[index]?.block.span;
+    const context = lowered[index]?.context ?? (followers[index - lowered.length] as Lower).probe;
+    return emitProgram(unit, context, span, source, target, options, diagnostics);
+  });
   if (diagnostics.hasErrors) return failed();
   const probes = lowered.flatMap(({ context }, index) =>
     context.attachments.map(({ spec, name }): ProbeSpec => ({ ...spec, program: index, name: assets.probeName(name) })),
@@ -183,6 +202,11 @@ export function compile(main: Source, target: Target, options: CompileOptions = 
     maps: assets.finish(),
     programs: programs as BpfProgram[],
     probes,
+    followers: followers.flatMap(({ probe }, index) =>
+      probe.attachments.map(
+        ({ spec, name }): ProbeSpec => ({ ...spec, program: lowered.length + index, name: assets.probeName(name) }),
+      ),
+    ),
     probeNames: assets.probeNames,
     events: assets.events,
     globals: assets.globals,
@@ -225,7 +249,7 @@ function expandAll(
       target,
       diagnostics,
       parameters: options.parameters ?? [],
-      pid: options.pid ?? options.childPid,
+      scope: scopeOf(options),
       missing: config.missingProbes,
       usesArgs: mentions(block, 'args'),
       usesResult: mentions(block, 'retval'),
@@ -233,6 +257,68 @@ function expandAll(
     });
     return contexts.map((context, i): Variant => ({ block, context, id: `${blockIndex}.${i}` }));
   });
+}
+
+/** The processes that the script is about. */
+function scopeOf({ pids = [], childPid, follow = false }: CompileOptions): Scope {
+  const own = pids.length > 0 || childPid === undefined ? pids : [childPid];
+  return { pids: [...new Set(own)], children: follow, everywhere: pids.length > 0 || follow };
+}
+
+/** Without the probes that this run leaves out. */
+function chosen(variants: readonly Variant[], options: CompileOptions, diagnostics: Diagnostics): readonly Variant[] {
+  const { mode = 'trace', probeFilter } = options;
+  const always = ['begin', 'end'];
+  const kept = variants.flatMap((variant) => {
+    const { context } = variant;
+    if (always.includes(context.provider)) return [variant];
+    if (['test', 'bench'].includes(context.provider) && context.provider !== mode) return [];
+    if (probeFilter === undefined) return [variant];
+    const attachments = context.attachments.filter(({ name }) => probeFilter.test(name));
+    return attachments.length === 0 ? [] : [{ ...variant, context: { ...context, attachments } }];
+  });
+  if (diagnostics.hasErrors || variants.length === 0 || kept.length === variants.length) return kept;
+  const ofMode = (one: Variant): boolean =>
+    mode === 'trace' ? !always.includes(one.context.provider) : one.context.provider === mode;
+  if (kept.some(ofMode) || (probeFilter === undefined && kept.length > 0)) return kept;
+  if (probeFilter !== undefined) {
+    diagnostics.error(
+      'no-probes',
+      `no probe's name matches ${probeFilter.source}`,
+      undefined,
+      '-l SCRIPT lists the probes of a script',
+    );
+  } else {
+    const kind = variants[0]?.context.provider ?? 'test';
+    diagnostics.error('no-probes', `the script has only ${kind} probes, which run with --${kind}`, undefined);
+  }
+  return kept;
+}
+
+/** The programs that keep the map of followed processes, where the script needs it. */
+function lowerFollowers(
+  variants: readonly Variant[],
+  assets: Assets,
+  options: SemaOptions,
+  diagnostics: Diagnostics,
+): readonly Lower[] {
+  const processes = variants.map(({ context }) => context.processes).find((one) => one?.children === true);
+  if (processes === undefined) return [];
+  const layout = followLayout(options.target.kernelTypes());
+  if (layout === undefined) {
+    diagnostics.error('no-btf', "--follow needs the kernel's type information (BTF)", undefined);
+    return [];
+  }
+  const facts: BlockFacts = { types: new Map(), variables: new Map(), notes: new Map(), constants: new Map() };
+  const build = (context: ProbeContext, body: (low: Lower) => void): Lower => {
+    const low = new Lower(assets, context, facts, options, context.shortName, false, lowerings);
+    low.custom(() => body(low));
+    return low;
+  };
+  return [
+    build(forkContext, (low) => buildFork(low, processes, layout)),
+    build(exitContext, (low) => buildExit(low, layout)),
+  ];
 }
 
 function analyse(
@@ -339,7 +425,8 @@ function checkLimits(variants: readonly Variant[], config: Config, diagnostics: 
 
 function emitProgram(
   unit: Unit,
-  variant: Lowered,
+  context: ProbeContext,
+  span: Span | undefined,
   source: Source,
   target: Target,
   options: CompileOptions,
@@ -350,7 +437,7 @@ function emitProgram(
     diagnostics.error(
       'too-complex',
       result.error.message,
-      result.error.span ?? variant.block.span,
+      result.error.span ?? span,
       'split the work over several probes',
     );
     return undefined;
@@ -360,7 +447,7 @@ function emitProgram(
     diagnostics.error(
       'too-large',
       `this probe needs ${code.length / 8} instructions, more than the kernel's verifier is sure to follow (${maxInstructions})`,
-      variant.block.span,
+      span,
       'unroll less, or use a loop',
     );
     return undefined;
@@ -370,15 +457,15 @@ function emitProgram(
     diagnostics.error(
       'too-large',
       `this probe branches at ${branches} places, more than the kernel's verifier is sure to follow (${maxBranches})`,
-      variant.block.span,
+      span,
       'unroll less, or use a loop',
     );
     return undefined;
   }
   return {
     name: unit.name.slice(0, 15),
-    type: variant.context.programType,
-    ...(variant.context.attachTo ? { attachTo: variant.context.attachTo } : {}),
+    type: context.programType,
+    ...(context.attachTo ? { attachTo: context.attachTo } : {}),
     code,
     relocations,
     spans,

@@ -156,6 +156,7 @@ export function sampleProgram(
     maps,
     programs,
     probes,
+    followers: [],
     probeNames,
     events: [],
     globals: {
@@ -164,6 +165,7 @@ export function sampleProgram(
       childPid: 0,
       failedReads: 0,
       scratchBusy: 0,
+      notFollowed: 0,
       loopLimit: 0,
       notKept: 0,
       exit: 0,

@@ -18,9 +18,11 @@ export type MapKind =
 /**
  * What a map is for. user: a script's `@map`. scratch: big values of running programs.
  * globals: values that the runtime sets before start or reads (see GlobalLayout).
- * kept: arguments of functions that have not returned yet. constants: read-only bytes (string literals, zeros), frozen after `initial` is written.
+ * kept: arguments of functions that have not returned yet.
+ * followed: tgids (of the machine's first namespace) of the processes that --follow has found.
+ * constants: read-only bytes (string literals, zeros), frozen after `initial` is written.
  */
-export type MapRole = 'user' | 'events' | 'stacks' | 'scratch' | 'globals' | 'constants' | 'kept';
+export type MapRole = 'user' | 'events' | 'stacks' | 'scratch' | 'globals' | 'constants' | 'kept' | 'followed';
 
 export interface MapSpec {
   readonly role: MapRole;
@@ -90,6 +92,13 @@ export interface BpfProgram {
   readonly sleepable?: boolean;
 }
 
+/** Perf events of one process's threads. */
+export interface OfProcess {
+  readonly pid?: number;
+  /** And of the processes that it starts from now on. */
+  readonly children?: boolean;
+}
+
 /** One event source to attach a program to. All of a script's probes, in the script's order. */
 export type ProbeSpec = {
   /** Index into Program.programs. */
@@ -99,6 +108,8 @@ export type ProbeSpec = {
 } & (
   | { readonly kind: 'begin' | 'end' }
   | { readonly kind: 'self'; readonly signal: string }
+  /** Run by the session when it is asked for tests or benchmarks. */
+  | { readonly kind: 'test' | 'bench'; readonly title: string }
   | { readonly kind: 'tracepoint'; readonly category: string; readonly event: string }
   | { readonly kind: 'rawtracepoint'; readonly event: string }
   | {
@@ -116,17 +127,16 @@ export type ProbeSpec = {
       /** Runs for another probe of the script: it keeps arguments at the entry. Not counted as attached. */
       readonly serves?: true;
     }
-  | { readonly kind: 'interval' | 'profile'; readonly periodNs?: string; readonly frequencyHz?: number }
-  | { readonly kind: 'software' | 'hardware'; readonly event: string; readonly count: string }
+  | ({ readonly kind: 'interval' | 'profile'; readonly periodNs?: string; readonly frequencyHz?: number } & OfProcess)
+  | ({ readonly kind: 'software' | 'hardware'; readonly event: string; readonly count: string } & OfProcess)
   | { readonly kind: 'fentry' | 'fexit'; readonly module: string | undefined; readonly symbol: string }
   /** `address` in decimal; `mode`: letters of `rwx`. Without `pid` the kernel's address. */
-  | {
+  | ({
       readonly kind: 'watchpoint';
       readonly address: string;
       readonly length: 1 | 2 | 4 | 8;
       readonly mode: string;
-      readonly pid?: number;
-    }
+    } & OfProcess)
   /** `pin`: where in bpffs the iterator is put for others to read, instead of being read at once. */
   | { readonly kind: 'iter'; readonly object: string; readonly pin?: string; readonly pid?: number }
   | {
@@ -204,6 +214,8 @@ export interface GlobalsLayout {
   readonly failedReads: number;
   /** u64: runs of a probe given up because its scratch memory was in use by interrupted probes. */
   readonly scratchBusy: number;
+  /** u64: processes that --follow had no room for. */
+  readonly notFollowed: number;
   /** u64: loops ended at the kernel's limit of iterations. */
   readonly loopLimit: number;
   /** u64: return probes skipped because the function's arguments had not been kept. */
@@ -243,6 +255,8 @@ export interface Program {
   readonly maps: readonly MapSpec[];
   readonly programs: readonly BpfProgram[];
   readonly probes: readonly ProbeSpec[];
+  /** Attached before them, and not counted among them: what keeps the `followed` map. */
+  readonly followers: readonly ProbeSpec[];
   /** Full probe names, as the `probe` builtin prints them. */
   readonly probeNames: readonly string[];
   readonly events: readonly EventSpec[];

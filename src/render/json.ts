@@ -136,6 +136,27 @@ export function jsonRenderer(options: RendererOptions): Renderer {
         );
       case 'lost_events':
         return counted(event.type, event.count, 'events');
+      case 'test_result': {
+        const { name, durationNs, passed, output = '' } = event;
+        const result = object([
+          ['duration', String(durationNs)],
+          ['passed', String(passed)],
+          ['output', quote(output)],
+        ]);
+        return line(event.type, object([[name, result]]));
+      }
+      case 'benchmark_result': {
+        const { name, average, iterations } = event;
+        const result = object([
+          ['average', String(average)],
+          ['iters', String(iterations)],
+        ]);
+        return line(event.type, object([[name, result]]));
+      }
+      case 'tests':
+      case 'test_started':
+      case 'tests_ended':
+      case 'benchmarks':
       case 'end':
       case 'system':
       case 'cat':

@@ -65,6 +65,8 @@ export function droppedText(event: DroppedEvent): string {
       return `WARNING: ${many('loop was', 'loops were')} ended at the kernel's limit of iterations`;
     case 'returns':
       return `WARNING: ${many('return of a function was', 'returns of functions were')} skipped: the arguments of the call had not been kept`;
+    case 'processes':
+      return `WARNING: ${many('process was', 'processes were')} not followed: too many live at once`;
     case 'file':
       return `ERROR: failed to open file '${event.name}' (${event.reason})`;
   }

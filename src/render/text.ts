@@ -29,6 +29,12 @@ const plural = (count: number, noun: string): string => `${count} ${noun}${count
 
 const endOfLine = (text: string): string => (text.endsWith('\n') ? text : `${text}\n`);
 
+const row = (name: string, time: string, iterations: string): string =>
+  `${name.padEnd(40)} ${time.padEnd(16)} ${iterations}\n`;
+
+const durationText = (nanoseconds: number): string =>
+  nanoseconds < 1000 ? `${nanoseconds} ns` : `${Math.round(nanoseconds / 1000)} μs`;
+
 export function textRenderer(options: RendererOptions): Renderer {
   const { write, error, wording, source } = options;
   return (event: TraceEvent) => {
@@ -60,6 +66,25 @@ export function textRenderer(options: RendererOptions): Renderer {
         return error(`${droppedText(event)}\n`);
       case 'lost_events':
         return error(`Lost ${plural(event.count, 'event')}\n`);
+      case 'tests':
+        return write(`[==========] Running ${event.count} tests.\n`);
+      case 'test_started':
+        return write(`[ RUN      ] ${event.name}\n`);
+      case 'test_result': {
+        const verdict = event.passed ? '[       OK ]' : '[  FAILED  ]';
+        return write(`${event.output ?? ''}${verdict} ${event.name} (${durationText(event.durationNs)})\n`);
+      }
+      case 'tests_ended': {
+        const { passed, failed } = event;
+        write(`[==========] ${plural(passed + failed.length, 'test')} ran.\n[  PASSED  ] ${plural(passed, 'test')}.\n`);
+        if (failed.length === 0) return;
+        write(`[  FAILED  ] ${plural(failed.length, 'test')}, listed below:\n`);
+        return write(failed.map((name) => `[  FAILED  ] ${name}\n`).join(''));
+      }
+      case 'benchmarks':
+        return write(`${row('Benchmark', 'Time(ns)', 'Iterations')}${'-'.repeat(66)}\n`);
+      case 'benchmark_result':
+        return write(row(event.name, String(event.average), String(event.iterations)));
       case 'end':
         return write('\n\n');
       // Requests to the session: their results come as events of their own.

@@ -33,6 +33,8 @@ export interface TraceOptions extends ScriptOptions {
   readonly onCompiled?: ((compiled: Compiled) => void) | undefined;
   /** Something that does not stop the trace: a probe that is missing, a lack of the machine. */
   readonly onWarning?: ((message: string) => void) | undefined;
+  /** Told how many probes are attached, from time to time, when that takes longer than a second. */
+  readonly onProgress?: ((done: number, all: number) => void) | undefined;
   /** Keep what the kernel's verifier says (Trace.verifierLogs). */
   readonly verifierLog?: boolean | undefined;
 }
@@ -43,12 +45,13 @@ export interface TraceOptions extends ScriptOptions {
  * MachineError (the machine), with nothing left behind.
  */
 export async function trace(options: TraceOptions): Promise<Trace> {
-  const { pid, command } = options;
+  const { pids = [], command } = options;
   const onWarning = options.onWarning ?? (() => {});
-  const watched = pid === undefined ? undefined : new ProcessWatch(pid);
+  const watched: ProcessWatch[] = [];
   let child: HeldChild | undefined;
   let names: ProcessNames | undefined;
   try {
+    for (const pid of pids) watched.push(new ProcessWatch(pid));
     // Parts that many scripts do without are loaded when they are needed.
     if (command !== undefined)
       child = await (await import('../kernel/host/child.ts')).holdCommand(command, { onWarning });
@@ -61,7 +64,7 @@ export async function trace(options: TraceOptions): Promise<Trace> {
       const { ProcessNames } = await import('./processes.ts');
       names = new ProcessNames({
         demangle: program.config.cppDemangle,
-        pid: pid ?? child?.pid,
+        pids: pids.length > 0 || child === undefined ? pids : [child.pid],
         debugFiles: { onMessage: onWarning, ...options.debugFiles },
         onSlow: (path) => onWarning(`${path} has no symbols: inferring names (kept for the next run)`),
       });
@@ -72,10 +75,13 @@ export async function trace(options: TraceOptions): Promise<Trace> {
       userNames: names,
       onMissing: (title, error) => onWarning(`${title}: ${error.message}`),
       verifierLog: options.verifierLog === true ? 1 : undefined,
+      mode: options.mode,
+      withoutFeatures: options.withoutFeatures,
+      onProgress: options.onProgress,
     });
   } catch (error) {
     names?.close();
-    watched?.close();
+    for (const watch of watched) watch.close();
     child?.kill('SIGKILL');
     throw error;
   }

@@ -31,8 +31,8 @@ export interface ProcessNamesOptions {
   readonly debugFiles?: DebugFileOptions | undefined;
   /** Config cpp_demangle. */
   readonly demangle: boolean;
-  /** The process of -p or -c, whose files are opened at once. */
-  readonly pid?: number | undefined;
+  /** The processes of -p or -c, whose files are opened at once. */
+  readonly pids?: readonly number[] | undefined;
   /** Told before a large program without symbols is looked through for names, which may take seconds. */
   readonly onSlow?: ((path: string) => void) | undefined;
 }
@@ -56,9 +56,9 @@ export class ProcessNames implements UserNames {
     });
     this.#tracker = new MappingTracker((event) => this.#follow(event));
     this.#tracker.watch();
-    if (options.pid !== undefined) {
-      this.#symbolizer.prepare(options.pid);
-      this.#whole.set(options.pid, true);
+    for (const pid of options.pids ?? []) {
+      this.#symbolizer.prepare(pid);
+      this.#whole.set(pid, true);
     }
   }
 

@@ -1,10 +1,11 @@
 /** From a script's text to a Program for this machine. */
-import { type CompileResult, compile } from '../compiler/compile.ts';
+import { type CompileResult, compile, type RunMode } from '../compiler/compile.ts';
 import type { Diagnostic } from '../diag/diagnostic.ts';
 import { renderAll } from '../diag/render.ts';
 import { Source } from '../diag/source.ts';
 import { constant, constantNames } from '../kernel/host/constants/index.ts';
 import type { DebugFileOptions } from '../kernel/host/debugfiles.ts';
+import type { FeatureName } from '../kernel/host/features.ts';
 import { createHostTarget } from '../kernel/host/target.ts';
 import type { Target } from '../target/target.ts';
 import { readDefinitions } from './definitions.ts';
@@ -21,8 +22,18 @@ export interface ScriptOptions {
   readonly parameters?: readonly string[] | undefined;
   /** `--name=value` for the script's getopt(); true for `--name` alone. */
   readonly named?: ReadonlyMap<string, string | true> | undefined;
-  /** Limits probes on programs to this process; its end ends the trace. */
-  readonly pid?: number | undefined;
+  /** Limits probes to these processes; the end of the last one ends the trace. */
+  readonly pids?: readonly number[] | undefined;
+  /** Also to what those processes, or that of `command`, start; the end of the last one ends the trace. */
+  readonly follow?: boolean | undefined;
+  /** Leaves out probes of other names, begin and end apart. */
+  readonly probeFilter?: RegExp | undefined;
+  /** Runs the script's tests or benchmarks instead of waiting for events. */
+  readonly mode?: RunMode | undefined;
+  /** Features of the kernel to do without. */
+  readonly withoutFeatures?: ReadonlySet<FeatureName> | undefined;
+  /** A file that lists the kernel's traceable functions, in place of tracefs's own. */
+  readonly traceableFunctions?: string | undefined;
   /** Allows system() and what else changes the machine. */
   readonly unsafe?: boolean | undefined;
   /** Folders for `#include`. */
@@ -61,7 +72,9 @@ export function compileScript(options: ScriptOptions, childPid?: number): Compil
   const target = createHostTarget({
     includeDirs: options.includeFolders ?? [],
     scriptDir: options.folder,
-    pid: options.pid,
+    pid: options.pids?.[0],
+    withoutFeatures: options.withoutFeatures,
+    traceableFunctions: options.traceableFunctions,
     btf: environment['BPFTRACE_BTF'],
     constants: { constant, constantNames },
     debugFiles: options.debugFiles,
@@ -74,7 +87,10 @@ export function compileScript(options: ScriptOptions, childPid?: number): Compil
     environment,
     readC: (text, script, machine, diagnostics) =>
       readDefinitions(text, script, machine, diagnostics, options.includes ?? []),
-    ...(options.pid === undefined ? {} : { pid: options.pid }),
+    pids: options.pids ?? [],
+    follow: options.follow ?? false,
+    mode: options.mode ?? 'trace',
+    ...(options.probeFilter === undefined ? {} : { probeFilter: options.probeFilter }),
     ...(childPid === undefined ? {} : { childPid }),
   });
   return { source: result.source, target, result };

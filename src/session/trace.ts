@@ -9,29 +9,47 @@
 import { spawnSync } from 'node:child_process';
 import { closeSync, openSync, read, readSync } from 'node:fs';
 import { invariant, type MachineError } from '../base/errors.ts';
+import type { RunMode } from '../compiler/compile.ts';
 import { Attachment, attachProbes } from '../kernel/attach/attach.ts';
 import type { ChildExit, HeldChild } from '../kernel/host/child.ts';
+import type { FeatureName } from '../kernel/host/features.ts';
 import { type LoadedProgram, loadProgram } from '../kernel/load/load.ts';
 import { mapArray } from '../kernel/ring/map.ts';
 import { RingReader } from '../kernel/ring/ring.ts';
+import { mapNextKey } from '../kernel/sys/bpf.ts';
 import type { Mapping } from '../kernel/sys/memory.ts';
 import { type Watch, watchFd } from '../kernel/sys/poll.ts';
 import { Clock, clockNanoseconds } from '../kernel/sys/process.ts';
 import type { Program } from '../program/program.ts';
 import { errorText, formattingOf, type Wording } from '../render/index.ts';
-import { type EventDecoder, eventDecoder, holdsSomething, selectEntries, type TraceEvent } from '../values/index.ts';
+import {
+  type DroppedEvent,
+  type EventDecoder,
+  eventDecoder,
+  holdsSomething,
+  selectEntries,
+  type TraceEvent,
+} from '../values/index.ts';
 import type { ProcessWatch } from './end.ts';
 import { ScriptMaps } from './maps.ts';
 import { MachineNames, type UserNames } from './names.ts';
 
+/** Milliseconds between looks for processes that are still followed, once the first ones have ended. */
+const followInterval = 50;
 /** Bytes of records that one batch takes at most. */
 const batchBytes = 1 << 20;
 
 export interface TraceParts {
   /** Started for -c; ends the run when it ends, and is ended with it. */
   readonly child?: HeldChild | undefined;
-  /** The process of -p, whose end ends the run. The trace closes it. */
-  readonly watched?: ProcessWatch | undefined;
+  /** The processes of -p; the end of the last one ends the run. The trace closes them. */
+  readonly watched?: readonly ProcessWatch[] | undefined;
+  /** Run the script's tests or benchmarks, and end. */
+  readonly mode?: RunMode | undefined;
+  /** Features of the kernel to do without. */
+  readonly withoutFeatures?: ReadonlySet<FeatureName> | undefined;
+  /** Told, from time to time, how many probes are attached when that takes longer than a second. */
+  readonly onProgress?: ((done: number, all: number) => void) | undefined;
   /** Names for user addresses, when the program needs them. The trace closes it. */
   readonly userNames?: UserNames | undefined;
   /** Probes that could not be attached and are not required. */
@@ -66,6 +84,9 @@ export class Trace implements AsyncIterable<TraceEvent> {
   /** After exit(): what probes still say is not heard, until END. */
   #deaf = false;
   #started = false;
+  /** Code of an exit() that a test called. */
+  #trialExit: number | undefined;
+  #followTimer: NodeJS.Timeout | undefined;
   #open = true;
   /** What the record handler threw; told when the ring buffer has been left in order. */
   #failure: { readonly error: unknown } | undefined;
@@ -76,8 +97,12 @@ export class Trace implements AsyncIterable<TraceEvent> {
     this.#parts = parts;
     const cleanup: (() => void)[] = [() => parts.child?.kill('SIGKILL'), () => parts.userNames?.close()];
     try {
-      const verifierLog = parts.verifierLog === undefined ? {} : { verifierLog: parts.verifierLog };
-      this.#loaded = loadProgram(program, verifierLog);
+      const { withoutFeatures } = parts;
+      this.#loaded = loadProgram(program, {
+        ...(parts.verifierLog === undefined ? {} : { verifierLog: parts.verifierLog }),
+        uprobeMulti: withoutFeatures?.has('uprobe_multi') !== true,
+        kprobeMulti: withoutFeatures?.has('kprobe_multi') !== true,
+      });
       cleanup.push(() => this.#loaded.close());
       this.#maps = new ScriptMaps(this.#loaded);
       const names = new MachineNames(program, parts.userNames, (map, id) => this.#maps.stack(map, id));
@@ -98,8 +123,10 @@ export class Trace implements AsyncIterable<TraceEvent> {
       }
       // BEGIN comes before any other event, as scripts set up in it what their probes use.
       new Attachment(this.#loaded, [], 0).run('begin');
-      const onMissing = parts.onMissing === undefined ? {} : { onMissing: parts.onMissing };
-      this.#attachment = attachProbes(this.#loaded, onMissing);
+      this.#attachment = attachProbes(this.#loaded, {
+        ...(parts.onMissing === undefined ? {} : { onMissing: parts.onMissing }),
+        ...(parts.onProgress === undefined ? {} : { onProgress: parts.onProgress }),
+      });
     } catch (error) {
       for (const undo of cleanup.reverse()) undo();
       throw error;
@@ -147,8 +174,10 @@ export class Trace implements AsyncIterable<TraceEvent> {
     invariant(!this.#started, 'a trace is iterated once');
     this.#started = true;
     try {
-      yield [{ type: 'attached_probes', count: this.attached }];
+      const { mode = 'trace' } = this.#parts;
+      if (mode === 'trace') yield [{ type: 'attached_probes', count: this.attached }];
       this.#release();
+      if (mode !== 'trace') yield* this.#runTrials(mode);
       if (this.program.probes.some(({ kind }) => kind === 'iter')) void this.#iterate();
       while (!this.#stopping) {
         const more = this.#drain(batchBytes);
@@ -167,17 +196,51 @@ export class Trace implements AsyncIterable<TraceEvent> {
     }
   }
 
+  /** Runs the script's tests or benchmarks, one after the other, and ends the run. */
+  *#runTrials(mode: 'test' | 'bench'): Generator<readonly TraceEvent[], void, void> {
+    const trials = this.program.probes.flatMap((probe) => (probe.kind === mode ? [{ probe, name: probe.title }] : []));
+    yield [{ type: mode === 'test' ? 'tests' : 'benchmarks', count: trials.length }];
+    const failed: string[] = [];
+    for (const { probe, name } of trials) {
+      if (this.#stopping) break;
+      if (mode === 'bench') {
+        // What a benchmark prints would cost more than it does.
+        const result = this.#attachment.bench(probe, () => {
+          this.#drain();
+          this.#pending = [];
+        });
+        yield [{ type: 'benchmark_result', name, ...result }];
+        continue;
+      }
+      yield [{ type: 'test_started', name }];
+      this.#trialExit = undefined;
+      const start = process.hrtime.bigint();
+      const returned = this.#attachment.test(probe);
+      const durationNs = Number(process.hrtime.bigint() - start);
+      this.#drain();
+      const passed = returned === 0 && (this.#trialExit ?? 0) === 0;
+      if (!passed) failed.push(name);
+      yield [...this.#takePending(), { type: 'test_result', name, passed, durationNs }];
+    }
+    if (mode === 'test') {
+      yield [{ type: 'tests_ended', passed: trials.length - failed.length, failed }];
+      if (failed.length > 0) this.exitCode = 1;
+    }
+    this.stop();
+  }
+
   /** Lets go of everything; the iteration does it when it ends, also early. */
   close(): void {
     if (!this.#open) return;
     this.#open = false;
     this.#watch?.close();
+    clearInterval(this.#followTimer);
     this.#attachment.close();
     this.#ring?.close();
     this.#globals?.close();
     this.#loaded.close();
     this.signalChild('SIGTERM');
-    this.#parts.watched?.close();
+    for (const watch of this.#parts.watched ?? []) watch.close();
     this.#parts.userNames?.close();
   }
 
@@ -195,13 +258,33 @@ export class Trace implements AsyncIterable<TraceEvent> {
 
   /** Lets the child run; from here on the end of a process ends the run. */
   #release(): void {
-    const { child, watched } = this.#parts;
+    const { child, watched = [] } = this.#parts;
+    let living = watched.length + (child === undefined ? 0 : 1);
+    const ended = (): void => {
+      living--;
+      if (living === 0) this.#stopWithFollowed();
+    };
     child?.exited.then((end) => {
       this.childEnd = end;
-      this.stop();
+      ended();
     });
     child?.start();
-    watched?.onEnd(() => this.stop());
+    for (const watch of watched) watch.onEnd(ended);
+  }
+
+  /** Ends the run once all processes that --follow has found have ended. */
+  #stopWithFollowed(): void {
+    const followed = this.#loaded.map('followed');
+    const key = new Uint8Array(4);
+    if (followed === undefined || !mapNextKey(followed.fd, undefined, key)) {
+      this.stop();
+      return;
+    }
+    this.#followTimer = setInterval(() => {
+      if (this.#open && mapNextKey(followed.fd, undefined, key)) return;
+      clearInterval(this.#followTimer);
+      this.stop();
+    }, followInterval);
   }
 
   /**
@@ -291,6 +374,10 @@ export class Trace implements AsyncIterable<TraceEvent> {
   #act(event: TraceEvent): void {
     switch (event.type) {
       case 'exit':
+        if (this.#parts.mode !== undefined && this.#parts.mode !== 'trace') {
+          this.#trialExit ??= event.code;
+          return;
+        }
         // The first one counts: probes on other CPUs may call exit() before they are stopped.
         if (!this.#stopping) {
           this.exitCode = event.code;
@@ -333,10 +420,10 @@ export class Trace implements AsyncIterable<TraceEvent> {
   /** What the programs counted because they could not do it. */
   #dropped(): TraceEvent[] {
     if (this.#globals === undefined) return [];
-    const { failedReads, scratchBusy, loopLimit, notKept, mapFull } = this.program.globals;
+    const { failedReads, scratchBusy, loopLimit, notKept, mapFull, notFollowed } = this.program.globals;
     const view = new DataView(this.#globals.buffer);
     const events: TraceEvent[] = [];
-    const tell = (what: 'reads' | 'map' | 'runs' | 'loops' | 'returns', offset: number, name?: string): void => {
+    const tell = (what: DroppedEvent['what'], offset: number, name?: string): void => {
       const count = Number(view.getBigUint64(offset, true));
       if (count > 0) events.push({ type: 'dropped', what, count, ...(name === undefined ? {} : { name }) });
     };
@@ -344,6 +431,7 @@ export class Trace implements AsyncIterable<TraceEvent> {
     tell('runs', scratchBusy);
     tell('loops', loopLimit);
     tell('returns', notKept);
+    tell('processes', notFollowed);
     const userMaps = this.program.maps.filter((map) => map.role === 'user');
     for (const [index, map] of userMaps.entries()) tell('map', mapFull + 8 * index, map.name);
     return events;

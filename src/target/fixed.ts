@@ -66,6 +66,7 @@ export function createFixedTarget(data: FixedTargetData = {}): Target {
     features: {
       kernel: data.features?.kernel ?? { major: 6, minor: 18, release: '6.18.0' },
       uprobeMulti: data.features?.uprobeMulti ?? true,
+      kprobeMulti: data.features?.kprobeMulti ?? true,
       bpfLoop: data.features?.bpfLoop ?? true,
       kprobes: data.features?.kprobes ?? true,
     },

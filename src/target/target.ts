@@ -20,6 +20,7 @@ export interface TracepointFormat {
 export interface Features {
   readonly kernel: { readonly major: number; readonly minor: number; readonly release: string };
   readonly uprobeMulti: boolean;
+  readonly kprobeMulti: boolean;
   readonly bpfLoop: boolean;
   readonly kprobes: boolean;
 }

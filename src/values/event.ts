@@ -90,13 +90,43 @@ export interface LostEvent {
 /** What a run could not read, keep or finish; told once, at its end. */
 export interface DroppedEvent {
   readonly type: 'dropped';
-  /** reads: of memory that was not there; map: updates of a full map; runs: of probes that found no scratch memory; loops: cut at the kernel's limit; returns: of calls whose arguments were not kept; files: that cat() could not read. */
-  readonly what: 'reads' | 'map' | 'runs' | 'loops' | 'returns' | 'file';
+  /** reads: of memory that was not there; map: updates of a full map; runs: of probes that found no scratch memory; loops: cut at the kernel's limit; returns: of calls whose arguments were not kept; files: that cat() could not read; processes: that --follow had no room for. */
+  readonly what: 'reads' | 'map' | 'runs' | 'loops' | 'returns' | 'file' | 'processes';
   /** The map (without `@`) or the file. */
   readonly name?: string;
   readonly count: number;
   /** Why, where it is known: the text of an error. */
   readonly reason?: string;
+}
+/** The script's tests or benchmarks are about to run. */
+export interface TrialsEvent {
+  readonly type: 'tests' | 'benchmarks';
+  readonly count: number;
+}
+/** What follows until its result is the test's own output. */
+export interface TestStartedEvent {
+  readonly type: 'test_started';
+  readonly name: string;
+}
+export interface TestResultEvent {
+  readonly type: 'test_result';
+  readonly name: string;
+  readonly passed: boolean;
+  readonly durationNs: number;
+  /** What it wrote, where somebody has gathered it. */
+  readonly output?: string;
+}
+export interface TestsEndedEvent {
+  readonly type: 'tests_ended';
+  readonly passed: number;
+  readonly failed: readonly string[];
+}
+export interface BenchmarkResultEvent {
+  readonly type: 'benchmark_result';
+  readonly name: string;
+  /** Nanoseconds of a run, in the mean. */
+  readonly average: number;
+  readonly iterations: number;
 }
 /** The trace has ended; maps may follow. */
 export interface EndEvent {
@@ -119,6 +149,11 @@ export type TraceEvent =
   | AttachedEvent
   | LostEvent
   | DroppedEvent
+  | TrialsEvent
+  | TestStartedEvent
+  | TestResultEvent
+  | TestsEndedEvent
+  | BenchmarkResultEvent
   | EndEvent;
 
 /** How records become text; render/printf.ts and render/strftime.ts give it. */

@@ -12,11 +12,18 @@ USAGE:
 
 OPTIONS:
     -e 'PROGRAM'     run this program
-    -p, --pid PID    limit probes on a program's functions to this process; end with it
+    -p, --pid PID[,PID]
+                     limit all probes but begin, end and interval to these processes;
+                     end when the last of them ends
     -c, --cmd 'CMD'  start CMD held, attach, let it go; end with it
                      (words are split as a shell does, nothing is expanded)
+    --follow         with -p or -c: also what those processes start, from their fork on
+                     and through exec; end when the last of them ends
     -l, --list [PATTERN]
                      list probes that match; with -v also what they carry
+    --probe-filter REGEX
+                     leave out probes whose names do not match, begin and end apart
+    --test, --bench  run the script's test: or bench: probes, and end
     -o, --output FILE
                      write to FILE, not to standard output
     -f FORMAT        text or json (one object a line)
@@ -36,6 +43,15 @@ OPTIONS:
                      learn made from a program with symbols; may be given several times
     --json           as -f json
     --explain        with symbols: each place where names could come from, and what is there
+    --info           tell what this kernel can do
+    --no-feature FEATURE[,FEATURE]
+                     do without uprobe_multi, kprobe_multi, kprobe_session
+    --traceable-functions FILE
+                     the kernel functions that can be probed, a name a line, instead of
+                     tracefs's available_filter_functions
+    --usdt-file-activation
+                     taken and ignored: the kernel itself raises the semaphores of all
+                     processes that run the file
     --unsafe         allow system() and signals
     --fmt            print the script in canonical form, with its comments
     --dry-run        attach everything, run nothing, end

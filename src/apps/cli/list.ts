@@ -37,12 +37,12 @@ const named = (prefix: string, names: (target: Target) => Iterable<string>): Lis
 /** The files that the path of a pattern means, by the name that they are listed under. */
 function binaries(target: Target, path: string, options: RunOptions): (readonly [shown: string, binary: Binary])[] {
   if (!/[*?[]/.test(path)) {
-    const binary = must(target.binary(path, options.pid));
+    const binary = must(target.binary(path, options.pids[0]));
     // A path is listed as it was written, a short name as what it means.
     return [[path.includes('/') ? path : binary.path, binary]];
   }
-  return target.programFiles(path, options.pid).flatMap((file) => {
-    const binary = target.binary(file, options.pid);
+  return target.programFiles(path, options.pids[0]).flatMap((file) => {
+    const binary = target.binary(file, options.pids[0]);
     return binary.ok ? [[binary.value.path, binary.value] as const] : [];
   });
 }
@@ -130,7 +130,11 @@ export function list(pattern: string | undefined, options: RunOptions): number {
   if (pattern !== undefined && statSync(pattern, { throwIfNoEntry: false })?.isFile() === true) {
     return listScript(pattern, options);
   }
-  const target = createHostTarget({ pid: options.pid, debugFiles: debugFilesOf(options) });
+  const target = createHostTarget({
+    pid: options.pids[0],
+    traceableFunctions: options.traceableFunctions,
+    debugFiles: debugFilesOf(options),
+  });
   const output = new Output(undefined, 'full');
   for (const probe of probes(target, pattern, options)) {
     output.write(`${probe}\n`);
@@ -186,7 +190,7 @@ function details(target: Target, probe: string, options: RunOptions): readonly s
     }
     case 'uprobe':
     case 'uretprobe':
-      return programDetails(must(target.binary(category, options.pid)), probe.split(':').slice(2).join(':'), kind);
+      return programDetails(must(target.binary(category, options.pids[0])), probe.split(':').slice(2).join(':'), kind);
     case 'iter': {
       const type = target.kernelTypes()?.find('struct', `bpf_iter__${category}`);
       return type?.kind === 'struct' ? declarations(type.fields().flatMap(membersOf)) : [];
@@ -240,7 +244,8 @@ function spell(type: Type): string {
 function listScript(path: string, options: RunOptions): number {
   const { result, source } = compileScript({
     ...readScript({ kind: 'file', path }),
-    pid: options.pid,
+    pids: options.pids,
+    probeFilter: options.probeFilter,
     includeFolders: options.includeFolders,
     unsafe: true,
   });

@@ -24,8 +24,8 @@ test('scripts come from a text, a file or standard input', () => {
 
 test('options stand before or after the script, joined or apart', () => {
   assert.equal(options('-qe', 'BEGIN {}').quiet, true);
-  assert.equal(options('-p12', 'a.bt').pid, 12);
-  assert.equal(options('a.bt', '--pid=12').pid, 12);
+  assert.deepEqual(options('-p12', 'a.bt').pids, [12]);
+  assert.deepEqual(options('a.bt', '--pid=12,13', '-p', '12').pids, [12, 13]);
   assert.equal(options('a.bt', '-f', 'json').format, 'json');
   assert.equal(options('a.bt').format, 'text');
   assert.equal(options('a.bt').buffering, 'line');

@@ -44,7 +44,13 @@ export interface RunOptions extends DebugFileWords {
   readonly parameters: readonly string[];
   /** `--name=value` behind `--`; true for `--name` alone. */
   readonly named: ReadonlyMap<string, string | true>;
-  readonly pid: number | undefined;
+  readonly pids: readonly number[];
+  /** Trace what the processes of -p or -c start, too. */
+  readonly follow: boolean;
+  readonly mode: 'trace' | 'test' | 'bench';
+  readonly probeFilter: RegExp | undefined;
+  readonly traceableFunctions: string | undefined;
+  readonly withoutFeatures: ReadonlySet<Feature>;
   readonly command: string | undefined;
   readonly output: string | undefined;
   readonly format: 'text' | 'json';
@@ -58,6 +64,9 @@ export interface RunOptions extends DebugFileWords {
   readonly includeFolders: readonly string[];
   readonly includes: readonly string[];
 }
+
+/** What --no-feature takes. */
+export type Feature = 'uprobe_multi' | 'kprobe_multi' | 'kprobe_session';
 
 export type DebugOutput = 'ast' | 'types' | 'ir' | 'bpf' | 'verifier';
 
@@ -84,7 +93,7 @@ export type Command =
       readonly options: TypesOptions;
     }
   | { readonly kind: 'learn'; readonly path: string; readonly options: SymbolsOptions }
-  | { readonly kind: 'help' | 'version' };
+  | { readonly kind: 'info' | 'help' | 'version' };
 
 /** A mistake on the command line. */
 export class UsageError extends Error {
@@ -99,8 +108,17 @@ export class UsageError extends Error {
 /** Canonical name of each option word, and whether a value follows. */
 const words: Readonly<Record<string, { readonly name: string; readonly value?: string }>> = {
   '-e': { name: 'e', value: "'PROGRAM'" },
-  '-p': { name: 'pid', value: 'PID' },
-  '--pid': { name: 'pid', value: 'PID' },
+  '-p': { name: 'pid', value: 'PID[,PID]' },
+  '--pid': { name: 'pid', value: 'PID[,PID]' },
+  '--follow': { name: 'follow' },
+  '--test': { name: 'test' },
+  '--bench': { name: 'bench' },
+  '--mode': { name: 'mode', value: 'test|bench' },
+  '--probe-filter': { name: 'probe-filter', value: 'REGEX' },
+  '--traceable-functions': { name: 'traceable-functions', value: 'FILE' },
+  '--no-feature': { name: 'no-feature', value: 'FEATURE[,FEATURE]' },
+  '--usdt-file-activation': { name: 'usdt-file-activation' },
+  '--info': { name: 'info' },
   '-c': { name: 'cmd', value: "'COMMAND'" },
   '--cmd': { name: 'cmd', value: "'COMMAND'" },
   '-o': { name: 'output', value: 'FILE' },
@@ -221,11 +239,42 @@ function choice<Word extends string>(option: string, value: string, allowed: rea
   return found;
 }
 
+const features = ['uprobe_multi', 'kprobe_multi', 'kprobe_session'] as const;
+
+function processId(text: string): number {
+  const pid = Number(text);
+  if (!/^\d+$/.test(text) || pid < 1 || pid > 2 ** 22) {
+    throw new UsageError(
+      `-p takes a process id, not '${text}'`,
+      'a pid is a number from 1 to 4194304; several with commas',
+    );
+  }
+  return pid;
+}
+
+function runMode(given: ReadonlyMap<string, readonly string[]>): 'trace' | 'test' | 'bench' {
+  const modes = (['test', 'bench'] as const).filter((name) => given.has(name));
+  const named = given.get('mode')?.map((name) => choice('--mode', name, ['test', 'bench'] as const)) ?? [];
+  const [mode, other] = new Set<'test' | 'bench'>([...modes, ...named]);
+  if (other !== undefined) throw new UsageError('--test and --bench exclude each other');
+  return mode ?? 'trace';
+}
+
+function expression(option: string, text: string | undefined): RegExp | undefined {
+  if (text === undefined) return undefined;
+  try {
+    return new RegExp(text);
+  } catch (error) {
+    throw new UsageError(`${option} takes a regular expression: ${(error as Error).message}`);
+  }
+}
+
 /** Reads the command line. Throws UsageError. */
 export function parseCommand(argv: readonly string[]): Command {
   const { given, rest, named } = split(argv);
   if (given.has('help')) return { kind: 'help' };
   if (given.has('version')) return { kind: 'version' };
+  if (given.has('info')) return { kind: 'info' };
   const last = (name: string): string | undefined => given.get(name)?.at(-1);
 
   const debugFiles: DebugFileWords = {
@@ -261,18 +310,15 @@ export function parseCommand(argv: readonly string[]): Command {
   }
   if (given.has('explain')) throw new UsageError('--explain belongs to: insitu symbols FILE|PID');
 
-  const pidText = last('pid');
-  let pid: number | undefined;
-  if (pidText !== undefined) {
-    pid = Number(pidText);
-    if (!/^\d+$/.test(pidText) || pid < 1 || pid > 2 ** 22) {
-      throw new UsageError(`-p takes a process id, not '${pidText}'`, 'a pid is a number from 1 to 4194304');
-    }
-  }
+  const pids = [...new Set((given.get('pid') ?? []).flatMap((list) => list.split(',')).map(processId))];
   const command = last('cmd');
   if (command?.trim() === '') throw new UsageError('-c needs a command', "write: -c 'program argument …'");
-  if (command !== undefined && pid !== undefined) {
+  if (command !== undefined && pids.length > 0) {
     throw new UsageError('-p and -c exclude each other', 'trace a process that runs (-p), or start one (-c)');
+  }
+  const follow = given.has('follow');
+  if (follow && command === undefined && pids.length === 0) {
+    throw new UsageError('--follow needs a process to follow', "write: -p PID --follow, or -c 'COMMAND' --follow");
   }
   const debug = (given.get('debug') ?? []).flatMap((names) =>
     names.split(',').flatMap((name) => stages[choice('-d', name, Object.keys(stages))] ?? []),
@@ -280,7 +326,16 @@ export function parseCommand(argv: readonly string[]): Command {
   const run = (parameters: readonly string[]): RunOptions => ({
     parameters,
     named,
-    pid,
+    pids,
+    follow,
+    mode: runMode(given),
+    probeFilter: expression('--probe-filter', last('probe-filter')),
+    traceableFunctions: last('traceable-functions'),
+    withoutFeatures: new Set(
+      (given.get('no-feature') ?? []).flatMap((names) =>
+        names.split(',').map((one) => choice('--no-feature', one, features)),
+      ),
+    ),
     command,
     output: last('output'),
     ...debugFiles,

@@ -25,7 +25,12 @@ export async function run(place: ScriptPlace, options: RunOptions): Promise<numb
       ...text,
       parameters: options.parameters,
       named: options.named,
-      pid: options.pid,
+      pids: options.pids,
+      follow: options.follow,
+      mode: options.mode,
+      probeFilter: options.probeFilter,
+      traceableFunctions: options.traceableFunctions,
+      withoutFeatures: options.withoutFeatures,
       command: options.command,
       unsafe: options.unsafe,
       includeFolders: options.includeFolders,
@@ -33,6 +38,7 @@ export async function run(place: ScriptPlace, options: RunOptions): Promise<numb
       debugFiles: debugFilesOf(options),
       verifierLog: options.debug.includes('verifier'),
       onWarning: (message) => options.warnings && complain(`WARNING: ${message}\n`),
+      onProgress: (done, all) => options.quiet || complain(`Attached ${done} of ${all} probes …\n`),
       onCompiled(outcome) {
         compiled = outcome;
         if (options.named.has('help')) throw new HelpAsked();
@@ -111,12 +117,14 @@ function placed(error: unknown, { result, source }: Compiled): Diagnostic | unde
 /** Writes the events of a trace until it ends. */
 async function follow(running: Trace, { source }: Compiled, options: RunOptions): Promise<number> {
   const output = new Output(options.output, options.buffering);
-  const render = createRenderer(options.format, {
-    write: (text) => output.write(text),
-    error: complain,
-    wording: running.wording,
-    source,
-  });
+  const rendered = { wording: running.wording, source };
+  const render = createRenderer(options.format, { ...rendered, write: (text) => output.write(text), error: complain });
+  // A test's output belongs to its result, and is only worth a look when it has failed.
+  let gathered: string | undefined;
+  const gather = (text: string): void => {
+    gathered = (gathered ?? '') + text;
+  };
+  const renderInTest = createRenderer('text', { ...rendered, write: gather, error: gather });
   const stopSignals = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const;
   let asked = 0;
   for (const signal of stopSignals) {
@@ -143,7 +151,15 @@ async function follow(running: Trace, { source }: Compiled, options: RunOptions)
         if (event.type === 'attached_probes') {
           if (!options.quiet) render(event);
           if (process.env[notifyVariable] !== undefined) say(`${notifyVariable}\n`);
-        } else render(event);
+        } else if (event.type === 'test_result') {
+          const wanted = !event.passed || options.format === 'json';
+          render(wanted ? { ...event, output: gathered ?? '' } : event);
+          gathered = undefined;
+        } else if (gathered !== undefined) renderInTest(event);
+        else {
+          render(event);
+          if (event.type === 'test_started') gathered = '';
+        }
       }
       output.rest();
     }

@@ -17,6 +17,8 @@ const ringBytes = { perCpu: 1 << 20, least: 4 << 20, most: 64 << 20 } as const;
 const stackEntries = 16384;
 /** Calls that have not returned yet, of all threads; the oldest make way (a longjmp or an exception leaves some behind). */
 const keptEntries = 16384;
+/** Processes that --follow keeps in mind at once. */
+const followedEntries = 65536;
 /** A hash map whose values would take more than this when allocated at once allocates as it goes. */
 const preallocateLimit = 16 << 20;
 /** Programs of one CPU that may interrupt one another and still have scratch memory each. */
@@ -54,6 +56,7 @@ export class Assets {
   readonly #literals = new Map<string, number>();
   readonly #stackMaps = new Map<number, number>();
   #events: number | undefined;
+  #followed: number | undefined;
   readonly globalsMap: number;
   readonly #lazyMaps = new Map<'scratch' | 'constants', number>();
 
@@ -72,6 +75,7 @@ export class Assets {
       loopLimit: 32,
       exit: 40,
       notKept: 48,
+      notFollowed: 56,
       lost,
       lostSlots: this.cpus,
       mapFull: afterLost,
@@ -213,6 +217,20 @@ export class Assets {
       });
     }
     return this.#events;
+  }
+
+  /** Processes that --follow has found: keys are their tgids, values their number in the tracer's namespace. */
+  followed(): number {
+    this.#followed ??= this.#add({
+      role: 'followed',
+      name: 'followed',
+      kind: 'HASH',
+      keySize: 4,
+      valueSize: 4,
+      maxEntries: followedEntries,
+      flags: mapFlags.BPF_F_NO_PREALLOC,
+    });
+    return this.#followed;
   }
 
   event(spec: EventSpec): number {

@@ -83,6 +83,8 @@ export class Lower {
   #environmentSlot: Slot | undefined;
   #stackSlot: Slot | undefined;
   #stackTop = 0;
+  /** Where in scratch memory a test's return value is kept. */
+  #result: number | undefined;
 
   constructor(
     assets: Assets,
@@ -112,16 +114,19 @@ export class Lower {
   }
 
   /** Lowers the program that keeps arguments at the entry for another one at the return. */
-  keeper(kept: Kept): void {
+  keeper(kept: Kept, first: () => void): void {
     this.#open();
+    first();
     keepArguments(this, kept);
     this.b.place(this.exitLabel);
   }
 
-  /** Lowers a block; call finish() when all programs of the script have been lowered. */
-  block(block: Ast.ProbeBlock, kept?: Kept): void {
+  /** Lowers a block behind what `first` builds; call finish() when all programs of the script have been lowered. */
+  block(block: Ast.ProbeBlock, kept: Kept | undefined, first: () => void): void {
     const { builder, exit } = this.#open();
     this.#leaveAtEnd();
+    first();
+    if (this.probe.provider === 'test') this.#result = this.scratch(8).offset;
     if (kept !== undefined) this.#kept = { kept, place: recallArguments(this, kept) };
     if (block.predicate) {
       builder.span = block.predicate.span;
@@ -143,6 +148,18 @@ export class Lower {
     return this.#frame;
   }
 
+  /** Builds a program that comes from no block of the script; call finish() as after block(). */
+  custom(build: () => void): void {
+    this.#open();
+    build();
+    this.b.place(this.exitLabel);
+  }
+
+  /** What the program returns: only a test's value is looked at. */
+  setResult(value: Reg): void {
+    if (this.#result !== undefined) this.b.store(this.#frame.scratch, this.#result, 8, value);
+  }
+
   /** An iterator runs the program once more behind its last object. */
   #leaveAtEnd(): void {
     const { iterator } = this.probe;
@@ -155,11 +172,13 @@ export class Lower {
   finish(): Unit {
     const { builder, context, scratch } = this.#frame;
     const usesScratch = this.#scratchSize > 0;
+    const result = this.#result === undefined ? { imm: 0 } : builder.load(scratch, this.#result, 8);
     if (usesScratch) builder.store(scratch, scratchHeader.busy, 8, { imm: 0 });
-    builder.return({ imm: 0 });
+    builder.return(result);
     builder.prepend(() => {
       builder.mov(context, builder.parameter(0));
       if (usesScratch) this.#claimScratch();
+      if (this.#result !== undefined) builder.store(scratch, this.#result, 8, { imm: 0 });
       if (this.#environmentSlot !== undefined) {
         const environment = builder.slotAddress(this.#environmentSlot);
         builder.store(environment, 0, 8, context);

@@ -92,7 +92,7 @@ function lowerStatement(low: Lower, statement: Ast.Statement): void {
       b.jump((low.loop as NonNullable<typeof low.loop>).continueTo);
       return;
     case 'return':
-      if (statement.value && isScalarType(low.typeOf(statement.value))) low.scalar(statement.value);
+      if (statement.value && isScalarType(low.typeOf(statement.value))) low.setResult(low.scalar(statement.value));
       low.leave();
       return;
     case 'block':

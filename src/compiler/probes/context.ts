@@ -17,6 +17,8 @@ export type ProviderName =
   | 'begin'
   | 'end'
   | 'self'
+  | 'test'
+  | 'bench'
   | 'tracepoint'
   | 'rawtracepoint'
   | 'uprobe'
@@ -44,6 +46,14 @@ export interface ProbedFunction {
   readonly entry?: Attachment;
   /** Virtual address of the probed instruction: tells where in the process the file lies. */
   readonly address: number;
+}
+
+/** Which processes a program works for; in others it does nothing. */
+export interface ProcessFilter {
+  /** As the tracer's pid namespace counts. */
+  readonly pids: readonly number[];
+  /** And those that they have started since. */
+  readonly children: boolean;
 }
 
 /** One compilation of a probe block: all attachments in it see the same context layout. */
@@ -74,6 +84,8 @@ export interface ProbeContext {
   readonly registers: boolean;
   /** Integers that are cast to pointers point into user memory (a user-space probe). */
   readonly userMemory: boolean;
+  /** Only these processes matter, which the program itself has to look for. */
+  readonly processes?: ProcessFilter;
   /** Runs in some process, so that user stacks mean something. */
   readonly hasProcess: boolean;
 }

@@ -9,12 +9,14 @@ import type { ProbeContext } from './context.ts';
 import { fentry } from './fentry.ts';
 import { iter } from './iter.ts';
 import { kprobe } from './kprobe.ts';
-import type { ExpandOptions, Provider } from './provider.ts';
+import type { ExpandOptions, Provider, Scope } from './provider.ts';
 import { rawtracepoint } from './rawtracepoint.ts';
+import { joined, limited, lookedAt } from './scope.ts';
 import { software } from './software.ts';
 import { begin, end, self } from './special.ts';
 import { timer } from './timer.ts';
 import { tracepoint } from './tracepoint.ts';
+import { trial } from './trials.ts';
 import { uprobe } from './uprobe.ts';
 import { usdt } from './usdt.ts';
 import { watchpoint } from './watchpoint.ts';
@@ -23,6 +25,8 @@ const providers: Readonly<Record<string, Provider>> = {
   begin,
   end,
   self,
+  test: trial('test'),
+  bench: trial('bench'),
   tracepoint,
   rawtracepoint,
   uprobe: uprobe('uprobe'),
@@ -66,8 +70,6 @@ const aliases: Readonly<Record<string, string>> = {
 const later: Readonly<Record<string, string>> = {
   asyncwatchpoint: 'asyncwatchpoint',
   aw: 'asyncwatchpoint',
-  test: 'test',
-  bench: 'bench',
 };
 
 /** Provider names, for hints and listings. */
@@ -76,8 +78,13 @@ export const providerNames: readonly string[] = Object.keys(providers);
 /** The provider that a name or alias means. */
 export const providerOf = (name: string): string | undefined => aliases[name] ?? (name in providers ? name : undefined);
 
+/** What expandBlock itself needs besides what it hands to the providers. */
+export interface BlockOptions extends Omit<ExpandOptions, 'pid'> {
+  readonly scope: Scope;
+}
+
 /** `$1` in an attach point is replaced by the parameter's text. */
-function substitute(point: AttachPointSyntax, options: ExpandOptions): string {
+function substitute(point: AttachPointSyntax, options: BlockOptions): string {
   return point.rest.replace(/\$(\d+)/g, (whole, digits: string) => {
     const text = options.parameters[Number(digits) - 1];
     if (text !== undefined) return text;
@@ -91,7 +98,7 @@ function substitute(point: AttachPointSyntax, options: ExpandOptions): string {
   });
 }
 
-export function expandBlock(block: ProbeBlock, options: ExpandOptions): ProbeContext[] {
+export function expandBlock(block: ProbeBlock, options: BlockOptions): ProbeContext[] {
   const contexts: ProbeContext[] = [];
   for (const point of block.attachPoints) {
     const name = providerOf(point.provider);
@@ -124,7 +131,8 @@ export function expandBlock(block: ProbeBlock, options: ExpandOptions): ProbeCon
     const errors = options.diagnostics.items.length;
     const rest = substitute(point, options);
     if (options.diagnostics.items.slice(errors).some((item) => item.severity === 'error')) continue;
-    contexts.push(...provider(point, rest, options));
+    const found = lookedAt(name as string, options.scope).flatMap((pid) => provider(point, rest, { ...options, pid }));
+    contexts.push(...joined(found).map((context) => limited(context, options.scope)));
   }
   return contexts;
 }

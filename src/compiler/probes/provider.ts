@@ -4,10 +4,21 @@ import type { Target } from '../../target/target.ts';
 import type { AttachPointSyntax } from '../syntax/ast.ts';
 import type { ProbeContext } from './context.ts';
 
+/** Which processes a script is about. */
+export interface Scope {
+  /** -p, or the process of -c; none: all. */
+  readonly pids: readonly number[];
+  /** What they start, too (--follow). */
+  readonly children: boolean;
+  /** Also for probes of the whole kernel, which -c alone leaves open. */
+  readonly everywhere: boolean;
+}
+
 export interface ExpandOptions {
   readonly target: Target;
   readonly diagnostics: Diagnostics;
   readonly parameters: readonly string[];
+  /** The process in whose eyes the names of files are meant, and that probes on it are limited to. */
   readonly pid: number | undefined;
   readonly missing: 'error' | 'warn' | 'ignore';
   /** The block uses `args`: every tracepoint needs a compilation of its own. */

@@ -47,7 +47,7 @@ export const timer =
       return fail(`${kind}: ${periodNs} ns is too short (at least ${shortest} ns)`);
     if (periodNs !== undefined && periodNs > 0x7fffffffffffffffn) return fail(`${kind}: ${periodNs} ns is too long`);
     if (frequencyHz !== undefined && frequencyHz > 1_000_000) return fail(`${kind}: ${frequencyHz} hz is too often`);
-    const spec =
+    const spec: { kind: 'interval' | 'profile'; periodNs?: string; frequencyHz?: number } =
       periodNs !== undefined ? { kind, periodNs: String(periodNs) } : { kind, frequencyHz: frequencyHz as number };
     return [
       {

@@ -18,7 +18,7 @@ import { describeToken, wordHints } from './token.ts';
 const holdsSlash = /^(?:uprobe|u|uretprobe|ur|usdt|U|iter|it)$/;
 /** Providers with targets, all of them without slash. */
 const holdsNoSlash =
-  /^(?:begin|end|BEGIN|END|self|interval|i|profile|p|hardware|h|software|s|fentry|f|fexit|fr|kfunc|kretfunc|kprobe|k|kretprobe|kr|rawtracepoint|rt|tracepoint|t|watchpoint|w|asyncwatchpoint|aw)$/;
+  /^(?:begin|end|BEGIN|END|self|test|bench|interval|i|profile|p|hardware|h|software|s|fentry|f|fexit|fr|kfunc|kretfunc|kprobe|k|kretprobe|kr|rawtracepoint|rt|tracepoint|t|watchpoint|w|asyncwatchpoint|aw)$/;
 
 /** One probe; undefined when too much of it is broken. Reading starts and ends raw. */
 export function parseProbe(p: Parser): ProbeBlock | undefined {

@@ -14,7 +14,7 @@ import { attachIterators } from './iter.ts';
 import { attachKprobes } from './kprobe.ts';
 import { attachPerfEvents } from './perf.ts';
 import { attachRawTracepoints } from './rawtracepoint.ts';
-import { keepForTestRun, runProgram } from './testrun.ts';
+import { keepForTestRun, runProgram, timeProgram } from './testrun.ts';
 import { attachTimers } from './timer.ts';
 import { attachTracepoints } from './tracepoint.ts';
 import { attachTracing } from './tracing.ts';
@@ -28,6 +28,8 @@ const kinds: Record<ProbeKind, Attach> = {
   begin: keepForTestRun,
   end: keepForTestRun,
   self: keepForTestRun,
+  test: keepForTestRun,
+  bench: keepForTestRun,
   tracepoint: attachTracepoints,
   rawtracepoint: attachRawTracepoints,
   uprobe: attachUprobes,
@@ -50,6 +52,8 @@ export interface AttachOptions {
   readonly onMissing?: (title: string, error: MachineError) => void;
   /** What to do about probes that cannot be attached; the script's config unless given. */
   readonly missing?: 'error' | 'warn' | 'ignore';
+  /** Called about once a second with the probes that are attached so far, and all. */
+  readonly onProgress?: (done: number, all: number) => void;
 }
 
 /** A probe that could not be attached. */
@@ -97,6 +101,16 @@ export class Attachment {
   /** Runs the begin or end probes, in the script's order. Before close() of the LoadedProgram. */
   run(kind: 'begin' | 'end'): void {
     for (const probe of this.#loaded.program.probes) if (probe.kind === kind) this.#runOne(probe);
+  }
+
+  /** Runs a test's program once; gives what it returned, as a signed number. */
+  test(probe: ProbeSpec): number {
+    return runProgram(programOf(this.#loaded, probe)) | 0;
+  }
+
+  /** Runs a benchmark's program for a while. */
+  bench(probe: ProbeSpec, between: () => void): { readonly average: number; readonly iterations: number } {
+    return timeProgram(programOf(this.#loaded, probe), between);
   }
 
   /** Runs the probes of a signal that the tracer itself got (`self:signal:SIGUSR1`). */
@@ -150,6 +164,9 @@ function programOf(loaded: LoadedProgram, probe: ProbeSpec): LoadedBpf {
   return program;
 }
 
+/** Milliseconds between words on the progress. */
+const progressInterval = 1000;
+
 const goOn = 'config = { missing_probes = "warn" } goes on without probes that cannot be attached';
 
 /** Attaches all probes of a program; throws an AttachError with nothing left attached. */
@@ -158,8 +175,11 @@ export function attachProbes(loaded: LoadedProgram, options: AttachOptions = {})
   const fds: number[] = [];
   const iterators: number[] = [];
   let failures = 0;
+  let done = 0;
+  let told = performance.now();
+  const all = loaded.program.probes.length;
   const groups = new Map<Attach, Placed[]>();
-  for (const spec of loaded.program.probes) {
+  for (const spec of [...loaded.program.followers, ...loaded.program.probes]) {
     const attach = kinds[spec.kind];
     const placed = { spec, program: programOf(loaded, spec), title: loaded.program.probeNames[spec.name] ?? spec.kind };
     const group = groups.get(attach);
@@ -167,11 +187,17 @@ export function attachProbes(loaded: LoadedProgram, options: AttachOptions = {})
     else groups.set(attach, [placed]);
   }
   const bench: Workbench = {
-    keep: (fd) => void fds.push(fd),
+    keep(fd, probes = 1) {
+      fds.push(fd);
+      done += probes;
+      if (options.onProgress === undefined || performance.now() - told < progressInterval) return;
+      told = performance.now();
+      options.onProgress(Math.min(done, all), all);
+    },
     read: (fd) => void iterators.push(fd),
     failed(probe, error) {
-      const { probes } = loaded.program;
-      if (missing === 'error') {
+      const { probes, followers } = loaded.program;
+      if (missing === 'error' || followers.includes(probe.spec)) {
         throw new AttachError(probes.indexOf(probe.spec), probe.title, error, probes.length > 1 ? [goOn] : []);
       }
       failures++;

@@ -13,8 +13,8 @@ export interface Placed<Spec extends ProbeSpec = ProbeSpec> {
 
 /** Where a kind's file puts what it made, and says what it could not make. */
 export interface Workbench {
-  /** Takes over a link (or event) that goes when the attachment is closed. */
-  keep(fd: number): void;
+  /** Takes over a link (or event) that goes when the attachment is closed; it holds that many probes. */
+  keep(fd: number, probes?: number): void;
   /** Takes over a file that is read to its end, once, when the run begins. */
   read(fd: number): void;
   /** A probe could not be attached: throws, or remembers it when missing probes are allowed. */

@@ -1,6 +1,9 @@
 /** A perf event and a BPF link on it: what tracepoints, timers, counters and single uprobes share. */
+import { readdirSync } from 'node:fs';
+import type { OfProcess } from '../../program/program.ts';
+import { onlineCpus } from '../host/machine.ts';
 import { closeFd, linkPerfEvent } from '../sys/bpf.ts';
-import { type PerfEvent, perfEventOpen } from '../sys/perf.ts';
+import { type PerfEvent, type PerfFlag, perfEventOpen } from '../sys/perf.ts';
 import type { Placed } from './bench.ts';
 
 /**
@@ -14,4 +17,20 @@ export function linkEvent(probe: Placed, event: PerfEvent): number {
   } finally {
     closeFd(fd);
   }
+}
+
+/**
+ * Where to open an event that is not one of a CPU: every CPU, for all processes, or the
+ * threads of one process, with those that they start, and with `children` its children.
+ */
+export function eventPlaces({ pid, children }: OfProcess): readonly Partial<PerfEvent>[] {
+  if (pid === undefined) return onlineCpus().map((cpu) => ({ cpu }));
+  let threads: readonly number[] = [pid];
+  try {
+    threads = readdirSync(`/proc/${pid}/task`).map(Number);
+  } catch {
+    // It has ended: the kernel says so.
+  }
+  const flags: readonly PerfFlag[] = children === true ? ['inherit'] : ['inherit', 'inheritThread'];
+  return threads.map((thread) => ({ pid: thread, flags }));
 }

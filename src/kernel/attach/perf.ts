@@ -1,10 +1,9 @@
-/** software, hardware: perf events by name, on each CPU, for all processes (perf_event_open(2)). */
+/** software, hardware: perf events by name, on each CPU for all processes, or of one process (perf_event_open(2)). */
 import { MachineError } from '../../base/errors.ts';
-import { onlineCpus } from '../host/machine.ts';
 import { CallError } from '../sys/errno.ts';
 import { PerfType } from '../sys/perf.ts';
 import { type Attach, attachOne } from './bench.ts';
-import { linkEvent } from './event.ts';
+import { eventPlaces, linkEvent } from './event.ts';
 
 /** enum perf_sw_ids, with perf's second names. */
 const software: Readonly<Record<string, number>> = {
@@ -51,8 +50,8 @@ export const attachPerfEvents: Attach = (probes, bench) => {
       continue;
     }
     const type = spec.kind === 'software' ? PerfType.SOFTWARE : PerfType.HARDWARE;
-    for (const cpu of onlineCpus()) {
-      const attach = (): number => linkEvent(probe, { type, config, period: BigInt(spec.count), cpu });
+    for (const place of eventPlaces(spec)) {
+      const attach = (): number => linkEvent(probe, { type, config, period: BigInt(spec.count), ...place });
       if (!attachOne(probe, bench, () => explained(spec.kind, spec.event, attach))) break;
     }
   }

@@ -3,24 +3,25 @@ import { readFileSync } from 'node:fs';
 import { MachineError } from '../../base/errors.ts';
 import { onlineCpus } from '../host/machine.ts';
 import { CallError } from '../sys/errno.ts';
-import { PERF_COUNT_SW_CPU_CLOCK, type PerfEvent, PerfType } from '../sys/perf.ts';
+import { PERF_COUNT_SW_CPU_CLOCK, type PerfEvent, type PerfFlag, PerfType } from '../sys/perf.ts';
 import { type Attach, attachOne } from './bench.ts';
-import { linkEvent } from './event.ts';
+import { eventPlaces, linkEvent } from './event.ts';
 
 export const attachTimers: Attach = (probes, bench) => {
   for (const probe of probes) {
     const { spec } = probe;
     if (spec.kind !== 'interval' && spec.kind !== 'profile') continue;
-    const cpus = spec.kind === 'interval' ? onlineCpus().slice(0, 1) : onlineCpus();
+    const places = spec.kind === 'interval' ? [{ cpu: onlineCpus()[0] ?? 0 }] : eventPlaces(spec);
+    const byRate: readonly PerfFlag[] = spec.frequencyHz === undefined ? [] : ['freq'];
     const event: PerfEvent = {
       type: PerfType.SOFTWARE,
       config: PERF_COUNT_SW_CPU_CLOCK,
       period: spec.frequencyHz === undefined ? BigInt(spec.periodNs ?? '0') : BigInt(spec.frequencyHz),
-      flags: spec.frequencyHz === undefined ? [] : ['freq'],
     };
-    for (const cpu of cpus) {
-      if (!attachOne(probe, bench, () => withRateHint(spec.frequencyHz, () => linkEvent(probe, { ...event, cpu }))))
-        break;
+    for (const place of places) {
+      const flags = [...byRate, ...(place.flags ?? [])];
+      const attach = (): number => linkEvent(probe, { ...event, ...place, flags });
+      if (!attachOne(probe, bench, () => withRateHint(spec.frequencyHz, attach))) break;
     }
   }
 };

@@ -33,7 +33,7 @@ export const attachUprobes: Attach = (probes, bench) => {
     const unusable = whyUnusable(first.spec.path, first.spec.pid);
     if (unusable) {
       for (const probe of group) bench.failed(probe, unusable);
-    } else if (first.program.uprobeMulti) {
+    } else if (first.program.multi === 'uprobe') {
       attachTogether(withoutRefused(group, bench), bench);
     } else {
       for (const probe of group) attachOne(probe, bench, () => attachAlone(probe));
@@ -93,6 +93,7 @@ function attachTogether(group: readonly Uprobe[], bench: Workbench): void {
         atReturn: kind === 'uretprobe',
         ...(pid === undefined ? {} : { pid }),
       }),
+      group.length,
     );
   } catch (error) {
     if (!(error instanceof CallError)) throw error;

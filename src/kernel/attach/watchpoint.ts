@@ -1,12 +1,10 @@
 /** watchpoint: breakpoint events of perf (perf_event_open(2), PERF_TYPE_BREAKPOINT), for each thread or each CPU. */
-import { readdirSync } from 'node:fs';
 import { MachineError } from '../../base/errors.ts';
 import type { ProbeSpec } from '../../program/program.ts';
-import { onlineCpus } from '../host/machine.ts';
 import { CallError } from '../sys/errno.ts';
 import { type PerfEvent, PerfType } from '../sys/perf.ts';
 import { type Attach, attachOne } from './bench.ts';
-import { linkEvent } from './event.ts';
+import { eventPlaces, linkEvent } from './event.ts';
 
 type WatchpointSpec = Extract<ProbeSpec, { kind: 'watchpoint' }>;
 
@@ -29,25 +27,12 @@ export const attachWatchpoints: Attach = (probes, bench) => {
         mode: [...spec.mode].reduce((bits, letter) => bits | (modeBits[letter] ?? 0), 0),
       },
     };
-    for (const place of places(spec)) {
+    for (const place of eventPlaces(spec)) {
       const attach = (): number => linkEvent(probe, { ...event, ...place });
       if (!attachOne(probe, bench, () => explained(spec, attach))) break;
     }
   }
 };
-
-/** A process is watched by its threads, and by those that they start. */
-function places(spec: WatchpointSpec): readonly Partial<PerfEvent>[] {
-  const { pid } = spec;
-  if (pid === undefined) return onlineCpus().map((cpu) => ({ cpu }));
-  let threads: readonly number[] = [pid];
-  try {
-    threads = readdirSync(`/proc/${pid}/task`).map(Number);
-  } catch {
-    // It has ended: the kernel says so.
-  }
-  return threads.map((thread) => ({ pid: thread, flags: ['inherit', 'inheritThread'] }));
-}
 
 function explained(spec: WatchpointSpec, attach: () => number): number {
   try {

@@ -2,7 +2,15 @@
 import { existsSync } from 'node:fs';
 import { lazy } from '../../base/lazy.ts';
 import type { Features } from '../../target/target.ts';
-import { AttachType, closeFd, linkUprobeMulti, type ProgramAttributes, ProgramRefusal, progLoad } from '../sys/bpf.ts';
+import {
+  AttachType,
+  closeFd,
+  linkKprobeMulti,
+  linkUprobeMulti,
+  type ProgramAttributes,
+  ProgramRefusal,
+  progLoad,
+} from '../sys/bpf.ts';
 import { CallError } from '../sys/errno.ts';
 import { kernelFunctionId } from './kerneltypes.ts';
 import { kernelVersion } from './machine.ts';
@@ -21,31 +29,49 @@ function tryProgram(program: Omit<ProgramAttributes, 'license' | 'name'>): Progr
   }
 }
 
-/** BPF_TRACE_UPROBE_MULTI (Linux 6.6): the kernel looks at the path, a directory, and not at the attach type. */
-export const hasUprobeMulti: () => boolean = lazy(() => {
+/** Loads a program for a kind of link, tries to make one that cannot be, and gives the code of the refusal. */
+function refusalOfLink(expectedAttachType: number, link: (programFd: number) => number): string | undefined {
   let fd: number;
   try {
-    fd = progLoad({
-      type: 'KPROBE',
-      name: 'in_probe',
-      code: returnZero,
-      license: 'GPL',
-      expectedAttachType: AttachType.TRACE_UPROBE_MULTI,
-      log: { level: 0, size: 0 },
-    }).fd;
+    const base = { type: 'KPROBE', name: 'in_probe', code: returnZero, license: 'GPL' } as const;
+    fd = progLoad({ ...base, expectedAttachType, log: { level: 0, size: 0 } }).fd;
   } catch (error) {
-    if (error instanceof ProgramRefusal) return false;
+    if (error instanceof ProgramRefusal) return error.code;
     throw error;
   }
   try {
-    closeFd(linkUprobeMulti(fd, { path: '/', offsets: [0], cookies: [0], atReturn: false }));
-    return true;
+    closeFd(link(fd));
+    return undefined;
   } catch (error) {
-    return error instanceof CallError && error.code === 'EBADF';
+    if (error instanceof CallError) return error.code;
+    throw error;
   } finally {
     closeFd(fd);
   }
+}
+
+/** BPF_TRACE_UPROBE_MULTI (Linux 6.6): the kernel looks at the path, a directory, and not at the attach type. */
+export const hasUprobeMulti: () => boolean = lazy(() => {
+  const refusal = refusalOfLink(AttachType.TRACE_UPROBE_MULTI, (fd) =>
+    linkUprobeMulti(fd, { path: '/', offsets: [0], cookies: [0], atReturn: false }),
+  );
+  return refusal === undefined || refusal === 'EBADF';
 });
+
+/** A symbol that no kernel has: a kernel that knows the link looks it up (ESRCH), others know no such link. */
+const noSymbol = { symbols: ['insitu_no_such_function'], cookies: [0], atReturn: false };
+
+/** BPF_TRACE_KPROBE_MULTI (Linux 5.18, CONFIG_FPROBE). */
+export const hasKprobeMulti: () => boolean = lazy(
+  () => refusalOfLink(AttachType.TRACE_KPROBE_MULTI, (fd) => linkKprobeMulti(fd, noSymbol)) === 'ESRCH',
+);
+
+/** BPF_TRACE_KPROBE_SESSION (Linux 6.10): insitu tells of it and does not use it. */
+export const hasKprobeSession: () => boolean = lazy(
+  () =>
+    refusalOfLink(AttachType.TRACE_KPROBE_SESSION, (fd) => linkKprobeMulti(fd, { ...noSymbol, session: true })) ===
+    'ESRCH',
+);
 
 /** bpf_loop (Linux 5.17): a call with wrong arguments is refused for them, not for the helper's number. */
 export const hasBpfLoop: () => boolean = lazy(() => {
@@ -65,13 +91,31 @@ export const hasFentry: () => boolean = lazy(() => {
 /** CONFIG_KPROBE_EVENTS: there is a perf event source for them. */
 export const hasKprobes: () => boolean = lazy(() => existsSync('/sys/bus/event_source/devices/kprobe/type'));
 
-/** The same as Target.features; nothing is asked before a member is read. */
-export const hostFeatures: Features = {
+/** CONFIG_UPROBE_EVENTS. */
+export const hasUprobes: () => boolean = lazy(() => existsSync('/sys/bus/event_source/devices/uprobe/type'));
+
+/** Programs that iterate over the kernel's objects (Linux 5.8). */
+export const hasIterators: () => boolean = lazy(() => {
+  const found = kernelFunctionId('bpf_iter_task');
+  if (found === undefined) return false;
+  const tracing = { expectedAttachType: AttachType.TRACE_ITER, attachBtfId: found.id };
+  return tryProgram({ type: 'TRACING', code: returnZero, ...tracing }) === undefined;
+});
+
+/** Features that can be turned off, by the names that --no-feature takes. */
+export const featureNames = ['uprobe_multi', 'kprobe_multi', 'kprobe_session'] as const;
+export type FeatureName = (typeof featureNames)[number];
+
+/** The same as Target.features, without those that are turned off; nothing is asked before a member is read. */
+export const hostFeatures = (without: ReadonlySet<FeatureName> = new Set()): Features => ({
   get kernel() {
     return kernelVersion();
   },
   get uprobeMulti() {
-    return hasUprobeMulti();
+    return !without.has('uprobe_multi') && hasUprobeMulti();
+  },
+  get kprobeMulti() {
+    return !without.has('kprobe_multi') && hasKprobeMulti();
   },
   get bpfLoop() {
     return hasBpfLoop();
@@ -79,4 +123,4 @@ export const hostFeatures: Features = {
   get kprobes() {
     return hasKprobes();
   },
-};
+});

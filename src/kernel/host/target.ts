@@ -13,7 +13,7 @@ import { demangleBoth } from '../../symbolize/demangle/index.ts';
 import { type BinaryOptions, openBinary } from '../../symbolize/symbols/binary.ts';
 import type { Binary, Target, TracepointFormat } from '../../target/target.ts';
 import { type DebugFileOptions, hostDebugFiles } from './debugfiles.ts';
-import { hostFeatures } from './features.ts';
+import { type FeatureName, hostFeatures } from './features.ts';
 import { HostFile } from './file.ts';
 import { findHeader } from './headers.ts';
 import { inferredNames } from './inferred.ts';
@@ -45,6 +45,10 @@ export interface HostTargetOptions {
   readonly debugFiles?: DebugFileOptions | undefined;
   /** Macro constants of the uapi headers (host/constants); none when absent. */
   readonly constants?: ConstantTable | undefined;
+  /** --no-feature. */
+  readonly withoutFeatures?: ReadonlySet<FeatureName> | undefined;
+  /** A file that lists the kernel's traceable functions, as available_filter_functions does (--traceable-functions). */
+  readonly traceableFunctions?: string | undefined;
   /** A file with BTF in place of /sys/kernel/btf/vmlinux (BPFTRACE_BTF). */
   readonly btf?: string | undefined;
 }
@@ -68,7 +72,7 @@ export function createHostTarget(options: HostTargetOptions = {}): Target {
     get cpus() {
       return possibleCpus();
     },
-    features: hostFeatures,
+    features: hostFeatures(options.withoutFeatures),
     kernelTypes,
     tracepoint(category, event) {
       const name = `${category}:${event}`;
@@ -80,7 +84,7 @@ export function createHostTarget(options: HostTargetOptions = {}): Target {
       return format;
     },
     tracepoints: lazy(readTracepoints),
-    kernelFunctions: lazy(readKernelFunctions),
+    kernelFunctions: lazy(() => readKernelFunctions(options.traceableFunctions)),
     kernelSymbol: (name) => kallsyms().addressOf(name),
     constant: (name) => options.constants?.constant(name),
     constantNames: () => options.constants?.constantNames() ?? [],
@@ -183,16 +187,17 @@ function scanTracepoints(folder: string): string[] {
  * What ftrace says it can instrument; where that list is refused (lockdown) or missing,
  * all code symbols but the compiler's fragments and BPF programs.
  */
-function readKernelFunctions(): readonly string[] {
+function readKernelFunctions(list: string | undefined): readonly string[] {
   try {
-    const text = readFileSync(`${tracefs()}/available_filter_functions`, 'latin1');
+    const text = readFileSync(list ?? `${tracefs()}/available_filter_functions`, 'latin1');
     const names = new Set<string>();
     for (const line of text.split('\n')) {
       const [name = ''] = line.split(' ');
       if (name !== '' && !name.startsWith('__ftrace_invalid_address__')) names.add(name);
     }
-    if (names.size > 0) return [...names];
-  } catch {
+    if (names.size > 0 || list !== undefined) return [...names];
+  } catch (error) {
+    if (list !== undefined) throw machineError(error, `can't read the list of traceable functions`);
     // kallsyms has them too.
   }
   return kallsyms()

@@ -5,8 +5,8 @@
  * kernel lets go of everything when they are closed, by whatever end of the process.
  */
 import { invariant, MachineError } from '../../base/errors.ts';
-import type { BpfProgram, MapSpec, Program, TracingTarget } from '../../program/program.ts';
-import { hasUprobeMulti } from '../host/features.ts';
+import type { BpfProgram, MapSpec, ProbeSpec, Program, TracingTarget } from '../../program/program.ts';
+import { hasKprobeMulti, hasUprobeMulti } from '../host/features.ts';
 import { kernelFunctionId } from '../host/kerneltypes.ts';
 import { kernelAtLeast, requireKernel } from '../host/machine.ts';
 import { requirePrivileges } from '../host/privilege.ts';
@@ -30,7 +30,12 @@ export interface LoadOptions {
   readonly verifierLog?: number;
   /** False takes the perf-event way for uprobes although the kernel has uprobe_multi. */
   readonly uprobeMulti?: boolean;
+  /** The same for kprobes and kprobe_multi. */
+  readonly kprobeMulti?: boolean;
 }
+
+/** Links that take many functions at once. */
+export type MultiLink = 'uprobe' | 'kprobe';
 
 export interface LoadedMap {
   readonly spec: MapSpec;
@@ -43,8 +48,8 @@ export interface LoadedBpf {
   readonly fd: number;
   /** Why this kernel has no such probe: its programs are refused before anybody looks at them. */
   readonly refusal?: MachineError;
-  /** Loaded for BPF_TRACE_UPROBE_MULTI: attaches through such links only. */
-  readonly uprobeMulti: boolean;
+  /** Loaded for BPF_TRACE_UPROBE_MULTI or BPF_TRACE_KPROBE_MULTI: attaches through such links only. */
+  readonly multi: MultiLink | undefined;
   /** The verifier's log when it was asked for. */
   readonly log: string;
 }
@@ -138,9 +143,9 @@ export function loadProgram(program: Program, options: LoadOptions = {}): Loaded
   const btfs = new BtfCache();
   try {
     for (const spec of program.maps) maps.push(createMap(spec));
-    const multi = uprobeMultiPrograms(program, options);
+    const multi = multiPrograms(program, options);
     for (const [index, spec] of program.programs.entries()) {
-      programs.push(loadOne(program, index, spec, maps, btfs, multi.has(index), options));
+      programs.push(loadOne(program, index, spec, maps, btfs, multi.get(index), options));
     }
     return new LoadedProgram(program, maps, programs);
   } catch (error) {
@@ -180,19 +185,39 @@ function mapName(spec: MapSpec): string {
   return `in_${spec.role === 'user' ? spec.name : spec.role}`;
 }
 
-/** Programs whose probes are all uprobes that one uprobe_multi link can take. */
-function uprobeMultiPrograms(program: Program, options: LoadOptions): ReadonlySet<number> {
-  const multi = new Set<number>();
-  const others = new Set<number>();
+/** Programs whose probes can all be attached by one kind of multi link, where the kernel has that. */
+function multiPrograms(program: Program, options: LoadOptions): ReadonlyMap<number, MultiLink> {
+  const wanted = new Map<number, Set<MultiLink | undefined>>();
+  const counts = new Map<number, number>();
   for (const probe of program.probes) {
-    const isUprobe = probe.kind === 'uprobe' || probe.kind === 'uretprobe' || probe.kind === 'usdt';
-    // Before 6.10 the link's process filter let only the one thread through.
-    const filterWorks = isUprobe && (probe.pid === undefined || kernelAtLeast(6, 10));
-    (filterWorks ? multi : others).add(probe.program);
+    const links = wanted.get(probe.program) ?? new Set();
+    wanted.set(probe.program, links.add(multiLinkFor(probe)));
+    counts.set(probe.program, (counts.get(probe.program) ?? 0) + 1);
   }
-  for (const index of others) multi.delete(index);
-  if (multi.size === 0 || options.uprobeMulti === false || !hasUprobeMulti()) return new Set();
+  const multi = new Map<number, MultiLink>();
+  for (const [index, [link, ...others]] of wanted) {
+    if (others.length > 0) continue;
+    if (link === 'uprobe' && options.uprobeMulti !== false && hasUprobeMulti()) multi.set(index, link);
+    // A single kprobe needs none, and works on functions that ftrace does not know.
+    const several = (counts.get(index) ?? 0) > 1;
+    if (link === 'kprobe' && several && options.kprobeMulti !== false && hasKprobeMulti()) multi.set(index, link);
+  }
   return multi;
+}
+
+function multiLinkFor(probe: ProbeSpec): MultiLink | undefined {
+  switch (probe.kind) {
+    case 'uprobe':
+    case 'uretprobe':
+    case 'usdt':
+      // Before 6.10 the link's process filter let only the one thread through.
+      return probe.pid === undefined || kernelAtLeast(6, 10) ? 'uprobe' : undefined;
+    case 'kprobe':
+    case 'kretprobe':
+      return probe.offset === 0 && probe.module === undefined ? 'kprobe' : undefined;
+    default:
+      return undefined;
+  }
 }
 
 const BPF_PSEUDO_MAP_FD = 1;
@@ -223,18 +248,18 @@ function loadOne(
   spec: BpfProgram,
   maps: readonly LoadedMap[],
   btfs: BtfCache,
-  uprobeMulti: boolean,
+  multi: MultiLink | undefined,
   options: LoadOptions,
 ): LoadedBpf {
   const tracing = spec.attachTo === undefined ? undefined : tracingAttributes(spec.attachTo);
-  if (tracing instanceof MachineError) return { spec, fd: -1, refusal: tracing, uprobeMulti, log: '' };
+  if (tracing instanceof MachineError) return { spec, fd: -1, refusal: tracing, multi, log: '' };
   const base: ProgramAttributes = {
     type: spec.type,
     name: spec.name,
     code: relocate(spec, maps),
     license: program.config.license,
     flags: spec.sleepable === true ? BPF_F_SLEEPABLE : 0,
-    ...(uprobeMulti ? { expectedAttachType: AttachType.TRACE_UPROBE_MULTI } : {}),
+    ...(multi === undefined ? {} : { expectedAttachType: multiTypes[multi] }),
     ...tracing,
     ...(options.verifierLog ? { log: { level: options.verifierLog, size: program.config.logSize } } : {}),
   };
@@ -244,16 +269,18 @@ function loadOne(
       btfFd === undefined || spec.btf === undefined
         ? base
         : { ...base, btf: { fd: btfFd, funcInfo: spec.btf.funcInfo, lineInfo: spec.btf.lineInfo } };
-    return { spec, uprobeMulti, ...loadWithOrWithoutLines(attributes, base) };
+    return { spec, multi, ...loadWithOrWithoutLines(attributes, base) };
   } catch (error) {
     if (!(error instanceof ProgramRefusal)) throw error;
     const refusal = spec.attachTo && tracingRefusal(spec.attachTo, error);
     if (refusal === undefined) throw new VerifierError(index, spec.name, error);
-    return { spec, fd: -1, refusal, uprobeMulti, log: error.log };
+    return { spec, fd: -1, refusal, multi, log: error.log };
   } finally {
     if (tracing?.attachBtfFd !== undefined) closeFd(tracing.attachBtfFd);
   }
 }
+
+const multiTypes = { uprobe: AttachType.TRACE_UPROBE_MULTI, kprobe: AttachType.TRACE_KPROBE_MULTI } as const;
 
 const tracingTypes = {
   fentry: AttachType.TRACE_FENTRY,

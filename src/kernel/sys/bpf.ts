@@ -34,6 +34,7 @@ const Command = {
   LINK_CREATE: 28,
   LINK_GET_FD_BY_ID: 30,
   LINK_GET_NEXT_ID: 31,
+  ENABLE_STATS: 32,
   ITER_CREATE: 33,
 } as const;
 type CommandName = keyof typeof Command;
@@ -66,7 +67,9 @@ export const AttachType = {
   TRACE_FEXIT: 25,
   TRACE_ITER: 28,
   PERF_EVENT: 41,
+  TRACE_KPROBE_MULTI: 42,
   TRACE_UPROBE_MULTI: 48,
+  TRACE_KPROBE_SESSION: 56,
 } as const;
 
 /** BPF_PROG_LOAD: prog_flags. */
@@ -431,6 +434,32 @@ export function linkUprobeMulti(programFd: number, probes: UprobeMulti): number 
   return bpf('LINK_CREATE', 64, `uprobe_multi, ${probes.offsets.length} functions in ${probes.path}`);
 }
 
+export interface KprobeMulti {
+  readonly symbols: readonly string[];
+  /** One per symbol, for bpf_get_attach_cookie. */
+  readonly cookies: readonly number[];
+  /** Fires when the functions return. */
+  readonly atReturn: boolean;
+  /** For a program loaded for TRACE_KPROBE_SESSION, which runs at entry and return. */
+  readonly session?: boolean;
+}
+
+const BPF_F_KPROBE_MULTI_RETURN = 1;
+
+/** BPF_LINK_CREATE with one kprobe_multi link for all functions (Linux 5.18). */
+export function linkKprobeMulti(programFd: number, probes: KprobeMulti): number {
+  const names = probes.symbols.map(cString);
+  const pointers = new BigUint64Array(names.map((name) => BigInt(addressOf(name))));
+  clearAttr();
+  attr.setUint32(0, programFd, true);
+  attr.setUint32(8, probes.session === true ? AttachType.TRACE_KPROBE_SESSION : AttachType.TRACE_KPROBE_MULTI, true);
+  attr.setUint32(16, probes.atReturn ? BPF_F_KPROBE_MULTI_RETURN : 0, true);
+  attr.setUint32(20, names.length, true);
+  setPointer(24, pointers);
+  setPointer(40, u64Array(probes.cookies));
+  return bpf('LINK_CREATE', 48, `kprobe_multi, ${names.length} functions`);
+}
+
 /** BPF_LINK_CREATE of an iterator; with `pid` over that process alone (Linux 6.1, iterators over tasks). */
 export function linkIterator(programFd: number, pid?: number): number {
   clearAttr();
@@ -504,6 +533,22 @@ export function objectInfo(fd: number, size = 256): Uint8Array {
   setPointer(8, info);
   bpf('OBJ_GET_INFO_BY_FD', 16);
   return info.subarray(0, attr.getUint32(4, true));
+}
+
+const BPF_STATS_RUN_TIME = 0;
+
+/** BPF_ENABLE_STATS: the kernel counts programs' runs and their time while the descriptor is open (Linux 5.8). */
+export function enableRunTimes(): number {
+  clearAttr();
+  attr.setUint32(0, BPF_STATS_RUN_TIME, true);
+  return bpf('ENABLE_STATS', 4);
+}
+
+/** A program's runs and their time so far, while such a descriptor is open (bpf_prog_info.run_time_ns, run_cnt). */
+export function runTimes(fd: number): { readonly nanoseconds: number; readonly count: number } {
+  const info = objectInfo(fd);
+  const view = new DataView(info.buffer, info.byteOffset, info.byteLength);
+  return { nanoseconds: Number(view.getBigUint64(192, true)), count: Number(view.getBigUint64(200, true)) };
 }
 
 /** Id of a program, map or link that this process holds. */
