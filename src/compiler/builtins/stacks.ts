@@ -39,10 +39,17 @@ function stackType(kind: 'ustack' | 'kstack', sema: Sema, call: Call): Type {
   return { kind, mode, limit };
 }
 
+/**
+ * Frames of the tracer itself on top of the kernel's stack (the skip count of
+ * BPF_F_SKIP_FIELD_MASK): a program at a function's entry or return is called by a
+ * trampoline, and the walk begins in the program. Elsewhere it begins at the event.
+ */
+const ownFrames = (low: Lower): number => (low.probe.provider === 'fentry' || low.probe.provider === 'fexit' ? 2 : 0);
+
 function writeStack(low: Lower, type: StackType, to: DirectPlace): void {
   const { b } = low;
   const user = type.kind === 'ustack';
-  const flags = user ? bpf_flag.BPF_F_USER_STACK : 0;
+  const flags = user ? bpf_flag.BPF_F_USER_STACK : ownFrames(low);
   if (user) low.assets.needsUserSymbols = true;
   b.store(to.base, to.offset, 4, currentPid(low));
   if (to.raw) {

@@ -91,6 +91,9 @@ function explained(symbol: string, cause: CallError): MachineError {
     case 'ENOENT':
     case 'ESRCH':
       return new MachineError(`the kernel has no function ${symbol}`, { code: 'E_NO_SYMBOL', cause });
+    // arch_prepare_kprobe() (arch/x86/kernel/kprobes/core.c) says EILSEQ for the middle of an instruction.
+    case 'EILSEQ':
+      return new MachineError(`no instruction of ${symbol} starts at that offset`, { code: cause.code, cause });
     case 'EINVAL':
       return new MachineError(`the kernel lets nobody probe ${symbol}, or not at that offset`, {
         code: 'EINVAL',

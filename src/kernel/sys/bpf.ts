@@ -564,7 +564,7 @@ export function moduleBtf(module: string): number | undefined {
     const fd = objectFd('BTF', id);
     if (fd === undefined) continue;
     // struct bpf_btf_info: btf, btf_size, id, name, name_len, kernel_btf
-    const info = new Uint8Array(40);
+    const info = new Uint8Array(32);
     const name = new Uint8Array(64);
     const view = new DataView(info.buffer);
     view.setBigUint64(16, BigInt(addressOf(name)), true);
@@ -573,7 +573,7 @@ export function moduleBtf(module: string): number | undefined {
     attr.setUint32(0, fd, true);
     attr.setUint32(4, info.length, true);
     setPointer(8, info);
-    const known = tryBpf('OBJ_GET_INFO_BY_FD', 16) === 0 && view.getUint32(32, true) === 1;
+    const known = tryBpf('OBJ_GET_INFO_BY_FD', 16) === 0 && view.getUint32(28, true) === 1;
     const end = name.indexOf(0);
     if (known && new TextDecoder().decode(name.subarray(0, end)) === module) return fd;
     closeFd(fd);
