@@ -1,8 +1,10 @@
 // What the tests need besides npm: a compiler, the tools that say what is right (readelf,
-// nm, gdb, strace), the peer, libc's debug file, and two real programs. Installs what is
-// missing where it can; what stays missing is named, and the tests that need it skip.
+// nm, gdb, strace), the peer, libc's debug file, two real programs, and an emulator with
+// another kernel. Installs what is missing where it can; what stays missing is named, and
+// the tests that need it skip.
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
+import { fetchKernel } from './kernels.mjs';
 import { fetchEnvoy, fetchWorkerd } from './programs.mjs';
 
 const onPath = (name) => (process.env.PATH ?? '').split(':').some((folder) => existsSync(`${folder}/${name}`));
@@ -33,6 +35,8 @@ const packages = [
   ['python3-dbg', () => onPath('python3-dbg')],
   ['dwz', () => onPath('dwz')],
   ['debuginfod', () => onPath('debuginfod')],
+  ['qemu-system-x86', () => process.arch !== 'x64' || onPath('qemu-system-x86_64')],
+  ['kmod', () => existsSync('/sbin/insmod') || existsSync('/usr/sbin/insmod')],
 ];
 
 const lacking = () => packages.filter(([, present]) => !present()).map(([name]) => name);
@@ -49,6 +53,7 @@ for (const name of lacking()) console.log(`fixtures: without ${name} (Debian pac
 for (const [name, fetch] of [
   ['Envoy', fetchEnvoy],
   ['workerd', fetchWorkerd],
+  ['Linux 6.1', () => fetchKernel('6.1')],
 ]) {
   const problem = fetch();
   if (problem !== undefined) console.log(`fixtures: without ${name}; tests that need it skip: ${problem}`);

@@ -8,6 +8,7 @@ import fc from 'fast-check';
 import { simulate } from '../../../test/bpf/machine.ts';
 import { interpret, type Run, runInKernel } from '../../../test/bpf/run.ts';
 import { disassemble } from '../../bpf/disassemble.ts';
+import { kernelAtLeast, kernelVersion } from '../../kernel/host/machine.ts';
 import { hasCapability } from '../../kernel/sys/errno.ts';
 import { checkUnit } from '../ir/check.ts';
 import { type AluOperator, type Condition, FunctionBuilder, type MemorySize, type Reg, type Unit } from '../ir/ir.ts';
@@ -19,7 +20,8 @@ const skip = hasCapability('CAP_BPF') ? false : 'loading BPF programs needs CAP_
 const GET_CURRENT_PID_TGID = 14;
 const KTIME_GET_NS = 5;
 const OLD = { major: 5, minor: 15 };
-const NEW = { major: 6, minor: 18 };
+/** The newest one that this kernel runs code for. */
+const NEW = kernelAtLeast(6, 18) ? { major: 6, minor: 18 } : kernelVersion();
 
 const EDGES = [
   0n,

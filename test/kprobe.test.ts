@@ -1,0 +1,202 @@
+/**
+ * kprobe, kretprobe, fentry, fexit on a kernel that has them: the values that they read,
+ * against what the traced program logs of itself and what /proc says.
+ */
+import assert from 'node:assert/strict';
+import { execFileSync, spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, describe, test } from 'node:test';
+import { lazy } from '../src/base/lazy.ts';
+import { insitu, lacking, Running, sleep } from './insitu.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'insitu-kprobe-'));
+after(() => rmSync(folder, { recursive: true, force: true }));
+const lines = (text: string): string[] => text.split('\n').filter((line) => line !== '');
+
+/**
+ * Reads a file of 1,000 bytes in pieces, and writes a line for each read: the buffer, the
+ * size asked for, what read(2) returned.
+ */
+const reader = lazy(() => {
+  const source = join(folder, 'reader.c');
+  const binary = join(folder, 'reader');
+  writeFileSync(join(folder, 'data'), Buffer.alloc(1000, 7));
+  writeFileSync(
+    source,
+    `#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+static char buffer[4096];
+int main(void) {
+  int fd = open("${join(folder, 'data')}", O_RDONLY);
+  static const int sizes[] = { 1, 7, 64, 512, 4096, 100 };
+  for (int i = 0; i < 6; i++) {
+    long got = read(fd, buffer + i, sizes[i]);
+    dprintf(2, "%lu %d %ld\\n", (unsigned long)(buffer + i), sizes[i], got);
+  }
+  errno = 0;
+  long got = read(fd, (char *)-1, 5);
+  dprintf(2, "%lu %d %ld\\n", -1UL, 5, got < 0 ? -errno : got);
+  return 0;
+}
+`,
+  );
+  execFileSync('gcc', ['-O1', '-o', binary, source]);
+  return binary;
+});
+
+/** Runs a script on the reader; gives the script's lines and the reader's log. */
+async function onReader(
+  script: string,
+): Promise<{ readonly seen: string[]; readonly log: string[]; readonly stderr: string }> {
+  const log = join(folder, 'log');
+  const { stdout, stderr, status } = await insitu(['-q', '-c', `sh -c "exec ${reader()} 2> ${log}"`, '-e', script]);
+  assert.equal(status, 0, stderr);
+  return { seen: lines(stdout), log: lines(readFileSync(log, 'latin1')), stderr };
+}
+const sizes = (log: readonly string[]): string[] => log.map((line) => line.split(' ').slice(0, 2).join(' '));
+const results = (log: readonly string[]): string[] => log.map((line) => line.split(' ')[2] as string);
+
+describe('kprobe', { skip: lacking('kprobes', 'gcc') }, () => {
+  const reading = 'pid == cpid && comm == "reader" && arg2 < 5000';
+
+  test('argN: what the program passed to read(2)', { timeout: 60_000 }, async () => {
+    const { seen, log, stderr } = await onReader(`kprobe:ksys_read /${reading}/ { printf("%lu %d\\n", arg1, arg2); }`);
+    assert.deepEqual(seen.slice(-7), sizes(log), stderr);
+  });
+
+  test('kretprobe: what read(2) returned, errors as negative numbers', { timeout: 60_000 }, async () => {
+    const { seen, log, stderr } = await onReader(
+      'kretprobe:ksys_read /pid == cpid && comm == "reader"/ { printf("%d\\n", retval); }',
+    );
+    assert.deepEqual(seen.slice(-7), results(log), stderr);
+  });
+
+  test('entry and return of the same calls, by a map', { timeout: 60_000 }, async () => {
+    const { seen, log, stderr } = await onReader(
+      `kprobe:ksys_read /${reading}/ { @buffer[tid] = arg1; @size[tid] = arg2; }
+kretprobe:ksys_read /@buffer[tid]/ { printf("%lu %d %d\\n", @buffer[tid], @size[tid], retval); delete(@buffer[tid]); delete(@size[tid]); }`,
+    );
+    assert.deepEqual(seen.slice(-7), log, stderr);
+  });
+
+  test('+offset: behind the entry, as often as the function', { timeout: 60_000 }, async () => {
+    // Behind the five bytes of ftrace, and behind ENDBR64 where the kernel has it (CONFIG_X86_KERNEL_IBT).
+    const script = (offset: number): string => `kprobe:ksys_read /pid == cpid && comm == "reader"/ { @entry++; }
+kprobe:ksys_read+${offset} /pid == cpid && comm == "reader"/ { @behind++; }
+END { printf("%d %d\\n", @entry >= 7, @entry == @behind); clear(@entry); clear(@behind); }`;
+    const starts = await insitu(['-c', '/bin/true', '-e', 'kprobe:ksys_read+5 { }']);
+    const { seen, stderr } = await onReader(script(starts.status === 0 ? 5 : 9));
+    assert.deepEqual(seen, ['1 1'], stderr);
+  });
+
+  test('what cannot be probed is named', { timeout: 60_000 }, async () => {
+    const middle = await insitu(['-e', 'kprobe:ksys_read+1 { }']);
+    assert.match(middle.stderr, /ksys_read\+1: no instruction of ksys_read starts at that offset/);
+    assert.equal(middle.status, 1);
+    const none = await insitu(['-e', 'kprobe:ksys_raed { }']);
+    assert.match(none.stderr, /no function 'ksys_raed'[\s\S]*ksys_read/);
+    assert.equal(none.status, 1);
+  });
+
+  test('kretprobe takes no offset', { timeout: 60_000 }, async () => {
+    assert.match((await insitu(['-e', 'kretprobe:ksys_read+5 { }'])).stderr, /takes no offset/);
+  });
+
+  test('a wildcard, each function by its name', { timeout: 60_000 }, async () => {
+    const { seen, stderr } = await onReader('kprobe:ksys_r* /pid == cpid && comm == "reader"/ { @[probe] = count(); }');
+    assert.ok(
+      seen.some((line) => /^@\[kprobe:ksys_read\]: \d+/.test(line)),
+      seen.join('\n') + stderr,
+    );
+  });
+
+  test('a function of a module', { skip: lacking('tun'), timeout: 60_000 }, async () => {
+    const script = 'kprobe:tun:tun_chr_open /pid == cpid/ { printf("%s %s\\n", probe, func); }';
+    const command = 'sh -c "for i in 1 2 3; do : < /dev/net/tun; done"';
+    const { stdout, stderr } = await insitu(['-q', '-c', command, '-e', script]);
+    assert.deepEqual(lines(stdout), Array(3).fill('kprobe:tun:tun_chr_open tun_chr_open'), stderr);
+    assert.match((await insitu(['-e', 'kprobe:loop:tun_chr_open { }'])).stderr, /tun_chr_open|loop/);
+  });
+
+  test('kstack: the frames that /proc/PID/stack has', { timeout: 60_000 }, async () => {
+    const tracer = new Running([
+      '-q',
+      '-e',
+      'kprobe:hrtimer_nanosleep /comm == "sleep"/ { printf("%s", kstack); exit(); }',
+    ]);
+    await tracer.attached();
+    const child = spawn('sleep', ['30'], { stdio: 'ignore' });
+    try {
+      const { stdout, stderr } = await tracer.ended();
+      const functions = (text: string): string[] =>
+        lines(text).map((line) => /^\s*(?:\[<0>\] )?([\w.]+)/.exec(line)?.[1] as string);
+      const ours = functions(stdout);
+      let theirs: string[] = [];
+      while (!theirs.includes('hrtimer_nanosleep')) {
+        await sleep(20);
+        theirs = functions(readFileSync(`/proc/${child.pid}/stack`, 'latin1'));
+      }
+      assert.equal(ours[0], 'hrtimer_nanosleep', stdout + stderr);
+      // From the caller on both are the same.
+      assert.deepEqual(ours.slice(1), theirs.slice(theirs.indexOf('hrtimer_nanosleep') + 1), stdout);
+      assert.ok(ours.length > 3, stdout);
+    } finally {
+      child.kill('SIGKILL');
+    }
+  });
+
+  test('after SIGKILL no probe is left', { timeout: 60_000 }, async () => {
+    const tracer = new Running(['-e', 'kprobe:ksys_read { } kretprobe:ksys_read { }']);
+    await tracer.attached();
+    const registered = (): boolean => readFileSync('/sys/kernel/debug/kprobes/list', 'latin1').includes('ksys_read');
+    execFileSync('sh', ['-c', 'mountpoint -q /sys/kernel/debug || mount -t debugfs none /sys/kernel/debug']);
+    assert.ok(registered());
+    tracer.child.kill('SIGKILL');
+    await tracer.ended();
+    for (let tries = 0; registered(); tries++) {
+      assert.ok(tries < 100, readFileSync('/sys/kernel/debug/kprobes/list', 'latin1'));
+      await sleep(50);
+    }
+  });
+});
+
+describe('fentry and fexit', { skip: lacking('fentry', 'btf', 'gcc') }, () => {
+  test('typed arguments and the returned value', { timeout: 60_000 }, async () => {
+    const { seen, log, stderr } = await onReader(
+      `fexit:ksys_read /pid == cpid && comm == "reader" && args.count < 5000/ {
+  printf("%lu %d %d\\n", (uint64)args.buf, args.count, retval); }`,
+    );
+    assert.deepEqual(seen.slice(-7), log, stderr);
+  });
+
+  test('members behind an argument', { timeout: 60_000 }, async () => {
+    const { seen, log, stderr } = await onReader(
+      `fentry:vfs_read /pid == cpid && comm == "reader"/ {
+  printf("%s %d\\n", str(args.file->f_path.dentry->d_name.name), args.count); }`,
+    );
+    const ours = seen.filter((line) => line.startsWith('data '));
+    assert.deepEqual(
+      ours,
+      log.map((line) => `data ${line.split(' ')[1]}`),
+      stderr,
+    );
+  });
+
+  test('a function of a module, with the types of its BTF', { skip: lacking('tun'), timeout: 60_000 }, async () => {
+    const script =
+      'fentry:tun:tun_chr_open /pid == cpid/ { printf("%s %s\\n", probe, str(args.file->f_path.dentry->d_name.name)); }';
+    const { stdout, stderr } = await insitu(['-q', '-c', 'sh -c ": < /dev/net/tun"', '-e', script]);
+    assert.deepEqual(lines(stdout), ['fentry:tun:tun_chr_open tun'], stderr);
+  });
+
+  test('kstack begins with the function', { timeout: 60_000 }, async () => {
+    const { seen, stderr } = await onReader(
+      'fentry:ksys_read /pid == cpid && comm == "reader"/ { printf("%s", kstack(3)); exit(); }',
+    );
+    assert.match(seen.slice(0, 3).join('\n'), /^\s+ksys_read\+\d+\n[\s\S]*do_syscall_64/, stderr);
+  });
+});
