@@ -10,6 +10,7 @@
 import { Lru } from '../base/lru.ts';
 import { fileOffset, processAddress } from '../base/numbers.ts';
 import { deviceText, type Mapping } from '../debuginfo/text/maps.ts';
+import { symbolTables } from '../kernel/host/cache.ts';
 import { type DebugFileOptions, hostDebugFiles } from '../kernel/host/debugfiles.ts';
 import { inferredNames } from '../kernel/host/inferred.ts';
 import { inflate } from '../kernel/host/inflate.ts';
@@ -53,6 +54,7 @@ export class ProcessNames implements UserNames {
       inflate,
       debugFiles: hostDebugFiles(options.debugFiles),
       infer: (elf) => inferredNames(elf, { names: options.debugFiles?.names, onSlow: options.onSlow }),
+      tables: symbolTables,
     });
     this.#tracker = new MappingTracker((event) => this.#follow(event));
     this.#tracker.watch();

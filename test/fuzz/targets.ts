@@ -27,6 +27,7 @@ import { demangleBoth } from '../../src/symbolize/demangle/index.ts';
 import { nameFunctions } from '../../src/symbolize/evidence/index.ts';
 import { encodeNames, StoredNames } from '../../src/symbolize/evidence/store.ts';
 import { openBinary } from '../../src/symbolize/symbols/binary.ts';
+import { checksum, decodeColumns, encodeColumns, readColumns } from '../../src/symbolize/symbols/columns.ts';
 import { JitDump } from '../../src/symbolize/symbols/jitdump.ts';
 import { PerfMap } from '../../src/symbolize/symbols/perfmap.ts';
 import { framePointers } from '../../src/symbolize/symbols/prologue.ts';
@@ -445,6 +446,24 @@ export const targets: readonly Target[] = [
     read: (input) => withStoredNames(input),
   },
   {
+    name: 'kept symbols',
+    seeds: keptSymbols,
+    regions: () => [{ start: 0, size: 16 }],
+    read: withKeptSymbols,
+  },
+  {
+    name: 'kept symbols, right checksum',
+    seeds: keptSymbols,
+    repair(bytes) {
+      if (bytes.length >= 16) {
+        const sum = checksum(bytes.subarray(16));
+        new DataView(bytes.buffer, bytes.byteOffset).setUint32(12, sum, true);
+      }
+      return bytes;
+    },
+    read: withKeptSymbols,
+  },
+  {
     name: 'demangle',
     seeds: () => mangledNames.map((name) => text(name)),
     read({ bytes }) {
@@ -542,6 +561,20 @@ function withStoredNames({ bytes, poison }: Input): string {
   let letters = 0;
   for (const { name, evidence } of names) letters += name.length + evidence.length;
   return `${names.count} ${letters} ${names.at(virtualAddress(0x1100))?.name}`;
+}
+
+function keptSymbols(folder: string): Uint8Array[] {
+  return seedsIn(folder, /^(plain-pie|shared)\.elf$/).flatMap((bytes) => {
+    const elf = ElfFile.open('seed', poisonedReader(bytes, 0));
+    const section = elf.ok ? elf.value.sections.find(({ name }) => name === '.symtab') : undefined;
+    return elf.ok && section !== undefined ? [encodeColumns(readColumns(elf.value, section, 'function'))] : [];
+  });
+}
+
+function withKeptSymbols({ bytes, poison }: Input): string {
+  const columns = decodeColumns(within(bytes, poison));
+  if (columns === undefined) return 'refused: not the index of this version, or damaged';
+  return [columns.addresses, columns.sizes, columns.names, columns.bindings].join('|');
 }
 
 /** Go's smallest program is large; its table's section and headers suffice, the code is left out. */

@@ -10,6 +10,7 @@ import type { VirtualAddress } from '../../base/numbers.ts';
 import { EM_AARCH64, EM_X86_64, ET_EXEC, SHF_EXECINSTR } from '../../debuginfo/elf/constants.ts';
 import type { ElfFile } from '../../debuginfo/elf/elf.ts';
 import { parseMaps } from '../../debuginfo/text/maps.ts';
+import { symbolTables } from '../../kernel/host/cache.ts';
 import { hostDebugFiles } from '../../kernel/host/debugfiles.ts';
 import { HostFile } from '../../kernel/host/file.ts';
 import { inferredNames } from '../../kernel/host/inferred.ts';
@@ -71,6 +72,7 @@ function findPlaces(what: string, options: SymbolsOptions): Place[] {
   const binaryOptions = {
     demangle: demangleBoth,
     inflate,
+    tables: symbolTables,
     infer: (elf: ElfFile) =>
       inferredNames(elf, {
         names: options.names,

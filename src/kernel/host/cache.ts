@@ -94,6 +94,9 @@ export class Cache {
   }
 }
 
+/** Indexes of symbol tables: 17 bytes a symbol (workerd's is 3 MB). */
+export const symbolTables: Cache = new Cache('symbols', 256 << 20);
+
 /** What is being written has a dot in its name. */
 const isKey = (name: string): boolean => /^[\w-]{1,200}$/.test(name);
 

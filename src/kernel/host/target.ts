@@ -12,6 +12,7 @@ import { parseTracepoint } from '../../debuginfo/text/tracepoint.ts';
 import { demangleBoth } from '../../symbolize/demangle/index.ts';
 import { type BinaryOptions, openBinary } from '../../symbolize/symbols/binary.ts';
 import type { Binary, Target, TracepointFormat } from '../../target/target.ts';
+import { symbolTables } from './cache.ts';
 import { type DebugFileOptions, hostDebugFiles } from './debugfiles.ts';
 import { type FeatureName, hostFeatures } from './features.ts';
 import { HostFile } from './file.ts';
@@ -66,6 +67,7 @@ export function createHostTarget(options: HostTargetOptions = {}): Target {
     debugFiles: hostDebugFiles(options.debugFiles),
     nameIndex: keptNameIndex,
     infer: (elf) => inferredNames(elf, { names: options.debugFiles?.names }),
+    tables: symbolTables,
   };
   return {
     arch: machineArch(),

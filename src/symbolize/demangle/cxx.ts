@@ -70,16 +70,10 @@ export interface CxxName {
   readonly base: string;
 }
 
-const FULL = 1;
-const BASE = 2;
-
-function demangleCxx(name: string, verbose: boolean, want: number): CxxName | undefined {
+function demangleCxx(name: string, verbose: boolean, part: (node: Node) => Node): string | undefined {
   try {
     const node = read(name, verbose);
-    if (node === undefined) return undefined;
-    const full = (want & FULL) !== 0 ? printer.text(node) : '';
-    const base = (want & BASE) !== 0 ? printer.text(baseOf(node)) : '';
-    return { full, base };
+    return node === undefined ? undefined : printer.text(part(node));
   } catch (error) {
     // A RangeError is the stack's end, when the caller already stood deep in it.
     if (error === MALFORMED || error instanceof RangeError) return undefined;
@@ -87,8 +81,20 @@ function demangleCxx(name: string, verbose: boolean, want: number): CxxName | un
   }
 }
 
-export const cxxName = (name: string, verbose: boolean): string | undefined => demangleCxx(name, verbose, FULL)?.full;
-export const cxxBaseName = (name: string, verbose: boolean): string | undefined =>
-  demangleCxx(name, verbose, BASE)?.base;
-export const cxxNames = (name: string, verbose: boolean): CxxName | undefined =>
-  demangleCxx(name, verbose, FULL | BASE);
+export const cxxName = (name: string, verbose: boolean): string | undefined =>
+  demangleCxx(name, verbose, (node) => node);
+export const cxxBaseName = (name: string, verbose: boolean): string | undefined => demangleCxx(name, verbose, baseOf);
+
+/** Both; the base is worked out when it is asked for. */
+export function cxxNames(name: string, verbose: boolean): CxxName | undefined {
+  const full = cxxName(name, verbose);
+  if (full === undefined) return undefined;
+  let base: string | undefined;
+  return {
+    full,
+    get base() {
+      base ??= cxxBaseName(name, verbose) ?? full;
+      return base;
+    },
+  };
+}

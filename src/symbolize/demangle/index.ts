@@ -43,7 +43,7 @@ export interface DemangledNames {
   readonly base: string;
 }
 
-/** Both at the price of little more than one. */
+/** Both; the base is worked out when it is asked for. */
 export function demangleBoth(name: string, options?: DemangleOptions): DemangledNames | undefined {
   if (name.charCodeAt(0) !== 0x5f) return undefined;
   const verbose = options?.verbose ?? true;

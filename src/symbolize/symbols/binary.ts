@@ -23,7 +23,7 @@ import { conventions } from '../../types/abi.ts';
 import type { FunctionTable } from './functions.ts';
 import { Glob } from './glob.ts';
 import { Layers, type LayersOptions } from './layers.ts';
-import { anyForm, type Demangle, looksMangled, mangledPieces, mangledTest } from './names.ts';
+import { anyForm, type Demangle, type Forms, formsOf, looksMangled, mangledPieces, mangledTest } from './names.ts';
 import { nearNames } from './near.ts';
 import { alternatives, requiredLiterals } from './regex.ts';
 import { preferredAlias, type SymbolEntry, type SymbolTable } from './table.ts';
@@ -178,12 +178,14 @@ export class ElfBinary implements Binary {
     const isWanted = (text: string): boolean => regex.test(text);
     const literals = regex.ignoreCase ? [[]] : alternatives(regex.source).map(requiredLiterals);
     const pieces = literals.map((texts) => mangledPieces(texts));
+    const forms = formsOf(regex.source);
     // One that says nothing of the name needs a look at all names, which then does for the others too.
     if (pieces.some(({ length }) => length === 0)) {
-      this.#collect(found, [], mangledTest('*', literals.length === 1 ? (literals[0] ?? []) : []), isWanted, isWanted);
+      const test = mangledTest('*', literals.length === 1 ? (literals[0] ?? []) : []);
+      this.#collect(found, [], test, isWanted, isWanted, forms);
     } else {
       for (const [index, texts] of literals.entries()) {
-        this.#collect(found, pieces[index] ?? [], mangledTest('*', texts), isWanted, isWanted);
+        this.#collect(found, pieces[index] ?? [], mangledTest('*', texts), isWanted, isWanted, forms);
       }
     }
     return found.inOrder();
@@ -199,11 +201,12 @@ export class ElfBinary implements Binary {
     worthDemangling: (name: string) => boolean,
     byForm: (form: string) => boolean,
     byName: (name: string) => boolean = () => false,
+    forms?: Forms,
   ): void {
     const visit = (entry: SymbolEntry): void => {
       const { name } = entry;
       if (!pieces.every((piece) => name.includes(piece))) return;
-      if (byName(name) || (worthDemangling(name) && anyForm(name, this.#demangle, byForm))) found.add(entry);
+      if (byName(name) || (worthDemangling(name) && anyForm(name, this.#demangle, byForm, forms))) found.add(entry);
     };
     const [first, ...others] = pieces.map(textPattern);
     for (const table of this.#functions()) {

@@ -32,13 +32,15 @@ import {
 import { type FunctionTable, ListedFunctions } from './functions.ts';
 import type { SymbolKind } from './scan.ts';
 import { openSymbolsFile } from './symbolsfile.ts';
-import { SymbolTable } from './table.ts';
+import { SymbolTable, type TableCache } from './table.ts';
 
 export interface LayersOptions {
   /** How to find separate debug files; without it there is no search. */
   readonly debugFiles?: DebugFiles | undefined;
   /** Unpacks compressed sections (zlib, zstd). */
   readonly inflate?: Inflate | undefined;
+  /** Where indexes of symbol tables are kept; without it they are made anew. */
+  readonly tables?: TableCache | undefined;
 }
 
 /** What one layer has to say, for `insitu symbols --explain`. */
@@ -171,7 +173,9 @@ export class Layers {
     ]) {
       if (file !== undefined) found.push([file, symtab(file)]);
     }
-    return found.flatMap(([file, section]) => (section === undefined ? [] : [new SymbolTable(file, section, kind)]));
+    return found.flatMap(([file, section]) =>
+      section === undefined ? [] : [new SymbolTable(file, section, kind, this.#options.tables)],
+    );
   }
 
   /** All that knows functions: the symbol tables, or, where there is none, Go's and DWARF's own lists. */

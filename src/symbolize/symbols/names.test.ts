@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { isFunction, lacking, listedSymbols, nodePath, output, random, workerdPath } from '../../../test/binaries.ts';
-import { mangledPieces, mangledTest } from './names.ts';
+import { demangleBoth } from '../demangle/index.ts';
+import { anyForm, formsOf, looksMangled, mangledPieces, mangledTest } from './names.ts';
 
 test('pieces are what must stand in a mangled name', () => {
   assert.deepEqual(mangledPieces(['node::Start(int, char**)']), ['Start', 'node']);
@@ -53,3 +54,56 @@ for (const [name, path] of Object.entries({ node: nodePath, workerd: workerdPath
     });
   });
 }
+
+test('the forms that an expression is told to need are all that it needs', {
+  skip: lacking(nodePath, 'c++filt'),
+}, () => {
+  const names = listedSymbols(nodePath).filter((one) => isFunction(one) && looksMangled(one.name));
+  const pick = random(5);
+  const words = [
+    'node',
+    'Start',
+    'v8::',
+    'ng',
+    'am::',
+    'std::',
+    '.*',
+    '.+',
+    '(',
+    '<',
+    '^',
+    '$',
+    '\\(',
+    'Env',
+    'r',
+    '[^<]*',
+    '\\b',
+    ' ',
+    'int',
+    'const',
+    '::',
+    '~',
+    'operator',
+    '(?=v)',
+    'tor',
+  ];
+  let matched = 0;
+  for (let round = 0; round < 3000; round++) {
+    const source = Array.from({ length: 1 + pick(4) }, () => words[pick(words.length)]).join('');
+    let regex: RegExp;
+    try {
+      regex = new RegExp(source);
+    } catch {
+      continue;
+    }
+    const forms = formsOf(source);
+    for (let left = 12; left > 0; left--) {
+      const { name } = names[pick(names.length)] as { readonly name: string };
+      const test = (text: string): boolean => regex.test(text);
+      const exact = anyForm(name, demangleBoth, test);
+      assert.equal(anyForm(name, demangleBoth, test, forms), exact, `${source}: ${name}`);
+      if (exact) matched++;
+    }
+  }
+  assert.ok(matched > 3000, `only ${matched} matches`);
+});

@@ -108,15 +108,54 @@ function scopeStart(pattern: string): RegExp | undefined {
   return new RegExp(`^_+Z+N[rVKROH]*${parts.map((part) => `${part.length}${part}`).join('')}`);
 }
 
+/** Which forms of a name a test needs to see, besides the whole of the verbose one. */
+export interface Forms {
+  /** The name without parameters, return type and qualifiers. */
+  readonly base: boolean;
+  /** With the standard library's abbreviations (`std::string`). */
+  readonly short: boolean;
+}
+
+const everyForm: Forms = { base: true, short: true };
+
+/**
+ * The forms that an expression without flags needs. Within the whole name the base
+ * stands somewhere, which only what looks at a text's edges can tell from one that
+ * stands alone. The abbreviations matter to what names their words or says of the text
+ * between the names more than that there is some.
+ */
+export function formsOf(source: string): Forms {
+  const edges = /[\^$]|\\[bB]|\(\?/.test(source.replace(/\\[\^$\\]|\[\^/g, ''));
+  const anyText = source.replace(/\.[*+]\??|::|\\[.,:<>(){}&*~ -]|\|/g, ' ');
+  const plain = /^[\w ,:<>&~-]*$/.test(anyText);
+  // What stands across the end of an abbreviation stands in no other form.
+  const across = /[<> ,&]|\\[()*]/.test(source) || (source.match(/\w+(?=::)/g) ?? []).some(endsAbbreviation);
+  return { base: edges, short: !plain || across || /std|string|alloc|traits|stream|basic|char/.test(source) };
+}
+
+const endsAbbreviation = (word: string): boolean =>
+  ['string', 'stream', 'allocator'].some((abbreviated) => abbreviated.endsWith(word));
+
 /** True when one of the forms in which people write the function's name, see Demangle, satisfies `test`. */
-export function anyForm(mangled: string, demangle: Demangle, test: (form: string) => boolean): boolean {
-  const satisfies = ({ full, base }: DemangledNames): boolean =>
-    test(full) || test(base) || (base.includes(' [clone ') && test(base.replace(/( \[clone [^\]]*\])+$/, '')));
+export function anyForm(
+  mangled: string,
+  demangle: Demangle,
+  test: (form: string) => boolean,
+  forms: Forms = everyForm,
+): boolean {
+  // A clone's mark stands behind the base in the one form, behind the parameters in the other.
+  const wantsBase = forms.base || mangled.includes('.');
+  const satisfies = (names: DemangledNames): boolean => {
+    if (test(names.full)) return true;
+    if (!wantsBase) return false;
+    const { base } = names;
+    return test(base) || (base.includes(' [clone ') && test(base.replace(/( \[clone [^\]]*\])+$/, '')));
+  };
   const verbose = demangle(mangled, { verbose: true });
   if (verbose === undefined) return false;
   if (satisfies(verbose)) return true;
   // The short way differs in the standard library's abbreviations, and in Rust's hashes and constants.
-  if (!/S[absiod]|17h|^_R/.test(mangled)) return false;
+  if (!/17h|^_R/.test(mangled) && !(forms.short && /S[absiod]/.test(mangled))) return false;
   const short = demangle(mangled, { verbose: false });
   return short !== undefined && satisfies(short);
 }

@@ -62,7 +62,7 @@ function symbolStarts(files: readonly ElfFile[], type: number): number[] {
   for (const file of files) {
     for (const section of file.sections) {
       if (section.type !== type) continue;
-      scanSymbols(file, section, 'function', undefined, (_, address, size) => {
+      scanSymbols(file, section, 'function', (_, address, size) => {
         if (size >= leastSize) starts.push(address);
       });
     }

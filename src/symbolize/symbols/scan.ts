@@ -20,15 +20,14 @@ export function entryCount(elf: ElfFile, section: Section): number {
 }
 
 /**
- * Calls back with each symbol of a kind that is defined in the file, has a name that
- * `isWanted` (an offset into the string table) accepts, and an address below 2^53.
+ * Calls back with each symbol of a kind that is defined in the file, has a name (an
+ * offset into the string table), and an address below 2^53.
  * A table that is cut off gives what is there.
  */
 export function scanSymbols(
   elf: ElfFile,
   section: Section,
   kind: SymbolKind,
-  isWanted: ((name: number) => boolean) | undefined,
   visit: (name: number, address: number, size: number, binding: number) => void,
 ): void {
   const wide = elf.header.class === 64;
@@ -49,7 +48,7 @@ export function scanSymbols(
       const info = buffer[at + infoAt] as number;
       if ((info & 15) !== type && (info & 15) !== otherType) continue;
       const name = view.getUint32(at, little);
-      if (name === 0 || isWanted?.(name) === false || view.getUint16(at + indexAt, little) === SHN_UNDEF) continue;
+      if (name === 0 || view.getUint16(at + indexAt, little) === SHN_UNDEF) continue;
       let address: number;
       let size: number;
       if (wide) {

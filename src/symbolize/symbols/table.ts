@@ -1,7 +1,8 @@
 /**
- * An index over one symbol table (.symtab or .dynsym) in typed arrays sorted by address:
- * 17 bytes a symbol, names left in the file. gABI chapter 4, "Symbol Table"; a name's
- * version (`memcpy@@GLIBC_2.14`, as some linkers write it into .symtab) is not part of it.
+ * An index over one symbol table (.symtab or .dynsym), sorted by address, names left in
+ * the file; that of a large table is kept, where there is a place for it. gABI chapter 4,
+ * "Symbol Table"; a name's version (`memcpy@@GLIBC_2.14`, as some linkers write it into
+ * .symtab) is not part of it.
  */
 import { type VirtualAddress, virtualAddress } from '../../base/numbers.ts';
 import { decodeText } from '../../bytes/cursor.ts';
@@ -9,8 +10,9 @@ import type { Pattern } from '../../bytes/search.ts';
 import { SHF_EXECINSTR, STB_LOCAL, STB_WEAK } from '../../debuginfo/elf/constants.ts';
 import type { ElfFile } from '../../debuginfo/elf/elf.ts';
 import type { Section } from '../../debuginfo/elf/header.ts';
+import { type Columns, checksum, decodeColumns, encodeColumns, orderOf, readColumns } from './columns.ts';
 import type { FunctionTable } from './functions.ts';
-import { entryCount, type SymbolKind, scanSymbols } from './scan.ts';
+import { entryCount, type SymbolKind } from './scan.ts';
 import { StringTable } from './strings.ts';
 
 /** One symbol, with its name read. */
@@ -21,35 +23,37 @@ export interface SymbolEntry {
   readonly binding: number;
 }
 
-/** The symbols of a table, one array for each of their parts. */
-interface Columns {
-  readonly addresses: Float64Array;
-  readonly sizes: Uint32Array;
-  /** Offsets into the string table. */
-  readonly names: Uint32Array;
-  readonly bindings: Uint8Array;
+/** Where indexes of large tables are kept, by build-id and content. */
+export interface TableCache {
+  read(key: string): Uint8Array | undefined;
+  write(key: string, bytes: Uint8Array): void;
 }
+
+/** Smaller tables are read as fast as their index would be. */
+const leastKept = 4096;
+const chunkSize = 1 << 20;
 
 export class SymbolTable implements FunctionTable {
   readonly strings: StringTable;
   readonly #elf: ElfFile;
   readonly #section: Section;
   readonly #kind: SymbolKind;
-  /** In the file's order until a look-up by address sorts them. */
+  readonly #cache: TableCache | undefined;
   #columns: Columns | undefined;
-  /** For each symbol, the highest end among it and all before it; there when the columns are sorted. */
+  /** For each symbol, the highest end among it and all before it. */
   #reach: Float64Array | undefined;
 
   /**
    * The symbols of one kind that are defined in the file; others, and those with an
    * address beyond 2^53, are left out. A table that is cut off gives what is there.
    */
-  constructor(elf: ElfFile, section: Section, kind: SymbolKind) {
+  constructor(elf: ElfFile, section: Section, kind: SymbolKind, cache?: TableCache) {
     const names = elf.sections[section.link];
     this.strings = new StringTable(elf.reader, names?.offset ?? 0, names?.size ?? 0);
     this.#elf = elf;
     this.#section = section;
     this.#kind = kind;
+    this.#cache = cache;
   }
 
   /** How many symbols of the wanted kind there are. */
@@ -58,16 +62,36 @@ export class SymbolTable implements FunctionTable {
   }
 
   #read(): Columns {
-    this.#columns ??= readColumns(this.#elf, this.#section, this.#kind);
+    this.#columns ??= this.#load();
     return this.#columns;
   }
 
-  #sorted(): { readonly columns: Columns; readonly reach: Float64Array } {
-    if (this.#reach === undefined) {
-      this.#columns = sortColumns(this.#read());
-      this.#reach = reachOf(this.#columns);
+  #load(): Columns {
+    const cache = entryCount(this.#elf, this.#section) < leastKept ? undefined : this.#cache;
+    if (cache === undefined) return readColumns(this.#elf, this.#section, this.#kind);
+    const key = this.#key();
+    const kept = cache.read(key);
+    const columns = kept === undefined ? undefined : decodeColumns(kept);
+    if (columns !== undefined) return columns;
+    const fresh = readColumns(this.#elf, this.#section, this.#kind);
+    cache.write(key, encodeColumns(fresh));
+    return fresh;
+  }
+
+  /** The build-id, and a checksum of all that the index is made of. */
+  #key(): string {
+    const { reader, header } = this.#elf;
+    const { offset, size, link } = this.#section;
+    const about = [header.class, header.littleEndian ? 1 : 0, offset, size, link];
+    let sum = checksum(new Uint8Array(new Float64Array(about).buffer));
+    const buffer = new Uint8Array(Math.min(chunkSize, size));
+    for (let done = 0; done < size; done += chunkSize) {
+      const wanted = Math.min(chunkSize, size - done);
+      const count = reader.readInto(buffer.subarray(0, wanted), offset + done);
+      sum = checksum(buffer.subarray(0, count), sum);
+      if (count < wanted) break;
     }
-    return { columns: this.#read(), reach: this.#reach };
+    return `${this.#elf.buildId() || 'none'}-${sum.toString(16).padStart(8, '0')}-${this.#kind}`;
   }
 
   #entry(index: number, name?: string): SymbolEntry {
@@ -86,8 +110,9 @@ export class SymbolTable implements FunctionTable {
    * symbol, or the section's end, where no symbol with a size covers the address.
    */
   covering(address: VirtualAddress): SymbolEntry[] {
-    const { columns, reach } = this.#sorted();
-    const { addresses, sizes } = columns;
+    const { addresses, sizes } = this.#read();
+    this.#reach ??= reachOf(this.#read());
+    const reach = this.#reach;
     const end = (index: number): number => (addresses[index] as number) + (sizes[index] as number);
     const nearest = lastAtOrBelow(addresses, address);
     if (nearest < 0) return [];
@@ -118,10 +143,10 @@ export class SymbolTable implements FunctionTable {
     const offsets = new Set(this.strings.offsetsOf(pattern));
     const found: SymbolEntry[] = [];
     if (offsets.size === 0) return found;
-    this.#scan(
-      (name) => offsets.has(name),
-      (name, address, size, binding) => found.push(entryOf(this.strings.at(name), address, size, binding)),
-    );
+    const { names } = this.#read();
+    for (let index = 0; index < names.length; index++) {
+      if (offsets.has(names[index] as number)) found.push(this.#entry(index));
+    }
     return found;
   }
 
@@ -129,30 +154,18 @@ export class SymbolTable implements FunctionTable {
   forEachWith(patterns: readonly [Pattern, ...Pattern[]], visit: (entry: SymbolEntry) => void): void {
     const hits = this.strings.stringsWith(patterns);
     if (hits.length === 0) return;
-    const starts = Float64Array.from(hits, (hit) => hit.start);
-    this.#scan(
-      (name) => name <= (hits[lastAtOrBelow(starts, name)]?.last ?? -1),
-      (name, address, size, binding) => {
-        const hit = hits[lastAtOrBelow(starts, name)];
-        visit(entryOf(name === hit?.start ? hit.text : this.strings.at(name), address, size, binding));
-      },
-    );
-  }
-
-  /** Goes through the columns where they have been read, else through the file: a search by name needs no index. */
-  #scan(
-    isWanted: (name: number) => boolean,
-    visit: (name: number, address: number, size: number, binding: number) => void,
-  ): void {
-    if (this.#columns === undefined) {
-      scanSymbols(this.#elf, this.#section, this.#kind, isWanted, visit);
-      return;
+    // One bit for each place in the string table where a name that is wanted may start.
+    const wanted = new Uint8Array((this.strings.size >>> 3) + 1);
+    for (const { start, last } of hits) {
+      for (let at = start; at <= last; at++) wanted[at >>> 3] = (wanted[at >>> 3] as number) | (1 << (at & 7));
     }
-    const { addresses, sizes, names, bindings } = this.#columns;
+    const starts = Float64Array.from(hits, (hit) => hit.start);
+    const { names } = this.#read();
     for (let index = 0; index < names.length; index++) {
       const name = names[index] as number;
-      if (!isWanted(name)) continue;
-      visit(name, addresses[index] as number, sizes[index] as number, bindings[index] as number);
+      if (((wanted[name >>> 3] ?? 0) & (1 << (name & 7))) === 0) continue;
+      const hit = hits[lastAtOrBelow(starts, name)];
+      visit(this.#entry(index, name === hit?.start ? hit.text : undefined));
     }
   }
 
@@ -179,47 +192,6 @@ export class SymbolTable implements FunctionTable {
   }
 }
 
-function readColumns(elf: ElfFile, section: Section, kind: SymbolKind): Columns {
-  const total = entryCount(elf, section);
-  const addresses = new Float64Array(total);
-  const sizes = new Uint32Array(total);
-  const names = new Uint32Array(total);
-  const bindings = new Uint8Array(total);
-  let count = 0;
-  scanSymbols(elf, section, kind, undefined, (name, address, size, binding) => {
-    addresses[count] = address;
-    sizes[count] = size;
-    names[count] = name;
-    bindings[count] = binding;
-    count++;
-  });
-  return {
-    addresses: addresses.slice(0, count),
-    sizes: sizes.slice(0, count),
-    names: names.slice(0, count),
-    bindings: bindings.slice(0, count),
-  };
-}
-
-function sortColumns({ addresses, sizes, names, bindings }: Columns): Columns {
-  const count = addresses.length;
-  const sorted: Columns = {
-    addresses: new Float64Array(count),
-    sizes: new Uint32Array(count),
-    names: new Uint32Array(count),
-    bindings: new Uint8Array(count),
-  };
-  const order = orderOf(addresses);
-  for (let to = 0; to < count; to++) {
-    const from = order[to] as number;
-    sorted.addresses[to] = addresses[from] as number;
-    sorted.sizes[to] = sizes[from] as number;
-    sorted.names[to] = names[from] as number;
-    sorted.bindings[to] = bindings[from] as number;
-  }
-  return sorted;
-}
-
 /** The last index whose value is not above `wanted`, in ascending values; -1 when there is none. */
 function lastAtOrBelow(values: Float64Array, wanted: number): number {
   let low = 0;
@@ -235,27 +207,6 @@ function lastAtOrBelow(values: Float64Array, wanted: number): number {
 function entryOf(name: string, address: number, size: number, binding: number): SymbolEntry {
   const version = name.indexOf('@', 1);
   return { name: version < 0 ? name : name.slice(0, version), address: virtualAddress(address), size, binding };
-}
-
-/** The indices of the values in ascending order of value; equal ones keep their order. */
-function orderOf(values: Float64Array | Uint32Array): Float64Array {
-  const count = values.length;
-  let low = Infinity;
-  let high = 0;
-  for (const value of values) {
-    if (value < low) low = value;
-    if (value > high) high = value;
-  }
-  const order = new Float64Array(count);
-  if (count > 0 && (high - low + 1) * count < Number.MAX_SAFE_INTEGER) {
-    // Value and index packed into one number each: sorting plain numbers needs no comparison function.
-    for (let index = 0; index < count; index++) order[index] = ((values[index] as number) - low) * count + index;
-    order.sort();
-    for (let index = 0; index < count; index++) order[index] = (order[index] as number) % count;
-    return order;
-  }
-  for (let index = 0; index < count; index++) order[index] = index;
-  return order.sort((a, b) => (values[a] as number) - (values[b] as number) || a - b);
 }
 
 function reachOf({ addresses, sizes }: Columns): Float64Array {
