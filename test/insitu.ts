@@ -28,6 +28,7 @@ export type Need =
   | 'workerd'
   | 'gcc'
   | 'nm'
+  | 'gdb'
   | 'shared'
   | 'tracefs'
   | 'btf'
@@ -48,6 +49,7 @@ const needs: Readonly<Record<Need, readonly [present: () => boolean, reason: str
   workerd: [() => existsSync(workerd), `needs workerd at ${workerd} (node tools/fixtures.mjs fetches it)`],
   gcc: [() => onPath('gcc'), 'needs gcc'],
   nm: [() => onPath('nm') && onPath('readelf'), 'needs nm and readelf (binutils)'],
+  gdb: [() => onPath('gdb'), 'needs gdb (apt-get install gdb)'],
   shared: [() => existsSync(sharedCases), `needs the cases in ${sharedCases}`],
   tracefs: [
     () => ['/sys/kernel/tracing', '/sys/kernel/debug/tracing'].some((path) => existsSync(path)),

@@ -4,11 +4,14 @@
  * (Linux 6.6) or through islands, jumps placed on the way that run-through code skips.
  */
 import { invariant } from '../base/errors.ts';
-import { EXIT, GOTO, GOTO_FAR, LD_IMM64, SLOT_BYTES } from './insn.ts';
+import { CALL, EXIT, GOTO, GOTO_FAR, LD_IMM64, SLOT_BYTES } from './insn.ts';
 
 /** How far before a jump's reach ends an island is put, to leave room for other islands in between. */
 const ISLAND_DISTANCE = 30_000;
 const REACH = 32_767;
+
+/** Instructions whose target has 32 bits: it always reaches. */
+const distanceInImm = (opcode: number): boolean => opcode === LD_IMM64 || opcode === GOTO_FAR || opcode === CALL;
 
 /** `second`: the rest of a ld_imm64, which nothing may part from its first half. */
 interface Item {
@@ -16,7 +19,7 @@ interface Item {
   registers: number;
   offset: number;
   imm: number;
-  /** A label, or -1. For a ld_imm64 the function label whose distance goes into imm. */
+  /** A label, or -1. For a ld_imm64 and a call the function label whose distance goes into imm. */
   target: number;
   readonly spanStart: number;
   readonly spanEnd: number;
@@ -109,7 +112,7 @@ export class Assembler<Note = never> {
       let { offset, imm } = item;
       if (item.target >= 0) {
         const distance = this.#slotOf(item.target) - slot - 1;
-        if (item.opcode === LD_IMM64 || item.opcode === GOTO_FAR) imm = distance;
+        if (distanceInImm(item.opcode)) imm = distance;
         else offset = distance;
       }
       view.setUint8(slot * SLOT_BYTES, item.opcode);
@@ -136,7 +139,7 @@ export class Assembler<Note = never> {
     const islands = new Map<number, { readonly target: number; readonly label: number }[]>();
     for (let at = 0; at < items.length; at++) {
       const item = items[at] as Item;
-      if (item.target < 0 || item.opcode === LD_IMM64 || item.opcode === GOTO_FAR) continue;
+      if (item.target < 0 || distanceInImm(item.opcode)) continue;
       const goal = this.#slotOf(item.target);
       const distance = goal - at - 1;
       if (distance >= -REACH && distance <= REACH) continue;

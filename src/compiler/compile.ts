@@ -22,7 +22,7 @@ import { disassembleProgram } from './emit/dump.ts';
 import { emit } from './emit/emit.ts';
 import type { Unit } from './ir/ir.ts';
 import { printUnit } from './ir/print.ts';
-import { Assets } from './lower/assets.ts';
+import { Assets, type Unwinding } from './lower/assets.ts';
 import { lowerCondition, lowerInto, lowerScalar, placeOf } from './lower/expressions.ts';
 import { buildExit, buildFork, exitContext, followLayout, forkContext, leaveOthers } from './lower/follow.ts';
 import { layOutKept, wantedAtReturn } from './lower/kept.ts';
@@ -41,6 +41,7 @@ import { expandMacros } from './syntax/hygiene.ts';
 import { type ImportReader, parseWithImports } from './syntax/imports.ts';
 import { type NamedParameter, resolveNamed } from './syntax/named.ts';
 import { printScript } from './syntax/print.ts';
+import { unwinderLayout } from './unwind/layout.ts';
 
 export interface CompileOptions {
   /** $1, $2 … */
@@ -58,6 +59,8 @@ export interface CompileOptions {
   /** Whether the script's tests or benchmarks are to be run; else they are left out. */
   readonly mode?: RunMode;
   readonly unsafe?: boolean;
+  /** Wins over config ustack_unwind. */
+  readonly unwind?: Config['ustackUnwind'];
   readonly environment?: Readonly<Record<string, string | undefined>>;
   /** Include BTF line information. Default true. */
   readonly debugInfo?: boolean;
@@ -140,7 +143,8 @@ export function compile(main: Source, target: Target, options: CompileOptions = 
     diagnostics: diagnostics.items,
     dump: () => printScript(script),
   });
-  const config = resolveConfig(script, options.environment ?? {}, diagnostics);
+  const given = resolveConfig(script, options.environment ?? {}, diagnostics);
+  const config = options.unwind === undefined ? given : { ...given, ustackUnwind: options.unwind };
   if (diagnostics.hasErrors) return failed();
   if (script.probes.length === 0) {
     diagnostics.error('no-probes', 'the script has no probes', undefined, 'for example: BEGIN { printf("hello\\n"); }');
@@ -163,7 +167,8 @@ export function compile(main: Source, target: Target, options: CompileOptions = 
   checkLimits(variants, config, diagnostics);
   if (diagnostics.hasErrors) return failed();
 
-  const assets = new Assets(config, target.cpus, analysed.maps.values());
+  const unwinding = unwindingOf(analysed.facts, target, config);
+  const assets = new Assets(config, target.cpus, analysed.maps.values(), unwinding);
   const lowered: Lowered[] = [];
   for (const [index, { block, context }] of variants.entries()) {
     const facts = analysed.facts[index] as BlockFacts;
@@ -211,6 +216,7 @@ export function compile(main: Source, target: Target, options: CompileOptions = 
     events: assets.events,
     globals: assets.globals,
     needsUserSymbols: assets.needsUserSymbols,
+    unwinds: assets.maps.some(({ role }) => role === 'unwind_state'),
     unsafe: assets.unsafe,
   };
   return {
@@ -235,6 +241,21 @@ export function compile(main: Source, target: Target, options: CompileOptions = 
       }
     },
   };
+}
+
+/** How the script's user stacks are unwound: by tables where it takes any and the kernel lets us. */
+function unwindingOf(facts: readonly BlockFacts[], target: Target, config: Config): Unwinding | undefined {
+  let frames = 0;
+  for (const { types } of facts) {
+    for (const type of types.values()) if (type.kind === 'ustack') frames = Math.max(frames, type.limit);
+  }
+  if (frames === 0 || config.ustackUnwind === 'fp') return undefined;
+  const layout = unwinderLayout(target);
+  if (typeof layout === 'string') return undefined;
+  const { major, minor } = target.features.kernel;
+  const since = (wantMajor: number, wantMinor: number): boolean =>
+    major > wantMajor || (major === wantMajor && minor >= wantMinor);
+  return { layout, findVma: since(5, 17), allocates: since(6, 1), frames };
 }
 
 function expandAll(

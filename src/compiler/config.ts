@@ -65,6 +65,7 @@ const setters: Readonly<Record<string, Setter>> = {
   show_debug_info: flag('showDebugInfo'),
   stack_mode: choice('stackMode', ['bpftrace', 'perf', 'raw', 'build_id']),
   str_trunc_trailer: text('strTruncTrailer'),
+  ustack_unwind: choice('ustackUnwind', ['auto', 'fp', 'cfi']),
 };
 
 const renamed: Readonly<Record<string, string>> = {
@@ -88,6 +89,7 @@ export const defaultConfig: Config = {
   showDebugInfo: true,
   strTruncTrailer: '..',
   stackMode: 'bpftrace',
+  ustackUnwind: 'auto',
   missingProbes: 'error',
   cacheUserSymbols: 'PER_PROGRAM',
   license: 'GPL',

@@ -148,6 +148,7 @@ export function sampleProgram(
       showDebugInfo: false,
       strTruncTrailer: '..',
       stackMode: 'bpftrace',
+      ustackUnwind: 'fp',
       missingProbes: 'error',
       cacheUserSymbols: 'PER_PID',
       license: 'GPL',
@@ -172,9 +173,13 @@ export function sampleProgram(
       lost: 0,
       lostSlots: 1,
       mapFull: 0,
+      stackEnds: 0,
+      stackGuesses: 0,
+      stacksFull: 0,
       size: 64,
     },
     needsUserSymbols: false,
+    unwinds: false,
     unsafe: false,
   };
 }

@@ -13,6 +13,7 @@ export type MapKind =
   | 'LRU_HASH'
   | 'LRU_PERCPU_HASH'
   | 'STACK_TRACE'
+  | 'ARRAY_OF_MAPS'
   | 'RINGBUF';
 
 /**
@@ -22,7 +23,32 @@ export type MapKind =
  * followed: tgids (of the machine's first namespace) of the processes that --follow has found.
  * constants: read-only bytes (string literals, zeros), frozen after `initial` is written.
  */
-export type MapRole = 'user' | 'events' | 'stacks' | 'scratch' | 'globals' | 'constants' | 'kept' | 'followed';
+export type MapRole =
+  | 'user'
+  | 'events'
+  | 'stacks'
+  | 'scratch'
+  | 'globals'
+  | 'constants'
+  | 'kept'
+  | 'followed'
+  | UnwindRole;
+
+/**
+ * Maps of the unwinder (program/unwind.ts). unwind_state: what it works with. unwind_rules,
+ * unwind_tables (by file number), unwind_files (by inode), unwind_processes (by process
+ * id): filled by the runtime. unwind_cache: rules found lately. unwind_notes: what the
+ * runtime is asked to look at; unwind_asked: when that was, by process id.
+ */
+export type UnwindRole =
+  | 'unwind_state'
+  | 'unwind_rules'
+  | 'unwind_tables'
+  | 'unwind_files'
+  | 'unwind_processes'
+  | 'unwind_cache'
+  | 'unwind_notes'
+  | 'unwind_asked';
 
 export interface MapSpec {
   readonly role: MapRole;
@@ -37,6 +63,8 @@ export interface MapSpec {
   /** First value of element 0 (globals, constants), base64 in JSON. */
   readonly initial?: Uint8Array;
   readonly user?: UserMap;
+  /** Of an ARRAY_OF_MAPS: what its elements are, ARRAYs of any number of elements. */
+  readonly innerValueSize?: number;
 }
 
 export interface UserMap {
@@ -227,6 +255,12 @@ export interface GlobalsLayout {
   readonly lostSlots: number;
   /** u64 per user map, in the order of Program.maps with role user: updates that found the map full. */
   readonly mapFull: number;
+  /** u64 per StackEnd, by number (room for `endNumbers`): user stacks that ended so. */
+  readonly stackEnds: number;
+  /** u64: user stacks for which frame pointers were followed where rules may exist. */
+  readonly stackGuesses: number;
+  /** u64: user stacks that found no room to be kept. */
+  readonly stacksFull: number;
   readonly size: number;
 }
 
@@ -244,6 +278,8 @@ export interface Config {
   readonly showDebugInfo: boolean;
   readonly strTruncTrailer: string;
   readonly stackMode: 'bpftrace' | 'perf' | 'raw' | 'build_id';
+  /** How user stacks are walked: by call frame information (auto: where that can be done), or frame pointers. */
+  readonly ustackUnwind: 'auto' | 'fp' | 'cfi';
   readonly missingProbes: 'error' | 'warn' | 'ignore';
   readonly cacheUserSymbols: 'PER_PID' | 'PER_PROGRAM' | 'NONE';
   readonly license: string;
@@ -263,6 +299,8 @@ export interface Program {
   readonly globals: GlobalsLayout;
   /** True when user addresses will have to be named (stacks, usym): the runtime then follows mappings. */
   readonly needsUserSymbols: boolean;
+  /** True when user stacks are unwound by tables, which the runtime then provides. */
+  readonly unwinds: boolean;
   /** True when system(), signal() … are used (only with --unsafe). */
   readonly unsafe: boolean;
 }

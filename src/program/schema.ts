@@ -44,13 +44,16 @@ export type Schema =
   /**
    * A stack. `inline`: u32 tgid, i32 byte count from bpf_get_stack (negative: errno),
    * then `limit` u64 addresses (room; only count/8 are valid). `id`: u32 tgid, i32
-   * stack id in map `stacks` (negative: errno).
+   * stack id in map `stacks` (negative: errno). `unwound`: u32 tgid, u16 frames, u8
+   * number of its StackEnd, u8 flags, then the addresses, or (`id`) u64 key in map `stacks`.
    */
   | {
       readonly kind: 'ustack' | 'kstack';
       readonly form: 'inline' | 'id';
       readonly mode: 'bpftrace' | 'perf' | 'raw' | 'build_id';
       readonly limit: number;
+      /** Taken by insitu's own unwinder. */
+      readonly unwound?: boolean;
       /** Index of the stack map in Program.maps, for form id. */
       readonly stacks?: number;
     }
@@ -115,7 +118,7 @@ export function schemaSize(schema: Schema): number {
       return 0;
     case 'ustack':
     case 'kstack':
-      return schema.form === 'id' ? 8 : 8 + 8 * schema.limit;
+      return schema.form === 'inline' ? 8 + 8 * schema.limit : schema.unwound === true ? 16 : 8;
     case 'usym':
       return 16;
     case 'username':

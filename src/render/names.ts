@@ -20,8 +20,8 @@ export interface Names {
   kernelSymbol(address: bigint): SymbolName | undefined;
   /** For stack mode build_id: which file an address belongs to, by its build-id in hex, and where in it. */
   buildId(pid: number, address: number): { readonly buildId: string; readonly offset: number } | undefined;
-  /** Frames of a stack map (Program.maps index) under an id, innermost first; undefined when it was overwritten. */
-  storedStack(map: number, id: number): readonly Integer[] | undefined;
+  /** Frames of a stack map (Program.maps index) under an id, innermost first, at most `count`; undefined when it was overwritten. */
+  storedStack(map: number, id: Integer, count?: number): readonly Integer[] | undefined;
   probeName(index: number): string | undefined;
   userName(uid: number): string | undefined;
   syscallName(number: number): string | undefined;

@@ -67,6 +67,12 @@ export function droppedText(event: DroppedEvent): string {
       return `WARNING: ${many('return of a function was', 'returns of functions were')} skipped: the arguments of the call had not been kept`;
     case 'processes':
       return `WARNING: ${many('process was', 'processes were')} not followed: too many live at once`;
+    case 'stacks':
+      return `WARNING: ${many('user stack ends', 'user stacks end')} early (${event.reason})`;
+    case 'guesses':
+      return `WARNING: ${many('user stack was', 'user stacks were')} taken by frame pointers in part: unwind rules were missing, or not read yet; callers may be missing`;
+    case 'stack_map':
+      return `WARNING: ${many('user stack', 'user stacks')} found no room to be kept: the frames are missing`;
     case 'file':
       return `ERROR: failed to open file '${event.name}' (${event.reason})`;
   }

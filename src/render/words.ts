@@ -3,6 +3,7 @@
  * text. printf's `%s`, print(), map keys and JSON strings all come through here.
  */
 import { unreachable } from '../base/errors.ts';
+import { defaultFrames } from '../program/unwind.ts';
 import type { Integer, StackValue, StringValue, Value } from '../values/value.ts';
 import { errorText, signalText } from './messages.ts';
 import type { Names, SymbolName } from './names.ts';
@@ -88,13 +89,48 @@ function frameText(stack: StackValue, address: Integer, names: Names, indent: st
   return `\t${address.toString(16)} ${name}${file === undefined ? '' : ` (${file})`}`;
 }
 
-/** A line break, then one line a frame. */
+/** Why a stack ends where it does, when that is not the outermost frame. */
+function endText(stack: StackValue, last: Integer | undefined, names: Names): string | undefined {
+  const where = (): string => {
+    if (last === undefined) return 'the first frame';
+    const symbol = symbolOf(stack.space, stack.pid, last, names);
+    if (symbol === undefined) return hexText(last);
+    const place = `${symbol.name}+${symbol.offset}`;
+    return symbol.file === undefined ? place : `${place} (${symbol.file})`;
+  };
+  switch (stack.end) {
+    case 'depth':
+      return `depth limit ${defaultFrames}`;
+    case 'no mapping':
+      return 'the return address is not in code';
+    case 'no rule':
+      return `no unwind rule for ${where()}`;
+    case 'unsupported rule':
+      return `unsupported unwind rule for ${where()}`;
+    case 'page not present':
+      return 'page not present';
+    case 'not indexed':
+      return `unwind rules not read yet for ${where()}`;
+    case 'no progress':
+      return 'the caller lies below its callee';
+    case 'busy':
+      return 'the unwinder was busy';
+    default:
+      return undefined;
+  }
+}
+
+/** A line break, then one line a frame; a last line in brackets when it ends early. */
 export function stackText(stack: StackValue, wording: Wording, layout: Layout): string {
   const indent = layout === 'plain' ? '        ' : '';
   const frames =
-    stack.stored === undefined ? stack.frames : wording.names.storedStack(stack.stored.map, stack.stored.id);
+    stack.stored === undefined
+      ? stack.frames
+      : wording.names.storedStack(stack.stored.map, stack.stored.id, stack.stored.count);
   let text = '\n';
   for (const address of frames ?? []) text += `${frameText(stack, address, wording.names, indent)}\n`;
+  const end = endText(stack, frames?.at(-1), wording.names);
+  if (end !== undefined) text += `${stack.mode === 'bpftrace' ? indent : ''}[${end}]\n`;
   return text;
 }
 

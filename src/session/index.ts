@@ -14,6 +14,7 @@ import { ProcessWatch } from './end.ts';
 import type { ProcessNames } from './processes.ts';
 import { type Compiled, compileScript, ScriptError, type ScriptOptions } from './script.ts';
 import { Trace } from './trace.ts';
+import type { UnwindTables } from './unwind.ts';
 
 export { MachineError } from '../base/errors.ts';
 export type { CompileResult, DebugStage } from '../compiler/compile.ts';
@@ -60,12 +61,15 @@ export async function trace(options: TraceOptions): Promise<Trace> {
     const { result, source } = compiled;
     if (!result.ok) throw new ScriptError(result.diagnostics, source);
     const { program } = result;
+    let tables: UnwindTables | undefined;
+    const unwinding = program.unwinds ? await import('./unwind.ts') : undefined;
     if (program.needsUserSymbols) {
       const { ProcessNames } = await import('./processes.ts');
       names = new ProcessNames({
         demangle: program.config.cppDemangle,
         pids: pids.length > 0 || child === undefined ? pids : [child.pid],
         debugFiles: { onMessage: onWarning, ...options.debugFiles },
+        onEvent: (event) => tables?.follow(event),
         onSlow: (path) => onWarning(`${path} has no symbols: inferring names (kept for the next run)`),
       });
     }
@@ -73,6 +77,15 @@ export async function trace(options: TraceOptions): Promise<Trace> {
       child,
       watched,
       userNames: names,
+      unwindTables:
+        unwinding &&
+        ((loaded) => {
+          tables = new unwinding.UnwindTables(loaded, () => names?.drain());
+          const targets = child === undefined ? pids : [...pids, child.pid];
+          if (targets.length === 0) tables.prepareAll();
+          else tables.prepare(targets, child?.command.slice(0, 1) ?? []);
+          return tables;
+        }),
       onMissing: (title, error) => onWarning(`${title}: ${error.message}`),
       verifierLog: options.verifierLog === true ? 1 : undefined,
       mode: options.mode,

@@ -47,12 +47,14 @@ export class ScriptMaps {
     mapUpdate(map.fd, firstKey(map), value);
   }
 
-  /** Frames under an id of a stack map, innermost first; undefined when they are gone. */
-  stack(index: number, id: number): (number | bigint)[] | undefined {
-    const value = readElement(this.#map(index), new Uint8Array(Uint32Array.of(id).buffer));
+  /** Frames under an id of a stack map, innermost first, at most `count`; undefined when they are gone. */
+  stack(index: number, id: number | bigint, count?: number): (number | bigint)[] | undefined {
+    const map = this.#map(index);
+    const key = new Uint8Array(BigUint64Array.of(BigInt(id)).buffer, 0, map.spec.keySize);
+    const value = readElement(map, key);
     if (value === undefined) return undefined;
     const frames: (number | bigint)[] = [];
-    for (const address of new BigUint64Array(value.buffer)) {
+    for (const address of new BigUint64Array(value.buffer).subarray(0, count)) {
       if (address === 0n) break;
       frames.push(address <= Number.MAX_SAFE_INTEGER ? Number(address) : address);
     }

@@ -20,22 +20,20 @@ export interface UserNames {
   close(): void;
 }
 
+type StoredStack = (map: number, id: Integer, count?: number) => readonly Integer[] | undefined;
+
 const clocks = { boot: Clock.BOOTTIME, monotonic: Clock.MONOTONIC, tai: Clock.TAI, sw_tai: Clock.TAI } as const;
 
 export class MachineNames implements Names {
   readonly #program: Program;
   readonly #user: UserNames | undefined;
-  readonly #stack: (map: number, id: number) => readonly Integer[] | undefined;
+  readonly #stack: StoredStack;
   /** What to add to a clock to get wall-clock time, measured once, so that order is kept. */
   readonly #offsets: Map<number, bigint> = new Map();
   readonly #kernel: () => Kallsyms = lazy(() => new Kallsyms(readFileSync('/proc/kallsyms')));
   readonly #users: () => ReadonlyMap<number, string> = lazy(readUsers);
 
-  constructor(
-    program: Program,
-    user: UserNames | undefined,
-    stack: (map: number, id: number) => readonly Integer[] | undefined,
-  ) {
+  constructor(program: Program, user: UserNames | undefined, stack: StoredStack) {
     this.#program = program;
     this.#user = user;
     this.#stack = stack;
@@ -56,8 +54,8 @@ export class MachineNames implements Names {
     return module === undefined ? { name, offset: Number(offset) } : { name, offset: Number(offset), file: module };
   }
 
-  storedStack(map: number, id: number): readonly Integer[] | undefined {
-    return this.#stack(map, id);
+  storedStack(map: number, id: Integer, count?: number): readonly Integer[] | undefined {
+    return this.#stack(map, id, count);
   }
 
   probeName(index: number): string | undefined {

@@ -34,6 +34,8 @@ export interface ProcessNamesOptions {
   readonly demangle: boolean;
   /** The processes of -p or -c, whose files are opened at once. */
   readonly pids?: readonly number[] | undefined;
+  /** Told of what happens to processes, in the order of time. */
+  readonly onEvent?: ((event: TaskEvent) => void) | undefined;
   /** Told before a large program without symbols is looked through for names, which may take seconds. */
   readonly onSlow?: ((path: string) => void) | undefined;
 }
@@ -104,7 +106,13 @@ export class ProcessNames implements UserNames {
     return frame;
   }
 
+  /** Looks at what has happened since, without waiting for a question. */
+  drain(): void {
+    this.#tracker.drain();
+  }
+
   #follow(event: TaskEvent): void {
+    this.#options.onEvent?.(event);
     const { pid } = event;
     switch (event.kind) {
       case 'fork':

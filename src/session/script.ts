@@ -42,6 +42,8 @@ export interface ScriptOptions {
   readonly includes?: readonly string[] | undefined;
   /** Where debug files are looked for besides /usr/lib/debug, and a build with symbols (--symbols). */
   readonly debugFiles?: DebugFileOptions | undefined;
+  /** How user stacks are walked, whatever the script's config says (--unwind). */
+  readonly unwind?: 'auto' | 'fp' | 'cfi' | undefined;
   /** Where BPFTRACE_… variables are looked up; the process's own unless given. */
   readonly environment?: Readonly<Record<string, string | undefined>> | undefined;
 }
@@ -87,6 +89,7 @@ export function compileScript(options: ScriptOptions, childPid?: number): Compil
     environment,
     readC: (text, script, machine, diagnostics) =>
       readDefinitions(text, script, machine, diagnostics, options.includes ?? []),
+    ...(options.unwind === undefined ? {} : { unwind: options.unwind }),
     pids: options.pids ?? [],
     follow: options.follow ?? false,
     mode: options.mode ?? 'trace',

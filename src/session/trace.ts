@@ -21,6 +21,7 @@ import type { Mapping } from '../kernel/sys/memory.ts';
 import { type Watch, watchFd } from '../kernel/sys/poll.ts';
 import { Clock, clockNanoseconds } from '../kernel/sys/process.ts';
 import type { Program } from '../program/program.ts';
+import { type StackEnd, stackEnds } from '../program/unwind.ts';
 import { errorText, formattingOf, type Wording } from '../render/index.ts';
 import {
   type DroppedEvent,
@@ -39,6 +40,10 @@ const followInterval = 50;
 /** Bytes of records that one batch takes at most. */
 const batchBytes = 1 << 20;
 
+interface Closable {
+  close(): void;
+}
+
 export interface TraceParts {
   /** Started for -c; ends the run when it ends, and is ended with it. */
   readonly child?: HeldChild | undefined;
@@ -52,6 +57,8 @@ export interface TraceParts {
   readonly onProgress?: ((done: number, all: number) => void) | undefined;
   /** Names for user addresses, when the program needs them. The trace closes it. */
   readonly userNames?: UserNames | undefined;
+  /** Provides the unwinder's tables, when the program has one. The trace closes it. */
+  readonly unwindTables?: ((loaded: LoadedProgram) => Closable) | undefined;
   /** Probes that could not be attached and are not required. */
   readonly onMissing?: ((title: string, error: MachineError) => void) | undefined;
   /** 1 or 2: keep what the verifier says of programs that load. */
@@ -75,6 +82,7 @@ export class Trace implements AsyncIterable<TraceEvent> {
   readonly #ringFd: number | undefined;
   readonly #globals: Mapping | undefined;
   readonly #decoders: readonly EventDecoder[];
+  readonly #tables: Closable | undefined;
   #watch: Watch | undefined;
   /** Ends the wait for records. */
   #wake: (() => void) | undefined;
@@ -105,7 +113,7 @@ export class Trace implements AsyncIterable<TraceEvent> {
       });
       cleanup.push(() => this.#loaded.close());
       this.#maps = new ScriptMaps(this.#loaded);
-      const names = new MachineNames(program, parts.userNames, (map, id) => this.#maps.stack(map, id));
+      const names = new MachineNames(program, parts.userNames, (map, id, count) => this.#maps.stack(map, id, count));
       this.wording = { names, trailer: program.config.strTruncTrailer };
       const formatting = formattingOf(this.wording);
       this.#decoders = program.events.map((spec) => eventDecoder(spec, formatting));
@@ -121,6 +129,8 @@ export class Trace implements AsyncIterable<TraceEvent> {
         cleanup.push(() => this.#ring?.close());
         this.#ringFd = events.fd;
       }
+      this.#tables = parts.unwindTables?.(this.#loaded);
+      cleanup.push(() => this.#tables?.close());
       // BEGIN comes before any other event, as scripts set up in it what their probes use.
       new Attachment(this.#loaded, [], 0).run('begin');
       this.#attachment = attachProbes(this.#loaded, {
@@ -238,6 +248,7 @@ export class Trace implements AsyncIterable<TraceEvent> {
     this.#attachment.close();
     this.#ring?.close();
     this.#globals?.close();
+    this.#tables?.close();
     this.#loaded.close();
     this.signalChild('SIGTERM');
     for (const watch of this.#parts.watched ?? []) watch.close();
@@ -420,7 +431,8 @@ export class Trace implements AsyncIterable<TraceEvent> {
   /** What the programs counted because they could not do it. */
   #dropped(): TraceEvent[] {
     if (this.#globals === undefined) return [];
-    const { failedReads, scratchBusy, loopLimit, notKept, mapFull, notFollowed } = this.program.globals;
+    const { failedReads, scratchBusy, loopLimit, notKept, mapFull, notFollowed, stackGuesses, stacksFull } =
+      this.program.globals;
     const view = new DataView(this.#globals.buffer);
     const events: TraceEvent[] = [];
     const tell = (what: DroppedEvent['what'], offset: number, name?: string): void => {
@@ -432,9 +444,32 @@ export class Trace implements AsyncIterable<TraceEvent> {
     tell('loops', loopLimit);
     tell('returns', notKept);
     tell('processes', notFollowed);
+    events.push(...this.#stacksCutShort(view));
+    tell('guesses', stackGuesses);
+    tell('stack_map', stacksFull);
     const userMaps = this.program.maps.filter((map) => map.role === 'user');
     for (const [index, map] of userMaps.entries()) tell('map', mapFull + 8 * index, map.name);
     return events;
+  }
+
+  /** Stacks that end early, and why; not those that were asked to be short, or have no user part. */
+  #stacksCutShort(view: DataView): TraceEvent[] {
+    const counts = stackEnds.map((end, index) => ({
+      end,
+      count: Number(view.getBigUint64(this.program.globals.stackEnds + 8 * index, true)),
+    }));
+    const early = counts.filter(({ end, count }) => count > 0 && !asExpected.includes(end));
+    const count = early.reduce((sum, one) => sum + one.count, 0);
+    if (count === 0) return [];
+    const all = counts.reduce((sum, one) => sum + one.count, 0);
+    return [
+      {
+        type: 'dropped',
+        what: 'stacks',
+        count,
+        reason: `of ${all}: ${early.map((one) => `${one.count} ${one.end}`).join(', ')}`,
+      },
+    ];
   }
 
   /** The end, and the maps that hold something. */
@@ -446,6 +481,8 @@ export class Trace implements AsyncIterable<TraceEvent> {
     return events;
   }
 }
+
+const asExpected: readonly StackEnd[] = ['complete', 'depth', 'no user registers'];
 
 /** Kinds that have run when the iterators have been read. */
 const atOnce: readonly string[] = ['iter', 'begin', 'end', 'test'];

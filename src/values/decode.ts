@@ -6,6 +6,7 @@
 import { unreachable } from '../base/errors.ts';
 import type { Schema } from '../program/schema.ts';
 import { schemaSize } from '../program/schema.ts';
+import { defaultFrames, guessedFlag, stackEnds } from '../program/unwind.ts';
 import { filledRange } from './histogram.ts';
 import { compareIntegers, divide, exact, readInteger, readUnsigned } from './integer.ts';
 import type { EnumValue, Integer, StackValue, StringValue, Value } from './value.ts';
@@ -90,12 +91,30 @@ function readBits(
 function readStack(schema: Extract<Schema, { kind: 'ustack' | 'kstack' }>, view: DataView, offset: number): StackValue {
   const user = schema.kind === 'ustack';
   const pid = user ? view.getUint32(offset, true) : 0;
+  if (schema.unwound === true) return readUnwound(schema, view, offset, pid);
   const given = view.getInt32(offset + 4, true);
   const base = { kind: 'stack', space: user ? 'user' : 'kernel', mode: schema.mode, pid } as const;
   if (given < 0) return { ...base, frames: [], errno: -given };
   if (schema.form === 'id') return { ...base, frames: [], stored: { map: schema.stacks ?? 0, id: given } };
   const count = Math.min(schema.limit, given >> 3);
   return { ...base, frames: readFrames(view, offset + 8, count) };
+}
+
+/** A stack of insitu's own unwinder: program/schema.ts, `unwound`. */
+function readUnwound(
+  schema: Extract<Schema, { kind: 'ustack' | 'kstack' }>,
+  view: DataView,
+  offset: number,
+  pid: number,
+): StackValue {
+  const count = Math.min(schema.limit, view.getUint16(offset + 4, true));
+  const given = stackEnds[view.getUint8(offset + 6)] ?? 'complete';
+  // Who asks for three frames need not be told that there are more.
+  const end = given === 'depth' && schema.limit !== defaultFrames ? 'complete' : given;
+  const guessed = (view.getUint8(offset + 7) & guessedFlag) !== 0;
+  const base = { kind: 'stack', space: 'user', mode: schema.mode, pid, end, ...(guessed ? { guessed } : {}) } as const;
+  if (schema.form === 'inline' || count === 0) return { ...base, frames: readFrames(view, offset + 8, count) };
+  return { ...base, frames: [], stored: { map: schema.stacks ?? 0, id: readUnsigned(view, offset + 8, 8), count } };
 }
 
 /** u64 addresses up to the first zero: the kernel pads stack map entries with zeros. */

@@ -90,12 +90,22 @@ export interface LostEvent {
 /** What a run could not read, keep or finish; told once, at its end. */
 export interface DroppedEvent {
   readonly type: 'dropped';
-  /** reads: of memory that was not there; map: updates of a full map; runs: of probes that found no scratch memory; loops: cut at the kernel's limit; returns: of calls whose arguments were not kept; files: that cat() could not read; processes: that --follow had no room for. */
-  readonly what: 'reads' | 'map' | 'runs' | 'loops' | 'returns' | 'file' | 'processes';
+  /** reads: of memory that was not there; map: updates of a full map; runs: of probes that found no scratch memory; loops: cut at the kernel's limit; returns: of calls whose arguments were not kept; files: that cat() could not read; processes: that --follow had no room for; stacks: of user space that end early; guesses: stacks for which frame pointers were followed; stack_map: stacks that found no room. */
+  readonly what:
+    | 'reads'
+    | 'map'
+    | 'runs'
+    | 'loops'
+    | 'returns'
+    | 'file'
+    | 'processes'
+    | 'stacks'
+    | 'guesses'
+    | 'stack_map';
   /** The map (without `@`) or the file. */
   readonly name?: string;
   readonly count: number;
-  /** Why, where it is known: the text of an error. */
+  /** Why, where it is known: the text of an error; of stacks the reasons with their numbers. */
   readonly reason?: string;
 }
 /** The script's tests or benchmarks are about to run. */

@@ -169,7 +169,7 @@ function compareLists(a: readonly Integer[], b: readonly Integer[]): number {
 export function compareValues(a: Value, b: Value): number {
   if (a.kind === 'string' && b.kind === 'string') return compareText(a.text, b.text);
   if (a.kind === 'stack' && b.kind === 'stack') {
-    return compareLists(a.frames, b.frames) || (a.stored?.id ?? 0) - (b.stored?.id ?? 0) || a.pid - b.pid;
+    return compareLists(a.frames, b.frames) || compareIntegers(a.stored?.id ?? 0, b.stored?.id ?? 0) || a.pid - b.pid;
   }
   if (a.kind === 'record' && b.kind === 'record') {
     const values = (record: typeof a): Value[] => record.fields.map((field) => field.value);

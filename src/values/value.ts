@@ -5,6 +5,8 @@
  * numbers here; render/names.ts says who turns them into words.
  */
 
+import type { StackEnd } from '../program/unwind.ts';
+
 /** A whole number: `number` up to 2^53 in magnitude, `bigint` beyond, never a rounded one. */
 export type Integer = number | bigint;
 
@@ -69,6 +71,8 @@ export interface UnavailableValue {
   readonly kind: 'unavailable';
   readonly reason: string;
 }
+export type { StackEnd } from '../program/unwind.ts';
+
 export interface StackValue {
   readonly kind: 'stack';
   readonly space: 'user' | 'kernel';
@@ -78,7 +82,11 @@ export interface StackValue {
   /** Innermost first. Empty when the kernel could not walk, or when `stored` has them. */
   readonly frames: readonly Integer[];
   /** Set when the frames lie in a stack map, under that id. */
-  readonly stored?: { readonly map: number; readonly id: number };
+  readonly stored?: { readonly map: number; readonly id: Integer; readonly count?: number };
+  /** Why it ends where it does, as insitu's own unwinder found; undefined for a stack of the kernel's. */
+  readonly end?: StackEnd;
+  /** Frame pointers were followed in code without rules: frames may be missing. */
+  readonly guessed?: boolean;
   /** errno (positive) when the kernel gave none. */
   readonly errno?: number;
 }

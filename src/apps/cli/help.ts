@@ -41,6 +41,8 @@ OPTIONS:
     --symbols-force  then compare the code, and take FILE if it is the same
     --names FILE     name functions of stripped programs by FILE too, which insitu symbols
                      learn made from a program with symbols; may be given several times
+    --unwind HOW     how user stacks are walked: cfi by the program's call frame information,
+                     fp by frame pointers, auto (default) cfi where the kernel lets it
     --json           as -f json
     --explain        with symbols: each place where names could come from, and what is there
     --info           tell what this kernel can do

@@ -63,6 +63,7 @@ export interface RunOptions extends DebugFileWords {
   readonly debug: readonly DebugOutput[];
   readonly includeFolders: readonly string[];
   readonly includes: readonly string[];
+  readonly unwind: 'auto' | 'fp' | 'cfi' | undefined;
 }
 
 /** What --no-feature takes. */
@@ -146,6 +147,7 @@ const words: Readonly<Record<string, { readonly name: string; readonly value?: s
   '--symbols': { name: 'symbols', value: 'FILE' },
   '--symbols-force': { name: 'symbols-force' },
   '--names': { name: 'names', value: 'FILE' },
+  '--unwind': { name: 'unwind', value: 'auto|fp|cfi' },
   '--json': { name: 'json' },
   '--explain': { name: 'explain' },
   '--fmt': { name: 'fmt' },
@@ -323,6 +325,7 @@ export function parseCommand(argv: readonly string[]): Command {
   const debug = (given.get('debug') ?? []).flatMap((names) =>
     names.split(',').flatMap((name) => stages[choice('-d', name, Object.keys(stages))] ?? []),
   );
+  const unwind = last('unwind');
   const run = (parameters: readonly string[]): RunOptions => ({
     parameters,
     named,
@@ -349,6 +352,7 @@ export function parseCommand(argv: readonly string[]): Command {
     debug,
     includeFolders: given.get('I') ?? [],
     includes: given.get('include') ?? [],
+    unwind: unwind === undefined ? undefined : choice('--unwind', unwind, ['auto', 'fp', 'cfi'] as const),
   });
 
   if (given.has('list')) {

@@ -36,6 +36,7 @@ export async function run(place: ScriptPlace, options: RunOptions): Promise<numb
       includeFolders: options.includeFolders,
       includes: options.includes,
       debugFiles: debugFilesOf(options),
+      unwind: options.unwind,
       verifierLog: options.debug.includes('verifier'),
       onWarning: (message) => options.warnings && complain(`WARNING: ${message}\n`),
       onProgress: (done, all) => options.quiet || complain(`Attached ${done} of ${all} probes …\n`),

@@ -1,16 +1,18 @@
 /** ustack, kstack: call stacks. */
 
 import { bpf_flag } from '../../bpf/constants.ts';
+import { defaultFrames, endNumber, endNumbers } from '../../program/unwind.ts';
 import type { StackType, Type } from '../../types/model.ts';
+import { scratchLevels, type Unwinding } from '../lower/assets.ts';
 import { bpfHelper } from '../lower/bpfhelper.ts';
 import type { Lower } from '../lower/lower.ts';
 import type { DirectPlace } from '../lower/place.ts';
 import type { Sema } from '../sema/sema.ts';
 import type { Call } from '../syntax/ast.ts';
+import { stateAt, stateBytes, unwinderLayout } from '../unwind/layout.ts';
 import type { BuiltinFunction } from './builtin.ts';
 import { currentPid } from './pids.ts';
 
-const defaultFrames = 127;
 /** sysctl kernel.perf_event_max_stack allows more; its default is 127. */
 const maxFrames = 1024;
 const modes = ['bpftrace', 'perf', 'raw', 'build_id'] as const;
@@ -36,6 +38,18 @@ function stackType(kind: 'ustack' | 'kstack', sema: Sema, call: Call): Type {
       sema.error('stack-limit', `${call.name}() takes 1 to ${maxFrames} frames, not ${frames}`, argument.span);
     } else limit = Number(frames);
   }
+  if (kind === 'ustack' && sema.config.ustackUnwind === 'cfi') {
+    const layout = unwinderLayout(sema.target);
+    if (typeof layout === 'string') {
+      const hint = 'frame pointers are the other way: config ustack_unwind = fp, or --unwind fp';
+      sema.error(
+        'no-unwinder',
+        `user stacks can't be unwound by call frame information here: ${layout}`,
+        call.span,
+        hint,
+      );
+    }
+  }
   return { kind, mode, limit };
 }
 
@@ -51,6 +65,10 @@ function writeStack(low: Lower, type: StackType, to: DirectPlace): void {
   const user = type.kind === 'ustack';
   const flags = user ? bpf_flag.BPF_F_USER_STACK : ownFrames(low);
   if (user) low.assets.needsUserSymbols = true;
+  if (user && low.assets.unwinding !== undefined) {
+    writeUnwound(low, type, to);
+    return;
+  }
   b.store(to.base, to.offset, 4, currentPid(low));
   if (to.raw) {
     const buffer = low.addressOf({ kind: 'direct', base: to.base, offset: to.offset + 8 });
@@ -58,8 +76,63 @@ function writeStack(low: Lower, type: StackType, to: DirectPlace): void {
     b.store(to.base, to.offset + 4, 4, bytes);
     return;
   }
-  const id = b.call(bpfHelper.get_stackid, [low.context, b.map(low.assets.stackMap(type.limit)), { imm: flags }]);
+  const id = b.call(bpfHelper.get_stackid, [
+    low.context,
+    b.map(low.assets.stackMap(type.kind, type.limit)),
+    { imm: flags },
+  ]);
   b.store(to.base, to.offset + 4, 4, id);
+}
+
+/** A user stack by insitu's own unwinder; the form is that of Schema's `unwound`. */
+function writeUnwound(low: Lower, type: StackType, to: DirectPlace): void {
+  const { b, assets } = low;
+  const unwinding = assets.unwinding as Unwinding;
+  const stride = stateBytes(unwinding.frames);
+  const pid = currentPid(low);
+  b.store(to.base, to.offset, 4, pid);
+  const offset = b.callFunction(low.unwinder(), [{ imm: type.limit }, pid]);
+  const claimed = b.label();
+  const done = b.label();
+  b.branch('ule', offset, { imm: stride * (assets.cpus * scratchLevels - 1) }, claimed);
+  b.store(to.base, to.offset + 4, 4, { imm: endNumber('busy') << 16 });
+  if (!to.raw) b.store(to.base, to.offset + 8, 8, { imm: 0 });
+  low.count(assets.globals.stackEnds + 8 * endNumber('busy'));
+  b.jump(done);
+  b.place(claimed);
+  const state = b.alu('add', b.mapValue(assets.walkerMaps().state, 0), offset);
+  const count = b.load(state, stateAt.count, 8);
+  const end = b.alu('and', b.load(state, stateAt.end, 8), { imm: endNumbers - 1 });
+  const flags = b.load(state, stateAt.flags, 1);
+  b.store(to.base, to.offset + 4, 2, count);
+  b.store(to.base, to.offset + 6, 1, end);
+  b.store(to.base, to.offset + 7, 1, flags);
+  const counters = b.alu('add', b.mapValue(assets.globalsMap, assets.globals.stackEnds), b.alu('shl', end, { imm: 3 }));
+  const one = b.const(1);
+  b.push({ op: 'atomic', operator: 'add', base: counters, offset: 0, size: 8, value: one });
+  const certain = b.label();
+  b.branch('eq', flags, { imm: 0 }, certain);
+  low.count(assets.globals.stackGuesses);
+  b.place(certain);
+  const release = b.label();
+  const frames = b.alu('add', state, { imm: stateAt.frames });
+  if (to.raw) {
+    b.branch('ugt', count, { imm: type.limit }, release);
+    const into = low.addressOf({ kind: 'direct', base: to.base, offset: to.offset + 8 });
+    b.call(bpfHelper.probe_read_kernel, [into, b.alu('shl', count, { imm: 3 }), frames]);
+  } else {
+    b.store(to.base, to.offset + 8, 8, b.load(state, stateAt.hash, 8));
+    const map = assets.stackMap('ustack', type.limit);
+    const key = b.alu('add', state, { imm: stateAt.hash });
+    const known = b.call(bpfHelper.map_lookup_elem, [b.map(map), key], 'pointer');
+    b.branch('ne', known, { imm: 0 }, release);
+    const failed = b.call(bpfHelper.map_update_elem, [b.map(map), key, frames, { imm: 0 }]);
+    b.branch('eq', failed, { imm: 0 }, release);
+    low.count(assets.globals.stacksFull);
+  }
+  b.place(release);
+  b.store(state, stateAt.busy, 8, { imm: 0 });
+  b.place(done);
 }
 
 const stack = (kind: 'ustack' | 'kstack', about: string): BuiltinFunction => ({

@@ -19,6 +19,8 @@ const MAX_LINE = (1 << 22) - 1;
 export interface FunctionPlace {
   readonly name: string;
   readonly slot: number;
+  /** The verifier looks at it by itself; others are followed from where they are called. */
+  readonly global: boolean;
   readonly parameters: readonly ('pointer' | 'scalar')[];
 }
 
@@ -78,13 +80,13 @@ export function buildBtf(
   const long = add('long', Kind.INT, 0, 8, INT_SIGNED | 64);
   const pointer = add('', Kind.PTR, 0, 0);
   const funcInfo: number[] = [];
-  for (const [index, fn] of functions.entries()) {
+  for (const fn of functions) {
     const parameters = fn.parameters.flatMap((cls, number) => [
       strings.offset(`arg${number}`),
       cls === 'pointer' ? pointer : long,
     ]);
     const proto = add('', Kind.FUNC_PROTO, fn.parameters.length, long, ...parameters);
-    funcInfo.push(fn.slot, add(identifier(fn.name), Kind.FUNC, index === 0 ? Linkage.GLOBAL : Linkage.STATIC, proto));
+    funcInfo.push(fn.slot, add(identifier(fn.name), Kind.FUNC, fn.global ? Linkage.GLOBAL : Linkage.STATIC, proto));
   }
 
   const lineInfo = source === undefined ? [] : lines(functions, spans, code, source, strings);

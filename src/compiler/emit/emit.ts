@@ -19,7 +19,7 @@ import { Assembler } from '../../bpf/assembler.ts';
 import { STACK_BYTES } from '../../bpf/insn.ts';
 import type { Source, Span } from '../../diag/source.ts';
 import type { Relocation } from '../../program/program.ts';
-import type { IrFunction, Unit } from '../ir/ir.ts';
+import type { Instruction, IrFunction, Unit } from '../ir/ir.ts';
 import { allocate } from './allocate.ts';
 import { buildBtf, type FunctionPlace, type ProgramBtf } from './btf.ts';
 import { buildFlow, type Flow, liveness } from './flow.ts';
@@ -85,6 +85,7 @@ export function emit(unit: Unit, options: EmitOptions): Result<Emitted, EmitFail
     ([index, { ir }]): FunctionPlace => ({
       name: ir.name,
       slot: assembled.slotOf(labels[index] as number),
+      global: index === 0 || ir.global === true,
       parameters: ir.parameters.map((reg) => ir.registers[reg] ?? 'scalar'),
     }),
   );
@@ -92,6 +93,11 @@ export function emit(unit: Unit, options: EmitOptions): Result<Emitted, EmitFail
   const emitted = { code, relocations, spans, functions, stackBytes };
   if (options.source === undefined && functions.length === 1) return ok(emitted);
   return ok({ ...emitted, btf: buildBtf(functions, spans, code, options.source) });
+}
+
+/** The other function that an instruction calls, or hands to a helper. */
+function functionOf(instruction: Instruction): number | undefined {
+  return instruction.op === 'function' || instruction.op === 'call' ? instruction.function : undefined;
 }
 
 interface Features {
@@ -119,7 +125,10 @@ function prepareReachable(unit: Unit, features: Features): Map<number, Prepared>
     const fn = simplify(ir, features);
     const flow = buildFlow(fn);
     prepared.set(index, { ir, fn, flow });
-    for (const instruction of flow.code) if (instruction.op === 'function') wanted.push(instruction.function);
+    for (const instruction of flow.code) {
+      const other = functionOf(instruction);
+      if (other !== undefined) wanted.push(other);
+    }
   }
   return prepared;
 }
@@ -153,8 +162,8 @@ function deepest(
   if (level >= 8) return own;
   let below = 0;
   for (const instruction of prepared.get(index)?.flow.code ?? []) {
-    if (instruction.op === 'function')
-      below = Math.max(below, deepest(prepared, results, instruction.function, level + 1));
+    const other = functionOf(instruction);
+    if (other !== undefined) below = Math.max(below, deepest(prepared, results, other, level + 1));
   }
   return own + below;
 }

@@ -275,7 +275,8 @@ class Selector {
       }
       case 'call':
         this.#arguments(instruction.args, at);
-        this.#asm.emit(CALL, 0, 0, 0, instruction.helper);
+        if (instruction.function === undefined) this.#asm.emit(CALL, 0, 0, 0, instruction.helper);
+        else this.#asm.jump(CALL, 0, bpf_pseudo.BPF_PSEUDO_CALL, 0, this.#in.functions[instruction.function] as number);
         if (instruction.dst === undefined) return;
         if (allocation.registerAt(at, instruction.dst) < 0) {
           this.#store(R0, instruction.dst);

@@ -90,7 +90,9 @@ function shapeProblem(
         ? 'there is no such callback'
         : undefined;
     case 'call':
-      if (helperName(instruction.helper) === undefined) return 'there is no such helper';
+      if (instruction.function !== undefined) {
+        if (unit.functions[instruction.function]?.global !== true) return 'there is no such global function';
+      } else if (helperName(instruction.helper) === undefined) return 'there is no such helper';
       if (instruction.args.length > 5) return 'more than five arguments';
       return instruction.args.some(badImmediate) ? 'an immediate does not fit 32 bits' : undefined;
     case 'label':

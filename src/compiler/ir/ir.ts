@@ -1,8 +1,9 @@
 /**
  * The intermediate representation: what a BPF program does, before registers.
  *
- * A Unit is one BPF program: a main function and the static functions it calls back
- * (bpf_loop, bpf_for_each_map_elem). A function is a list of instructions over
+ * A Unit is one BPF program: a main function, the static functions that helpers call back
+ * (bpf_loop, bpf_for_each_map_elem), and global functions, which the verifier looks at once,
+ * by themselves, however often they are called. A function is a list of instructions over
  * virtual registers. Virtual registers are 64 bits wide and may be assigned more than
  * once; a jump may go backwards. Emit allocates machine registers, spills, and turns
  * labels into offsets when the instruction count is final.
@@ -96,8 +97,17 @@ export type Instruction = { readonly span?: Span | undefined; readonly comment?:
   | { readonly op: 'map_value'; readonly dst: Reg; readonly map: number; readonly offset: number }
   /** Address of a function of this unit, for a helper's callback argument. */
   | { readonly op: 'function'; readonly dst: Reg; readonly function: number }
-  /** A helper by its number (BPF_FUNC_*); at most 5 arguments. */
-  | { readonly op: 'call'; readonly helper: number; readonly args: readonly Operand[]; readonly dst?: Reg }
+  /**
+   * A helper by its number (BPF_FUNC_*), or with `function` a global function of this unit,
+   * whose arguments and result are scalars; at most 5 arguments.
+   */
+  | {
+      readonly op: 'call';
+      readonly helper: number;
+      readonly function?: number;
+      readonly args: readonly Operand[];
+      readonly dst?: Reg;
+    }
   | { readonly op: 'label'; readonly label: Label }
   | { readonly op: 'jump'; readonly to: Label }
   /** Jumps when the comparison holds, else falls through; 64-bit compare, or of the low 32 bits. */
@@ -128,6 +138,8 @@ export interface IrFunction {
   readonly slots: readonly StackSlot[];
   readonly code: readonly Instruction[];
   readonly labels: number;
+  /** Called with scalars, verified by itself. */
+  readonly global?: boolean;
 }
 
 export interface Unit {
@@ -230,6 +242,12 @@ export class FunctionBuilder {
   call(helper: number, args: readonly Operand[], cls: RegClass = 'scalar'): Reg {
     const dst = this.reg(cls);
     this.push({ op: 'call', helper, args, dst });
+    return dst;
+  }
+  /** Calls a global function of the unit by its index. */
+  callFunction(index: number, args: readonly Operand[]): Reg {
+    const dst = this.reg();
+    this.push({ op: 'call', helper: -1, function: index, args, dst });
     return dst;
   }
   place(label: Label): void {

@@ -4,8 +4,20 @@
  */
 import { invariant } from '../../base/errors.ts';
 import { bpf_flag as mapFlags } from '../../bpf/constants.ts';
-import type { Config, EventSpec, GlobalsLayout, MapKind, MapSpec, UserMap } from '../../program/program.ts';
+import type { Config, EventSpec, GlobalsLayout, MapKind, MapSpec, UnwindRole, UserMap } from '../../program/program.ts';
+import {
+  blockBytes,
+  cacheBits,
+  endNumbers,
+  fileKeyBytes,
+  mostFiles,
+  mostRules,
+  processBytes,
+  ruleBytes,
+} from '../../program/unwind.ts';
 import type { MapInfo } from '../sema/scope.ts';
+import { type KernelLayout, stateBytes } from '../unwind/layout.ts';
+import type { WalkerMaps } from '../unwind/walker.ts';
 import { align8, roomOf, type SchemaOptions, schemaOf } from './layout.ts';
 
 /**
@@ -19,10 +31,24 @@ const stackEntries = 16384;
 const keptEntries = 16384;
 /** Processes that --follow keeps in mind at once. */
 const followedEntries = 65536;
+/** Processes whose mappings are kept for the unwinder. */
+const processEntries = 4096;
+/** Bytes of the ring in which the unwinder asks for what it lacks. */
+const noteRing = 64 << 10;
 /** A hash map whose values would take more than this when allocated at once allocates as it goes. */
 const preallocateLimit = 16 << 20;
 /** Programs of one CPU that may interrupt one another and still have scratch memory each. */
 export const scratchLevels = 3;
+
+/** How user stacks are unwound by tables. */
+export interface Unwinding {
+  readonly layout: KernelLayout;
+  readonly findVma: boolean;
+  /** Hash maps may allocate while programs run (Linux 6.1). */
+  readonly allocates: boolean;
+  /** Most frames that a stack of the script takes. */
+  readonly frames: number;
+}
 
 export interface UserMapAsset {
   readonly index: number;
@@ -54,18 +80,28 @@ export class Assets {
   #constants: Uint8Array = new Uint8Array(0);
   #zeros = 0;
   readonly #literals = new Map<string, number>();
-  readonly #stackMaps = new Map<number, number>();
+  readonly #stackMaps = new Map<string, number>();
   #events: number | undefined;
   #followed: number | undefined;
   readonly globalsMap: number;
   readonly #lazyMaps = new Map<'scratch' | 'constants', number>();
+  readonly unwinding: Unwinding | undefined;
+  #walkerMaps: WalkerMaps | undefined;
 
-  constructor(config: Config, cpus: number, maps: Iterable<MapInfo>) {
+  constructor(config: Config, cpus: number, maps: Iterable<MapInfo>, unwinding?: Unwinding) {
     this.config = config;
+    this.unwinding = unwinding;
+    this.stored = {
+      stacks: { map: (kind, limit) => this.stackMap(kind, limit) },
+      unwound: unwinding !== undefined,
+    };
+    this.inline = { stacks: 'inline', unwound: unwinding !== undefined };
     this.cpus = powerOfTwo(cpus);
     const names = [...maps];
     const lost = 64;
-    const afterLost = lost + 64 * this.cpus;
+    const stackEndsAt = lost + 64 * this.cpus;
+    const afterEnds = stackEndsAt + 8 * endNumbers;
+    const afterLost = afterEnds + 16;
     this.globals = {
       startNs: 0,
       selfPid: 8,
@@ -79,6 +115,9 @@ export class Assets {
       lost,
       lostSlots: this.cpus,
       mapFull: afterLost,
+      stackEnds: stackEndsAt,
+      stackGuesses: afterEnds,
+      stacksFull: afterEnds + 8,
       size: afterLost + 8 * Math.max(1, names.length),
     };
     this.globalsMap = this.#add({
@@ -99,8 +138,8 @@ export class Assets {
   }
 
   /** Schemas of values that are kept: stacks by id. */
-  readonly stored: SchemaOptions = { stacks: { map: (_kind, limit) => this.stackMap(limit) } };
-  readonly inline: SchemaOptions = { stacks: 'inline' };
+  readonly stored: SchemaOptions;
+  readonly inline: SchemaOptions;
 
   #addUserMap(info: MapInfo): void {
     const keys = info.keys ?? [];
@@ -166,19 +205,21 @@ export class Assets {
     return this.globals.mapFull + 8 * [...this.userMaps.values()].indexOf(asset);
   }
 
-  stackMap(limit: number): number {
-    let index = this.#stackMaps.get(limit);
+  stackMap(kind: 'ustack' | 'kstack', limit: number): number {
+    const own = kind === 'ustack' && this.unwinding !== undefined;
+    const name = `${own ? 'u' : ''}stacks_${limit}`;
+    let index = this.#stackMaps.get(name);
     if (index === undefined) {
       index = this.#add({
         role: 'stacks',
-        name: `stacks_${limit}`,
-        kind: 'STACK_TRACE',
-        keySize: 4,
+        name,
+        kind: own ? 'HASH' : 'STACK_TRACE',
+        keySize: own ? 8 : 4,
         valueSize: 8 * limit,
         maxEntries: stackEntries,
-        flags: 0,
+        flags: own && this.unwinding?.allocates === true ? mapFlags.BPF_F_NO_PREALLOC : 0,
       });
-      this.#stackMaps.set(limit, index);
+      this.#stackMaps.set(name, index);
     }
     return index;
   }
@@ -199,6 +240,37 @@ export class Assets {
       flags: 0,
     });
     return this.#kept;
+  }
+
+  /** The unwinder's maps; asked for only with `unwinding`. */
+  walkerMaps(): WalkerMaps {
+    if (this.#walkerMaps !== undefined) return this.#walkerMaps;
+    invariant(this.unwinding, 'nothing is unwound');
+    const add = (role: UnwindRole, kind: MapKind, spec: Partial<MapSpec>): number =>
+      this.#add({ role, name: role, kind, keySize: 4, valueSize: 8, maxEntries: 1, flags: 0, ...spec });
+    const mappable = { flags: mapFlags.BPF_F_MMAPABLE };
+    const growing = { flags: mapFlags.BPF_F_NO_PREALLOC };
+    const states = this.cpus * scratchLevels;
+    this.#walkerMaps = {
+      state: add('unwind_state', 'ARRAY', { valueSize: states * stateBytes(this.unwinding.frames) }),
+      rules: add('unwind_rules', 'ARRAY', { valueSize: mostRules * ruleBytes, ...mappable }),
+      cache: add('unwind_cache', 'ARRAY', { valueSize: 8 << cacheBits, ...mappable }),
+      tables: add('unwind_tables', 'ARRAY_OF_MAPS', {
+        valueSize: 4,
+        maxEntries: mostFiles,
+        innerValueSize: blockBytes,
+      }),
+      files: add('unwind_files', 'HASH', { keySize: fileKeyBytes, maxEntries: mostFiles }),
+      processes: add('unwind_processes', 'HASH', {
+        keySize: 8,
+        valueSize: processBytes,
+        maxEntries: processEntries,
+        ...growing,
+      }),
+      asked: add('unwind_asked', 'LRU_HASH', { keySize: 8, maxEntries: processEntries }),
+      notes: add('unwind_notes', 'RINGBUF', { keySize: 0, valueSize: 0, maxEntries: noteRing }),
+    };
+    return this.#walkerMaps;
   }
 
   ring(): number {

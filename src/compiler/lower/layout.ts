@@ -13,6 +13,8 @@ const recordDepth = 4;
 export interface SchemaOptions {
   /** Stacks are written whole into the value (events), or by id (anything that is kept). */
   readonly stacks: 'inline' | { readonly map: (kind: 'ustack' | 'kstack', limit: number) => number };
+  /** User stacks are taken by insitu's own unwinder. */
+  readonly unwound?: boolean;
 }
 
 /** The schema of a value of that type. */
@@ -64,15 +66,15 @@ export function schemaOf(type: Type, options: SchemaOptions, depth = 0): Schema 
       return { kind: 'unavailable', reason: type.reason };
     case 'ustack':
     case 'kstack':
-      return options.stacks === 'inline'
-        ? { kind: type.kind, form: 'inline', mode: type.mode, limit: type.limit }
-        : {
-            kind: type.kind,
-            form: 'id',
-            mode: type.mode,
-            limit: type.limit,
-            stacks: options.stacks.map(type.kind, type.limit),
-          };
+      return {
+        kind: type.kind,
+        mode: type.mode,
+        limit: type.limit,
+        ...(options.unwound && type.kind === 'ustack' ? { unwound: true } : {}),
+        ...(options.stacks === 'inline'
+          ? { form: 'inline' }
+          : { form: 'id', stacks: options.stacks.map(type.kind, type.limit) }),
+      };
     case 'usym':
       return { kind: 'usym' };
     case 'ksym':

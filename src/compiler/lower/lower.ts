@@ -22,6 +22,8 @@ import type { ProbeContext } from '../probes/context.ts';
 import type { VariableInfo } from '../sema/scope.ts';
 import type { BlockFacts, SemaOptions } from '../sema/sema.ts';
 import type * as Ast from '../syntax/ast.ts';
+import { stateBytes } from '../unwind/layout.ts';
+import { Walker } from '../unwind/walker.ts';
 import { type Assets, scratchLevels } from './assets.ts';
 import { bpfHelper } from './bpfhelper.ts';
 import { type Kept, keepArguments, recallArguments } from './kept.ts';
@@ -76,6 +78,7 @@ export class Lower {
   #frame!: Frame;
   readonly #functions: (IrFunction | undefined)[] = [];
   readonly #storage = new Map<VariableInfo, Storage>();
+  #walker: number | undefined;
   #scratchTop: number = scratchHeader.size;
   #scratchSize = 0;
   #scratchBase: { readonly map: number } | undefined;
@@ -315,6 +318,26 @@ export class Lower {
     const dst = this.b.reg('pointer');
     this.b.push({ op: 'function', dst, function: index });
     return dst;
+  }
+
+  /** Index of the function that takes a user stack: (limit, pid) → offset of its state, or minus errno. */
+  unwinder(): number {
+    if (this.#walker !== undefined) return this.#walker;
+    const { unwinding } = this.assets;
+    invariant(unwinding, 'nothing is unwound');
+    const walker = new Walker({
+      maps: this.assets.walkerMaps(),
+      layout: unwinding.layout,
+      findVma: unwinding.findVma,
+      cpus: this.assets.cpus,
+      levels: scratchLevels,
+      stride: stateBytes(unwinding.frames),
+      frames: unwinding.frames,
+      first: this.#functions.length,
+    });
+    this.#walker = walker.entry;
+    this.#functions.push(...walker.functions());
+    return this.#walker;
   }
 
   withSpan<T>(span: Span, build: () => T): T {

@@ -5,6 +5,7 @@
  * kernel lets go of everything when they are closed, by whatever end of the process.
  */
 import { invariant, MachineError } from '../../base/errors.ts';
+import { bpf_flag } from '../../bpf/constants.ts';
 import type { BpfProgram, MapSpec, ProbeSpec, Program, TracingTarget } from '../../program/program.ts';
 import { hasKprobeMulti, hasUprobeMulti } from '../host/features.ts';
 import { kernelFunctionId } from '../host/kerneltypes.ts';
@@ -156,8 +157,15 @@ export function loadProgram(program: Program, options: LoadOptions = {}): Loaded
   }
 }
 
+/** A map like those that an ARRAY_OF_MAPS holds: an ARRAY of any number of elements (BPF_F_INNER_MAP, Linux 5.10). */
+export function createInnerMap(name: string, valueSize: number, maxEntries: number): number {
+  return mapCreate({ kind: 'ARRAY', name, keySize: 4, valueSize, maxEntries, flags: bpf_flag.BPF_F_INNER_MAP });
+}
+
 function createMap(spec: MapSpec): LoadedMap {
+  const innerFd = spec.innerValueSize === undefined ? undefined : createInnerMap('in_inner', spec.innerValueSize, 1);
   const fd = mapCreate({
+    ...(innerFd === undefined ? {} : { innerFd }),
     kind: spec.kind,
     name: mapName(spec),
     keySize: spec.keySize,
@@ -165,6 +173,7 @@ function createMap(spec: MapSpec): LoadedMap {
     maxEntries: spec.maxEntries,
     flags: spec.flags,
   });
+  if (innerFd !== undefined) closeFd(innerFd);
   try {
     if (spec.initial) {
       invariant(spec.initial.length <= spec.valueSize, `initial value of map ${spec.name} is too long`);

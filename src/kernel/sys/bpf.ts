@@ -48,6 +48,7 @@ const mapTypes: Record<MapKind, number> = {
   STACK_TRACE: 7,
   LRU_HASH: 9,
   LRU_PERCPU_HASH: 10,
+  ARRAY_OF_MAPS: 12,
   RINGBUF: 27,
 };
 
@@ -128,6 +129,8 @@ export interface MapAttributes {
   readonly valueSize: number;
   readonly maxEntries: number;
   readonly flags?: number;
+  /** Of an ARRAY_OF_MAPS: a map like the ones it will hold. */
+  readonly innerFd?: number;
 }
 
 /** BPF_MAP_CREATE; gives the file descriptor. */
@@ -138,6 +141,7 @@ export function mapCreate(map: MapAttributes): number {
   attr.setUint32(8, map.valueSize, true);
   attr.setUint32(12, map.maxEntries, true);
   attr.setUint32(16, map.flags ?? 0, true);
+  attr.setUint32(20, map.innerFd ?? 0, true);
   setName(28, map.name);
   return bpf(
     'MAP_CREATE',

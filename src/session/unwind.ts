@@ -1,0 +1,307 @@
+/**
+ * Provides the unwinder inside BPF with its tables: those of the files of the traced
+ * process before anything is attached, those of other files when a stack has met them.
+ * A table is made once for each file (kept by build-id), in slices beside the other work;
+ * stacks that were taken before it was there say so.
+ */
+import type { FileReader } from '../bytes/file.ts';
+import { ElfFile } from '../debuginfo/elf/elf.ts';
+import { fingerprint } from '../debuginfo/elf/fingerprint.ts';
+import { type Mapping, parseMaps } from '../debuginfo/text/maps.ts';
+import { Cache } from '../kernel/host/cache.ts';
+import { HostFile } from '../kernel/host/file.ts';
+import { inflate } from '../kernel/host/inflate.ts';
+import type { TaskEvent } from '../kernel/host/mappings.ts';
+import { processIds, processMaps } from '../kernel/host/processes.ts';
+import { processFiles } from '../kernel/host/processfiles.ts';
+import type { LoadedProgram } from '../kernel/load/load.ts';
+import { type ProcessMapping, UnwindMaps } from '../kernel/load/unwindmaps.ts';
+import { RingReader } from '../kernel/ring/ring.ts';
+import { type Watch, watchFd } from '../kernel/sys/poll.ts';
+import { Clock, clockNanoseconds } from '../kernel/sys/process.ts';
+import { jitFile, mostFiles } from '../program/unwind.ts';
+import { buildTableInSteps, decodeTable, encodeTable, type UnwindTable } from '../symbolize/unwind/table.ts';
+
+/** Bytes that the tables of all files may take in the kernel. */
+const mostTableBytes = 256 << 20;
+/** How long other work waits for a slice. */
+const sliceMs = 8;
+/** Files of running processes are prepared before the start for at most so long. */
+const startMs = 400;
+/** How often the followed processes are looked after. */
+const followMs = 10;
+const firstQuietNs = 20_000_000n;
+const longestQuietNs = 5_000_000_000n;
+
+const cache = new Cache('unwind', 512 << 20);
+
+interface KnownFile {
+  readonly inode: bigint;
+  readonly device: bigint;
+  readonly path: string;
+  /** In the kernel's tables; 0 while there is no table. */
+  number: number;
+  bytes: number;
+  /** False: there is none to be had. */
+  usable: boolean;
+}
+
+interface Job {
+  readonly file: KnownFile;
+  readonly reader: FileReader;
+  /** Processes whose mappings are told again when it is done. */
+  readonly pids: Set<number>;
+  steps?: Generator<undefined, UnwindTable | undefined, void>;
+}
+
+interface ProcessNotes {
+  /** The mappings as last read, to see whether anything is new. */
+  text: string;
+  quietNs: bigint;
+}
+
+export class UnwindTables {
+  readonly #maps: UnwindMaps;
+  readonly #drain: () => void;
+  readonly #notes: RingReader;
+  readonly #files = new Map<string, KnownFile>();
+  readonly #jobs: Job[] = [];
+  readonly #processes = new Map<number, ProcessNotes>();
+  readonly #followed = new Set<number>();
+  #free: number[] = [];
+  #nextNumber = jitFile + 1;
+  #bytes = 0;
+  #watch: Watch | undefined;
+  #scheduled = false;
+  #timer: NodeJS.Timeout | undefined;
+  #open = true;
+
+  /** `drain` makes `follow` hear of what has happened. */
+  constructor(loaded: LoadedProgram, drain: () => void) {
+    this.#drain = drain;
+    this.#maps = new UnwindMaps(loaded);
+    const { fd, spec } = this.#maps.notes;
+    this.#notes = new RingReader(fd, spec.maxEntries, (view, offset) => this.#noted(view.getUint32(offset, true)));
+    this.#watch = watchFd(fd, () => this.#notes.drain());
+  }
+
+  /** The files of processes and of a program that one is about to become, now. */
+  prepare(pids: readonly number[], programs: readonly string[]): void {
+    // It may become another program, or load libraries: better known before a stack meets them.
+    this.#timer ??= setInterval(this.#drain, followMs).unref();
+    for (const pid of pids) {
+      this.#followed.add(pid);
+      this.#look(pid);
+    }
+    for (const path of programs) this.#wantPath(path);
+    this.#finish();
+  }
+
+  /** The files of all running processes: those whose tables are kept, and others for a short while. */
+  prepareAll(): void {
+    for (const pid of processIds()) if (pid !== process.pid) this.#look(pid);
+    this.#jobs.sort((a, b) => b.pids.size - a.pids.size);
+    this.#work(startMs);
+  }
+
+  /** What happened to some process. */
+  follow(event: TaskEvent): void {
+    if (event.kind === 'exit') {
+      if (this.#processes.delete(event.pid)) this.#maps.removeProcess(event.pid);
+      this.#followed.delete(event.pid);
+    } else if (event.kind === 'fork') {
+      if (this.#followed.has(event.parent)) this.#followed.add(event.pid);
+    } else if ((event.kind === 'exec' || event.kind === 'map') && this.#followed.has(event.pid)) {
+      this.#look(event.pid);
+    }
+  }
+
+  close(): void {
+    if (!this.#open) return;
+    this.#open = false;
+    clearInterval(this.#timer);
+    this.#watch?.close();
+    this.#notes.close();
+    this.#maps.close();
+    for (const job of this.#jobs.splice(0)) job.reader.close?.();
+  }
+
+  /** A stack met code that nothing is known of. */
+  #noted(pid: number): void {
+    const before = this.#processes.get(pid)?.text;
+    this.#look(pid);
+    const known = this.#processes.get(pid);
+    if (known === undefined || known.text !== before || this.#jobs.some((job) => job.pids.has(pid))) return;
+    // Nothing new to be learned: a compiler at run time, say. Asked again later and later.
+    known.quietNs = known.quietNs * 2n > longestQuietNs ? longestQuietNs : known.quietNs * 2n;
+    this.#maps.quiet(pid, clockNanoseconds(Clock.MONOTONIC) + known.quietNs);
+  }
+
+  /** Reads a process's mappings, and hands them to the kernel; files without a table get into the queue. */
+  #look(pid: number): void {
+    const text = processMaps(pid);
+    if (text === undefined || text === '') return;
+    const before = this.#processes.get(pid);
+    if (before === undefined) this.#processes.set(pid, { text, quietNs: firstQuietNs });
+    else {
+      if (before.text !== text) before.quietNs = firstQuietNs;
+      before.text = text;
+    }
+    this.#tell(pid, text);
+  }
+
+  #tell(pid: number, text: string): void {
+    const mappings: ProcessMapping[] = [];
+    for (const mapping of parseMaps(text)) {
+      if (mapping.permissions[2] !== 'x' || mapping.path === '[vsyscall]') continue;
+      const file = this.#number(pid, mapping);
+      const last = mappings.at(-1);
+      // A compiler's many small areas count as one where they touch.
+      if (file === jitFile && last?.file === jitFile && last.end === mapping.start) {
+        mappings[mappings.length - 1] = { ...last, end: mapping.end };
+      } else mappings.push({ start: mapping.start, end: mapping.end, offset: mapping.offset % 2 ** 32, file });
+    }
+    this.#maps.setProcess(pid, mappings);
+  }
+
+  #number(pid: number, mapping: Mapping): number {
+    const isVdso = mapping.path === '[vdso]';
+    if (mapping.inode === '0' && !isVdso) return jitFile;
+    const [major = '0', minor = '0'] = mapping.device.split(':');
+    const device = isVdso ? -1n : (BigInt(`0x${major}`) << 20n) | BigInt(`0x${minor}`);
+    const inode = isVdso ? 0n : BigInt(mapping.inode);
+    const key = `${device} ${inode}`;
+    let file = this.#files.get(key);
+    if (file === undefined) {
+      file = { inode, device, path: mapping.path, number: 0, bytes: 0, usable: true };
+      this.#files.set(key, file);
+      // Shared memory that holds code is a compiler's.
+      if (/^\/(\/anon|memfd:|SYSV|dev\/zero)/.test(mapping.path)) {
+        file.number = jitFile;
+        this.#maps.setFile(inode, device, jitFile);
+        return jitFile;
+      }
+      const reader = processFiles.open(pid, mapping);
+      if (reader === undefined) this.#files.delete(key);
+      else this.#enqueue({ file, reader, pids: new Set([pid]) });
+    } else if (file.number === 0) this.#jobs.find((job) => job.file === file)?.pids.add(pid);
+    return file.number;
+  }
+
+  /** A program file that will be mapped, with the libraries that it names. */
+  #wantPath(path: string): void {
+    const file = HostFile.open(path);
+    if (!file.ok) return;
+    const { device, inode } = file.value;
+    // stat(2) tells the device in another form than the kernel has it (makedev(3)).
+    const major = Math.floor(device / 256) & 0xfff;
+    const minor = (device & 0xff) | (Math.floor(device / 2 ** 12) & 0xfff00);
+    const number = (BigInt(major) << 20n) | BigInt(minor);
+    const key = `${number} ${inode}`;
+    if (this.#files.has(key)) {
+      file.value.close();
+      return;
+    }
+    const known: KnownFile = { inode: BigInt(inode), device: number, path, number: 0, bytes: 0, usable: true };
+    this.#files.set(key, known);
+    this.#enqueue({ file: known, reader: file.value, pids: new Set() });
+  }
+
+  #enqueue(job: Job): void {
+    this.#jobs.push(job);
+    this.#schedule();
+  }
+
+  #schedule(): void {
+    if (this.#scheduled || !this.#open || this.#jobs.length === 0) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      if (this.#open) this.#work(sliceMs);
+      this.#schedule();
+    });
+  }
+
+  #finish(): void {
+    while (this.#jobs.length > 0) this.#work(Number.POSITIVE_INFINITY);
+  }
+
+  #work(milliseconds: number): void {
+    const until = performance.now() + milliseconds;
+    for (let job = this.#jobs[0]; job !== undefined; job = this.#jobs[0]) {
+      job.steps ??= tableOf(job.file.path, job.reader);
+      const step = job.steps.next();
+      if (step.done) {
+        this.#jobs.shift();
+        job.reader.close?.();
+        this.#use(job, step.value);
+      }
+      if (performance.now() >= until) return;
+    }
+  }
+
+  #use(job: Job, table: UnwindTable | undefined): void {
+    const { file } = job;
+    if (table === undefined) {
+      file.usable = false;
+      // Frame pointers are all there is.
+      file.number = jitFile;
+      this.#maps.setFile(file.inode, file.device, jitFile);
+    } else {
+      if (this.#bytes + 4 * table.blocks.length > mostTableBytes || this.#takeNumber() === undefined)
+        this.#dropUnused();
+      const number = this.#takeNumber();
+      if (number === undefined || this.#bytes + 4 * table.blocks.length > mostTableBytes) return;
+      this.#free.splice(this.#free.indexOf(number), 1);
+      file.bytes = this.#maps.addTable(number, table);
+      this.#bytes += file.bytes;
+      file.number = number;
+      this.#maps.setFile(file.inode, file.device, number);
+    }
+    for (const pid of job.pids) {
+      const known = this.#processes.get(pid);
+      if (known !== undefined) this.#tell(pid, known.text);
+    }
+  }
+
+  /** A number that is free; it stays so until it is taken out of `#free`. */
+  #takeNumber(): number | undefined {
+    if (this.#free.length === 0 && this.#nextNumber < mostFiles) this.#free.push(this.#nextNumber++);
+    return this.#free[0];
+  }
+
+  /** Takes the tables away that no process has any use for. */
+  #dropUnused(): void {
+    const used = new Set<string>();
+    for (const pid of processIds()) {
+      for (const { inode, device } of parseMaps(processMaps(pid) ?? '')) {
+        const [major = '0', minor = '0'] = device.split(':');
+        used.add(`${(BigInt(`0x${major}`) << 20n) | BigInt(`0x${minor}`)} ${inode}`);
+      }
+    }
+    for (const [key, file] of this.#files) {
+      if (used.has(key) || file.device < 0n || file.number <= jitFile) continue;
+      this.#files.delete(key);
+      this.#maps.removeFile(file.inode, file.device);
+      this.#maps.removeTable(file.number);
+      this.#free.push(file.number);
+      this.#bytes -= file.bytes;
+    }
+    this.#maps.clearCache();
+  }
+}
+
+/** The table of a file, from the cache or made in steps; undefined when it can have none. */
+function* tableOf(path: string, reader: FileReader): Generator<undefined, UnwindTable | undefined, void> {
+  const elf = ElfFile.open(path, reader);
+  if (!elf.ok) return undefined;
+  const key = fingerprint(elf.value);
+  const kept = cache.read(key);
+  const known = kept === undefined ? undefined : decodeTable(kept);
+  if (known !== undefined) return known;
+  yield;
+  const table = yield* buildTableInSteps(elf.value, inflate);
+  if (!table.ok) return undefined;
+  cache.write(key, encodeTable(table.value));
+  return table.value;
+}

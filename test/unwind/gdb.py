@@ -1,0 +1,73 @@
+# Runs a program under gdb and prints its stacks, return addresses only, one stop a line:
+#   STACK <tid> <pc> <pc> …          innermost first, without inlined and tail call frames
+# Settings by environment: STOP ("syscall NAME…" or "break LOCATION"), COUNT of stops to
+# print, READY and GO: files; READY gets the process's id when it stands at its first
+# instruction, and the program is let go when GO exists.
+import os
+import time
+
+import gdb
+
+stop = os.environ['STOP']
+count = int(os.environ['COUNT'])
+for setting in (
+    'pagination off',
+    'confirm off',
+    'debuginfod enabled off',
+    'backtrace past-main on',
+    'backtrace past-entry on',
+    'backtrace limit 2000',
+    'breakpoint pending on',
+    'disable-randomization on',
+    'non-stop off',
+    'startup-with-shell off',
+):
+    gdb.execute('set ' + setting)
+for signal in ('SIGURG', 'SIGUSR1', 'SIGUSR2', 'SIGALRM', 'SIGCHLD', 'SIGPIPE', 'SIGPROF', 'SIGVTALRM'):
+    gdb.execute(f'handle {signal} nostop noprint pass', to_string=True)
+gdb.execute('starti', to_string=True)
+pid = gdb.selected_inferior().pid
+ready = os.environ.get('READY')
+if ready:
+    with open(ready + '.part', 'w') as file:
+        file.write(str(pid))
+    os.rename(ready + '.part', ready)
+    for _ in range(3000):
+        if os.path.exists(os.environ['GO']):
+            break
+        time.sleep(0.01)
+gdb.execute(('catch ' if stop.startswith('syscall') else '') + stop, to_string=True)
+entering = True
+printed = 0
+inside = set()
+try:
+    while printed < count:
+        gdb.execute('continue', to_string=True)
+        thread = gdb.selected_thread()
+        if thread is None:
+            break
+        tid = thread.ptid[1] or thread.ptid[2]
+        if stop.startswith('syscall'):
+            # A system call stops twice, at its start and at its end.
+            if tid in inside:
+                inside.discard(tid)
+                continue
+            inside.add(tid)
+        pcs = []
+        frame = gdb.newest_frame()
+        while frame is not None:
+            if frame.type() not in (gdb.INLINE_FRAME, gdb.TAILCALL_FRAME):
+                pcs.append('%x' % frame.pc())
+            try:
+                frame = frame.older()
+            except gdb.error:
+                break
+        print('STACK', tid, *pcs, flush=True)
+        printed += 1
+    if stop.startswith('syscall'):
+        # The tracepoint comes behind gdb's stop.
+        gdb.execute('continue', to_string=True)
+        time.sleep(0.2)
+except gdb.error as error:
+    print('ENDED', error, flush=True)
+gdb.execute('kill', to_string=True)
