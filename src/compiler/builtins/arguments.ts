@@ -113,7 +113,7 @@ function argumentFields(list: readonly ProgramVariable[]): readonly Field[] {
   for (const variable of list) {
     const type = typeOfVariable(variable);
     fields.push({ name: variable.name, type, offset });
-    offset += roomOf(type, { stacks: 'inline', unwound: false });
+    offset += roomOf(type, { stacks: 'inline' });
   }
   return fields;
 }
@@ -126,7 +126,7 @@ export const argsVariable: BuiltinVariable = {
     if (list !== undefined) {
       const fields = argumentFields(list);
       const last = fields.at(-1);
-      const size = last === undefined ? 0 : last.offset + roomOf(last.type, { stacks: 'inline', unwound: false });
+      const size = last === undefined ? 0 : last.offset + roomOf(last.type, { stacks: 'inline' });
       return { kind: 'struct', name: '', size, fields: () => fields };
     }
     const { provider } = sema.probe;

@@ -70,7 +70,7 @@ export function schemaOf(type: Type, options: SchemaOptions, depth = 0): Schema 
         kind: type.kind,
         mode: type.mode,
         limit: type.limit,
-        ...(options.unwound && type.kind === 'ustack' ? { unwound: true } : {}),
+        ...(options.unwound === true && type.kind === 'ustack' ? { unwound: true } : {}),
         ...(options.stacks === 'inline'
           ? { form: 'inline' }
           : { form: 'id', stacks: options.stacks.map(type.kind, type.limit) }),
