@@ -98,6 +98,20 @@ describe('-c', { skip }, () => {
     assert.match(outcome.stdout, /SigIgn:\s*0{16}/);
   });
 
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const) {
+    test(`${signal} is passed on, and the child does what it does at it`, { timeout: 20_000 }, async () => {
+      const child = `trap "echo caught; exit 5" ${signal.slice(3)}; echo ready; while :; do sleep 0.05; done`;
+      const running = new Running(['-v', '-c', `bash -c '${child}'`, '-e', 'END { printf("end\\n"); }']);
+      await running.until(() => running.stdout.includes('ready'), 'the child has set its trap');
+      running.child.kill(signal);
+      const { status, stdout, stderr } = await running.ended();
+      assert.match(stdout, /^end$/m, stderr);
+      assert.match(stdout, /^caught$/m, stderr);
+      assert.match(stderr, /exited with code: 5/);
+      assert.equal(status, 0);
+    });
+  }
+
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGKILL'] as const) {
     test(`the child ends when insitu gets ${signal}`, { timeout: 20_000 }, async () => {
       const running = new Running(['-c', 'sleep 60', '-e', 'BEGIN { printf("child %d\\n", cpid); }']);
@@ -126,7 +140,7 @@ describe('-p', { skip }, () => {
 describe('the end', { skip }, () => {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     test(`after ${signal} the END block has run and maps are printed`, { timeout: 20_000 }, async () => {
-      const running = new Running(['-e', 'BEGIN { @m[1] = 5; } END { printf("the end\\n"); }']);
+      const running = new Running(['-e', 'BEGIN { @m[1] = 5; } interval:s:60 { } END { printf("the end\\n"); }']);
       await running.attached();
       running.child.kill(signal);
       const { status, stdout, stderr } = await running.ended();
@@ -134,6 +148,21 @@ describe('the end', { skip }, () => {
       assert.equal(status, 0);
     });
   }
+
+  test('SIGUSR1 prints all maps and starts no debugger', { timeout: 20_000 }, async () => {
+    const running = new Running([
+      '-q',
+      '-e',
+      'BEGIN { @m[1] = 5; @n = 6; } interval:s:60 { } END { clear(@m); clear(@n); }',
+    ]);
+    await running.attached();
+    running.child.kill('SIGUSR1');
+    await running.until(() => running.stdout.includes('@n: 6'), 'it printed the maps');
+    const { status, stdout, stderr } = await running.interrupt();
+    assert.match(stdout, /^@m\[1\]: 5$/m);
+    assert.equal(stderr, '');
+    assert.equal(status, 0);
+  });
 
   test('after SIGKILL no program, map or link is left', { timeout: 20_000 }, async () => {
     const script =

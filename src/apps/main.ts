@@ -11,6 +11,8 @@ async function main(argv: readonly string[]): Promise<number> {
   // What `comm` shows in BEGIN and END; people's scripts may look for the other tracer's name.
   const name = basename(process.argv[1] ?? '') === 'bpftrace' ? 'bpftrace' : 'insitu';
   process.title = name;
+  // Without a listener, Node opens a debugger for everybody on this machine at this signal.
+  process.on('SIGUSR1', () => {});
   let command: Command;
   try {
     command = parseCommand(argv);

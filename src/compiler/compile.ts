@@ -359,7 +359,9 @@ function analyse(
     sema.diagnostics = new Diagnostics();
     sema.changed = false;
     facts = variants.map(({ block, context, id }) => sema.block(block, context, id));
-    if (!sema.changed && (sema.diagnostics.hasErrors || !sema.settleUnassigned())) break;
+    if (sema.changed) continue;
+    if (!sema.stuck && [...maps.values()].some(({ value }) => isUnknown(value))) sema.stuck = true;
+    else if (sema.diagnostics.hasErrors || !sema.settleUnassigned()) break;
   }
   for (const { name, span } of sema.unassigned)
     sema.warning('never-assigned', `Variable $${name} was never assigned to.`, span);

@@ -214,7 +214,7 @@ test('allocation flags by name', () => {
   assert.equal(flags(8), '__GFP_MOVABLE');
 });
 
-// Printed by bpftrace 0.27.1 (`%s` of an enum, a bool, a tuple, a stack; widths count characters).
+// Printed by bpftrace 0.27.1 (`%s` of an enum, a bool, a tuple, a stack; widths count bytes).
 test('%s prints every type', () => {
   const color: Schema = {
     kind: 'enum',
@@ -236,7 +236,7 @@ test('%s prints every type', () => {
   assert.equal(show('%20s', { kind: 'mac_address' }, text('swappe', 6)), '   73:77:61:70:70:65');
   const inet = Uint8Array.from([2, 0, 0, 0, 127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
   assert.equal(show('%-20s', { kind: 'inet' }, inet), '127.0.0.1           ');
-  assert.equal(show('%10s', { kind: 'string', size: 8 }, text('é', 8)), '         é');
+  assert.equal(show('%10s', { kind: 'string', size: 8 }, text('é', 8)), '        é');
   const stack: Schema = { kind: 'ustack', form: 'inline', mode: 'bpftrace', limit: 2 };
   const frames = Uint8Array.from([
     ...little(9n, 4),

@@ -86,14 +86,32 @@ function integerReader(schema: Schema, at: number, bits: 8 | 16 | 32 | 64, signe
   return (record, offset) => convertInteger(integerOf(decode(schema, record, offset + at)) ?? 0, bits, signed);
 }
 
-/** Characters a text takes on the screen, surrogate pairs counted once. */
-function textWidth(text: string): number {
-  return /[\ud800-\udbff]/.test(text) ? [...text].length : text.length;
+/**
+ * Bytes of a text, which is what C's widths and precisions count (C17, 7.21.6.1): of its
+ * UTF-8, where a lone surrogate stands for one byte that was no UTF-8.
+ */
+function textLength(text: string): number {
+  let length = text.length;
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i);
+    if (unit < 0x80) continue;
+    length += bytesOfCharacter(text, i) - (isPair(text, i) ? 2 : 1);
+    if (isPair(text, i)) i++;
+  }
+  return length;
+}
+
+const isPair = (text: string, at: number): boolean => (text.codePointAt(at) as number) > 0xffff;
+
+function bytesOfCharacter(text: string, at: number): number {
+  const code = text.codePointAt(at) as number;
+  if (code < 0x80 || (code >= 0xdc80 && code <= 0xdcff)) return 1;
+  return code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
 }
 
 /** Pads with blanks to the width, on the left unless the `-` flag says right. */
 function padded(text: string, piece: Conversion): string {
-  const missing = (piece.width ?? 0) - textWidth(text);
+  const missing = (piece.width ?? 0) - textLength(text);
   if (missing <= 0) return text;
   return piece.flags.includes('-') ? text + ' '.repeat(missing) : ' '.repeat(missing) + text;
 }
@@ -157,8 +175,16 @@ function convertValue(piece: Conversion, value: Value, wording: Wording): string
   }
 }
 
+/** At most that many bytes; a character is never cut in two. */
 function cutText(text: string, precision: number): string {
-  return textWidth(text) <= precision ? text : [...text].slice(0, precision).join('');
+  let bytes = 0;
+  let end = 0;
+  while (end < text.length) {
+    bytes += bytesOfCharacter(text, end);
+    if (bytes > precision) break;
+    end += isPair(text, end) ? 2 : 1;
+  }
+  return text.slice(0, end);
 }
 
 function pieceFormatter(piece: Conversion, argument: EventArgument, wording: Wording): Formatter {

@@ -95,6 +95,8 @@ export class Trace implements AsyncIterable<TraceEvent> {
   /** Code of an exit() that a test called. */
   #trialExit: number | undefined;
   #followTimer: NodeJS.Timeout | undefined;
+  #childSignalled = false;
+  #ending = false;
   #open = true;
   /** What the record handler threw; told when the ring buffer has been left in order. */
   #failure: { readonly error: unknown } | undefined;
@@ -170,9 +172,30 @@ export class Trace implements AsyncIterable<TraceEvent> {
     this.#wake?.();
   }
 
+  /** Hands out all maps as they are now, between two records. */
+  printMaps(): void {
+    if (!this.#open || this.#stopping) return;
+    this.#pending.push(...this.#filledMaps());
+    this.#wake?.();
+  }
+
   /** Sends a signal to the child, if it runs. */
   signalChild(signal: NodeJS.Signals): void {
-    if (this.childEnd === undefined) this.#parts.child?.kill(signal);
+    if (this.childEnd !== undefined) return;
+    this.#childSignalled = true;
+    this.#parts.child?.kill(signal);
+  }
+
+  /** Resolves when there is no child that runs, or after so many milliseconds. */
+  async childGone(milliseconds: number): Promise<void> {
+    const { child } = this.#parts;
+    if (child === undefined || this.childEnd !== undefined) return;
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, milliseconds);
+    });
+    await Promise.race([child.exited, late]);
+    clearTimeout(timer);
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<TraceEvent, void, void> {
@@ -188,15 +211,19 @@ export class Trace implements AsyncIterable<TraceEvent> {
       if (mode === 'trace') yield [{ type: 'attached_probes', count: this.attached }];
       this.#release();
       if (mode !== 'trace') yield* this.#runTrials(mode);
-      if (this.program.probes.some(({ kind }) => kind === 'iter')) void this.#iterate();
+      const iterates = this.program.probes.some(({ kind }) => kind === 'iter');
+      if (iterates) void this.#iterate();
+      const over = !iterates && this.#nothingMore();
       while (!this.#stopping) {
         const more = this.#drain(batchBytes);
         if (this.#pending.length > 0) yield this.#takePending();
+        else if (over && !more) this.stop();
         else if (!more && !this.#stopping) await this.#wait();
       }
       this.#attachment.close();
       this.#drain();
       this.#deaf = false;
+      this.#ending = true;
       this.#attachment.run('end');
       this.#drain();
       if (this.#pending.length > 0) yield this.#takePending();
@@ -250,7 +277,8 @@ export class Trace implements AsyncIterable<TraceEvent> {
     this.#globals?.close();
     this.#tables?.close();
     this.#loaded.close();
-    this.signalChild('SIGTERM');
+    // A child that was sent a signal is left to do as it does at that signal.
+    if (!this.#childSignalled) this.signalChild('SIGTERM');
     for (const watch of this.#parts.watched ?? []) watch.close();
     this.#parts.userNames?.close();
   }
@@ -307,7 +335,12 @@ export class Trace implements AsyncIterable<TraceEvent> {
     for (const fd of this.#attachment.iterators) {
       for (let more = true; more && !this.#stopping; ) more = await readSome(fd, bytes);
     }
-    if (this.program.probes.every(({ kind }) => atOnce.includes(kind))) this.stop();
+    if (this.#nothingMore()) this.stop();
+  }
+
+  /** Whether all that the script asks for has happened, but END; a child that was started runs to its end. */
+  #nothingMore(): boolean {
+    return this.#parts.child === undefined && this.program.probes.every(({ kind }) => atOnce.includes(kind));
   }
 
   /** Resolves when there are records, or the run is to end. */
@@ -389,8 +422,8 @@ export class Trace implements AsyncIterable<TraceEvent> {
           this.#trialExit ??= event.code;
           return;
         }
-        // The first one counts: probes on other CPUs may call exit() before they are stopped.
-        if (!this.#stopping) {
+        // The first one counts, as probes on other CPUs may call exit() before they are stopped; but END has the last word.
+        if (!this.#stopping || this.#ending) {
           this.exitCode = event.code;
           this.#deaf = true;
         }
@@ -475,10 +508,12 @@ export class Trace implements AsyncIterable<TraceEvent> {
   /** The end, and the maps that hold something. */
   #last(): readonly TraceEvent[] {
     const events: TraceEvent[] = [...this.#dropped(), { type: 'end' }];
-    if (this.program.config.printMapsOnExit) {
-      for (const map of this.#maps.all()) if (holdsSomething(map)) events.push({ type: 'map', map });
-    }
+    if (this.program.config.printMapsOnExit) events.push(...this.#filledMaps());
     return events;
+  }
+
+  #filledMaps(): TraceEvent[] {
+    return [...this.#maps.all()].filter(holdsSomething).map((map) => ({ type: 'map', map }));
   }
 }
 

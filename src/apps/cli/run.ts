@@ -14,6 +14,12 @@ import { readScript } from './script.ts';
 /** Others' test suites wait for this word on a line of its own. */
 const notifyVariable = '__BPFTRACE_NOTIFY_PROBES_ATTACHED';
 
+/**
+ * Milliseconds that a -c child has to end by itself once the trace is over: to say what it
+ * says at a signal. The end of this process then kills it.
+ */
+const childGrace = 2000;
+
 /** Runs until the script's end; gives the exit status. */
 export async function run(place: ScriptPlace, options: RunOptions): Promise<number> {
   const text = readScript(place);
@@ -137,6 +143,7 @@ async function follow(running: Trace, { source }: Compiled, options: RunOptions)
     });
   }
   for (const signal of running.signals) process.on(signal, () => running.runSignal(signal));
+  if (!running.signals.includes('SIGUSR1')) process.on('SIGUSR1', () => running.printMaps());
 
   if (options.debug.includes('verifier')) {
     for (const { name, log } of running.verifierLogs) output.write(`--- verifier: ${name}\n${log}\n`);
@@ -168,6 +175,7 @@ async function follow(running: Trace, { source }: Compiled, options: RunOptions)
   } finally {
     running.close();
   }
+  await running.childGone(childGrace);
   if (options.verbose && running.childEnd !== undefined) {
     const { code, signal } = running.childEnd;
     complain(signal === null ? `Child exited with code: ${code}\n` : `Child was ended by signal: ${signal}\n`);

@@ -73,7 +73,7 @@ export const aggregateFunctions: readonly BuiltinFunction[] = [
     const step = literal(sema, call, 3, 'step');
     let bounds = { min, max, step };
     const complain = (text: string): void => {
-      sema.error('lhist-bounds', `lhist() ${text}`, call.span, call.name);
+      sema.error('lhist-bounds', `lhist() ${text}`, call.span, '@m = lhist(n, min, max, step)');
       bounds = { min: 0n, max: 1n, step: 1n };
     };
     if (step <= 0n) complain(`step must be >= 1 (${step} provided)`);

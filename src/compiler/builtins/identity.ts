@@ -3,6 +3,7 @@ import { pointerTo, type Type, uint32, uint64, voidType } from '../../types/mode
 import type { Reg } from '../ir/ir.ts';
 import { bpfHelper } from '../lower/bpfhelper.ts';
 import type { Lower } from '../lower/lower.ts';
+import { unknownType } from '../sema/scope.ts';
 import type { BuiltinFunction, BuiltinVariable } from './builtin.ts';
 import { half, pidFunctions, pidVariables } from './pids.ts';
 
@@ -61,7 +62,7 @@ export const identityVariables: readonly BuiltinVariable[] = [
     about: 'the probe’s arguments by name: args.NAME',
     type: (sema, node) => {
       sema.error('args-alone', 'args is used with a field: args.NAME', node.span);
-      return { kind: 'none' };
+      return unknownType;
     },
   },
 ];

@@ -21,18 +21,26 @@ function intoText(low: Lower, call: Call, to: DirectPlace): void {
   const type = low.typeOf(call);
   const literal = low.facts.notes.get(call);
   const room = roomOf(type, low.assets.stored);
-  if (typeof literal === 'string') {
-    low.writeBytes(to, stringBytes(`${literal}\0`), room);
-    return;
-  }
+  const length = call.args[1];
   const argument = call.args[0] as Expr;
-  const own = low.typeOf(argument);
+  let from: Place | undefined;
+  if (typeof literal === 'string') {
+    const bytes = stringBytes(`${literal}\0`);
+    if (length === undefined || low.constantOf(length) !== undefined) {
+      low.writeBytes(to, bytes, room);
+      return;
+    }
+    const text = low.temporary(room);
+    low.writeBytes(text, bytes, room);
+    from = text;
+  }
+  const own = typeof literal === 'string' ? type : low.typeOf(argument);
   if (own.kind === 'string' && call.args.length === 1) {
     copyValue(low, low.materialize(argument, own), own, to, type);
     return;
   }
   if (!to.raw) low.clear(to, room);
-  const from: Place =
+  from ??=
     own.kind === 'array'
       ? low.place(argument)
       : own.kind === 'string'
@@ -44,7 +52,6 @@ function intoText(low: Lower, call: Call, to: DirectPlace): void {
             space: own.kind === 'pointer' ? own.space : low.probe.userMemory ? 'user' : 'either',
           };
   const size = type.kind === 'string' ? type.size : room;
-  const length = call.args[1];
   const limit =
     own.kind === 'array'
       ? Math.min(size, own.length + 1)
@@ -57,7 +64,7 @@ function intoText(low: Lower, call: Call, to: DirectPlace): void {
   }
   const { b } = low;
   const wanted = b.reg();
-  if (argument.node === 'string') b.mov(wanted, low.b.const(limit));
+  if (argument.node === 'string' && low.constantOf(length) !== undefined) b.mov(wanted, low.b.const(limit));
   else b.mov(wanted, low.scalar(length));
   const fine = b.label();
   b.branch('ule', wanted, { imm: limit }, fine);

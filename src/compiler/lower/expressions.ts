@@ -537,7 +537,25 @@ function into(low: Lower, expr: Ast.Expr, to: DirectPlace, type: Type): void {
     default:
       break;
   }
-  copyValue(low, placeOf(low, expr), own, to, type);
+  const place = placeOf(low, expr);
+  if (own.kind === 'string' && place.kind === 'direct' && isCharArray(low, expr)) {
+    // The byte behind the array is not its NUL: it belongs to the next member.
+    if (!to.raw) low.clear(to, roomOf(type, low.assets.stored));
+    low.readString(to, place, { imm: own.size });
+    return;
+  }
+  copyValue(low, place, own, to, type);
+}
+
+/** Whether a string is the bytes of an array of characters (see decayed()), not a value with a NUL of its own. */
+function isCharArray(low: Lower, expr: Ast.Expr): boolean {
+  if (expr.node === 'field') {
+    const note = low.facts.notes.get(expr) as FoundField | undefined;
+    return note !== undefined && 'field' in note && note.field.type.kind === 'array';
+  }
+  if (expr.node !== 'index') return false;
+  const object = low.typeOf(expr.object);
+  return object.kind === 'array' && object.of.kind === 'array';
 }
 
 /** A cast to a type that is bigger than a register: a string, an array of integers. */

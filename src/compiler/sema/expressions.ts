@@ -212,7 +212,9 @@ function typeOfTernary(sema: Sema, expr: Ast.Ternary): Type {
   const then = expr.then ? sema.expr(expr.then) : sema.expr(expr.condition);
   const otherwise = sema.expr(expr.otherwise);
   if (then.kind === 'none' && otherwise.kind === 'none') return isUnknown(then) ? unknownType : then;
-  if (isUnknown(then) || isUnknown(otherwise)) return unknownType;
+  if (isUnknown(then) || isUnknown(otherwise)) {
+    return sema.stuck ? (isUnknown(then) ? otherwise : then) : unknownType;
+  }
   const joined =
     isIntegral(then) && isIntegral(otherwise) && !sameType(then, otherwise)
       ? arithmeticType('+', then, otherwise)

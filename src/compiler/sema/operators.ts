@@ -14,7 +14,10 @@ export function typeOfUnary(sema: Sema, expr: Ast.Unary): Type {
     return typeOfIncrement(sema, expr);
   }
   const type = sema.expr(operand);
-  if (isUnknown(type)) return unknownType;
+  if (isUnknown(type)) {
+    if (operator === '!') return boolType;
+    return sema.stuck && (operator === '-' || operator === '+' || operator === '~') ? int64 : unknownType;
+  }
   switch (operator) {
     case '*':
       if (type.kind === 'pointer') {
@@ -108,7 +111,11 @@ export function typeOfBinary(sema: Sema, expr: Ast.Binary): Type {
   const { operator } = expr;
   const left = sema.expr(expr.left);
   const right = sema.expr(expr.right);
-  if (isUnknown(left) || isUnknown(right)) return comparison(operator) ? boolType : unknownType;
+  if (isUnknown(left) || isUnknown(right)) {
+    if (comparison(operator)) return boolType;
+    const known = isUnknown(left) ? right : left;
+    return sema.stuck && isIntegral(known) ? arithmeticType(operator, known, known) : unknownType;
+  }
   if (operator === '&&' || operator === '||') {
     if (!isTruth(left)) refuseOperand(sema, operator, left, expr.left);
     if (!isTruth(right)) refuseOperand(sema, operator, right, expr.right);

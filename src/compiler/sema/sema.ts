@@ -60,6 +60,11 @@ export class Sema {
   readonly unassigned: VariableInfo[] = [];
   diagnostics: Diagnostics;
   changed: boolean = false;
+  /**
+   * Nothing grows any more and types are still missing, as in `@x = @x + 1`, where each
+   * waits for the other: from now on an operator takes the type of the operand that is known.
+   */
+  stuck: boolean = false;
   /** True while the script tells which of its parameters are there (`$#`). */
   readonly countsParameters: boolean;
 

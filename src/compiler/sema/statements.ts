@@ -167,9 +167,25 @@ function checkExpression(sema: Sema, expr: Ast.Expr): void {
     return;
   }
   sema.expr(expr);
-  if (expr.node === 'block_expr') return;
-  if (!(expr.node === 'unary' && expr.operator.length > 1)) {
-    sema.warning('no-effect', 'this statement has no effect', expr.span);
+  if (!hasEffect(expr)) sema.warning('no-effect', 'this statement has no effect', expr.span);
+}
+
+/** Whether an expression does something besides having a value: calls, `++`, `--`. */
+function hasEffect(expr: Ast.Expr): boolean {
+  switch (expr.node) {
+    case 'call':
+    case 'block_expr':
+      return true;
+    case 'unary':
+      return expr.operator.length > 1 || hasEffect(expr.operand);
+    case 'binary':
+      return hasEffect(expr.left) || hasEffect(expr.right);
+    case 'ternary':
+      return [expr.condition, expr.then, expr.otherwise].some((part) => part !== undefined && hasEffect(part));
+    case 'cast':
+      return hasEffect(expr.operand);
+    default:
+      return false;
   }
 }
 
