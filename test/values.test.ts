@@ -88,3 +88,23 @@ describe('arguments at the return', () => {
     });
   }
 });
+
+describe('C++', () => {
+  const builds: Build[] = [
+    { compiler: 'g++', flags: ['-g', '-O0'] },
+    { compiler: 'g++', flags: ['-g', '-O2'] },
+    { compiler: 'g++', flags: ['-gdwarf-4', '-O2', '-no-pie'] },
+    { compiler: 'g++', flags: ['-g', '-O2', '-flto'] },
+    { compiler: 'g++', flags: ['-gdwarf-4', '-fdebug-types-section', '-O0'] },
+    { compiler: 'clang++', flags: ['-g', '-O0'] },
+    { compiler: 'clang++', flags: ['-gdwarf-5', '-O2', '-stdlib=libc++'] },
+    { compiler: 'clang++', flags: ['-gdwarf-4', '-O2'] },
+  ];
+  for (const build of builds) {
+    test(titleOf(build), { skip: lack(build), timeout: 60_000 }, async () => {
+      const { ours, logged } = await run('classes.cc', 'classes.bt', build);
+      assert.ok(logged.length >= 3 * 26, `the program logged ${logged.length} lines`);
+      assert.deepEqual(ours, logged);
+    });
+  }
+});

@@ -199,7 +199,7 @@ export interface EventArgument {
 
 /**
  * What the runtime does with an event record. A record starts with u32 index into
- * Program.events, u32 zero; arguments follow, each aligned to 8 bytes.
+ * Program.events, u32 process (where a schema `code` wants it, else 0); arguments follow, each aligned to 8 bytes.
  */
 export type EventSpec = { readonly size: number; readonly span: readonly [start: number, end: number] } & (
   | {

@@ -16,6 +16,8 @@ export type Schema =
       readonly members: readonly (readonly [value: string, name: string])[];
     }
   | { readonly kind: 'pointer' } // u64, printed as 0x…
+  /** u64 address of a function of the traced process, whose number an event's record has at its start. */
+  | { readonly kind: 'code' }
   /** NUL-terminated in `size` bytes. `trailer`: when byte size-1 is not NUL the text was cut. */
   | { readonly kind: 'string'; readonly size: number }
   /** u32 length, then `size` bytes of room (total 4 + size). */
@@ -101,6 +103,7 @@ export function schemaSize(schema: Schema): number {
     case 'bool':
       return 1;
     case 'pointer':
+    case 'code':
     case 'ksym':
     case 'timestamp':
     case 'probe_name':

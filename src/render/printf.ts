@@ -9,7 +9,7 @@
 import { invariant } from '../base/errors.ts';
 import type { EventArgument, FormatPiece } from '../program/program.ts';
 import type { Schema } from '../program/schema.ts';
-import { decode, readString, readText } from '../values/decode.ts';
+import { decode, readString, readText, recordPid } from '../values/decode.ts';
 import { exact, readInteger } from '../values/integer.ts';
 import type { Integer, Value } from '../values/value.ts';
 import { gfpText } from './messages.ts';
@@ -83,7 +83,8 @@ function integerReader(schema: Schema, at: number, bits: 8 | 16 | 32 | 64, signe
     if (bits === 64 && size === 8) return (record, offset) => readInteger(record, offset + at, 8, signed);
     return (record, offset) => convertInteger(readInteger(record, offset + at, size, schema.signed), bits, signed);
   }
-  return (record, offset) => convertInteger(integerOf(decode(schema, record, offset + at)) ?? 0, bits, signed);
+  return (record, offset) =>
+    convertInteger(integerOf(decode(schema, record, offset + at, recordPid(record, offset))) ?? 0, bits, signed);
 }
 
 /**
@@ -208,7 +209,8 @@ function pieceFormatter(piece: Conversion, argument: EventArgument, wording: Wor
     case 's':
       if (schema.kind === 'string') return stringFormatter(piece, schema.size, at, wording);
   }
-  return (record, offset) => convertValue(piece, decode(schema, record, offset + at), wording);
+  return (record, offset) =>
+    convertValue(piece, decode(schema, record, offset + at, recordPid(record, offset)), wording);
 }
 
 function stringFormatter(piece: Conversion, size: number, at: number, wording: Wording): Formatter {

@@ -333,8 +333,15 @@ function sameAtDepth(left: Type, right: Type, depth: number): boolean {
 
 export interface FoundField {
   readonly field: Field;
-  /** Bytes from the start of the composite that was searched (anonymous members' offsets added up). */
+  /** Bytes from the start of the composite that was searched (anonymous members' offsets added up), or of the last virtual base. */
   readonly offset: number;
+  /** Virtual bases on the way: at `offset` of what comes before is an object whose vtable has the next one's place in `slot`. */
+  readonly through?: readonly VirtualStep[];
+}
+
+export interface VirtualStep {
+  readonly offset: number;
+  readonly slot: number;
 }
 
 /** The member of that name, looked for in anonymous structs and unions too. */
@@ -351,7 +358,14 @@ function findAtDepth(composite: CompositeType, name: string, depth: number): Fou
   for (const field of fields) {
     if (field.name !== '' || (field.type.kind !== 'struct' && field.type.kind !== 'union')) continue;
     const inner = findAtDepth(field.type, name, depth + 1);
-    if (inner !== undefined) return { field: inner.field, offset: field.offset + inner.offset };
+    if (inner === undefined) continue;
+    if (field.virtualBase !== undefined) {
+      // The vtable pointer that tells is that of this class, at its start.
+      return { ...inner, through: [{ offset: 0, slot: field.virtualBase }, ...(inner.through ?? [])] };
+    }
+    const [first, ...more] = inner.through ?? [];
+    if (first === undefined) return { field: inner.field, offset: field.offset + inner.offset };
+    return { ...inner, through: [{ ...first, offset: field.offset + first.offset }, ...more] };
   }
   return undefined;
 }
@@ -374,4 +388,16 @@ export function fieldNames(composite: CompositeType): string[] {
 /** Members with a name like the one that is not there, best first. */
 export function nearFields(composite: CompositeType, name: string, limit: number): string[] {
   return nearest(name, fieldNames(composite), limit);
+}
+
+/** Where a base class lies in a class that has it; undefined when it has not, or only through a virtual base. */
+export function baseOffset(derived: CompositeType, base: CompositeType, depth = 0): number | undefined {
+  if (derived === base || (derived.name !== '' && derived.name === base.name)) return 0;
+  if (depth > MAX_DEPTH) return undefined;
+  for (const field of derived.fields()) {
+    if (!field.base || field.virtualBase !== undefined || field.type.kind !== 'struct') continue;
+    const inner = baseOffset(field.type, base, depth + 1);
+    if (inner !== undefined) return field.offset + inner;
+  }
+  return undefined;
 }

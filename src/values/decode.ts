@@ -130,8 +130,8 @@ export function readFrames(view: DataView, offset: number, limit: number): Integ
 
 const familyInet6 = 10;
 
-/** One value. Throws RangeError when the schema does not fit into the bytes. */
-export function decode(schema: Schema, bytes: DataView | Uint8Array, offset: number): Value {
+/** One value; `pid` is the process whose functions pointers to code point to, 0 where that is not known. Throws RangeError when the schema does not fit into the bytes. */
+export function decode(schema: Schema, bytes: DataView | Uint8Array, offset: number, pid = 0): Value {
   const view = viewOf(bytes);
   switch (schema.kind) {
     case 'int':
@@ -147,6 +147,12 @@ export function decode(schema: Schema, bytes: DataView | Uint8Array, offset: num
       return readEnum(schema, readInteger(view, offset, schema.size, schema.signed));
     case 'pointer':
       return { kind: 'pointer', value: readUnsigned(view, offset, 8) };
+    case 'code': {
+      const address = readUnsigned(view, offset, 8);
+      // Where the process is not known, its functions have no names.
+      if (pid === 0 || address === 0) return { kind: 'pointer', value: address };
+      return { kind: 'symbol', space: 'user', address, pid };
+    }
     case 'string':
       return readString(view, offset, schema.size);
     case 'buffer': {
@@ -155,19 +161,19 @@ export function decode(schema: Schema, bytes: DataView | Uint8Array, offset: num
     }
     case 'array': {
       const size = schemaSize(schema.of);
-      const elements = Array.from({ length: schema.length }, (_, i) => decode(schema.of, view, offset + i * size));
+      const elements = Array.from({ length: schema.length }, (_, i) => decode(schema.of, view, offset + i * size, pid));
       return { kind: 'array', elements };
     }
     case 'tuple':
       return {
         kind: 'tuple',
-        elements: schema.elements.map((element) => decode(element.schema, view, offset + element.offset)),
+        elements: schema.elements.map((element) => decode(element.schema, view, offset + element.offset, pid)),
       };
     case 'record': {
       const fields = schema.fields.map((field) => {
         const at = offset + field.offset;
         const value =
-          field.bits === undefined ? decode(field.schema, view, at) : readBits(field.schema, field.bits, view, at);
+          field.bits === undefined ? decode(field.schema, view, at, pid) : readBits(field.schema, field.bits, view, at);
         return { name: field.name, value };
       });
       return { kind: 'record', name: schema.name, fields };
@@ -277,3 +283,6 @@ function sum(view: DataView, offsets: readonly number[], signed: boolean): Integ
   const total = offsets.reduce((running, offset) => running + view.getBigUint64(offset, true), 0n);
   return exact(signed ? BigInt.asIntN(64, total) : BigInt.asUintN(64, total));
 }
+
+/** The process that an event's record tells of, where it does: 0 else. */
+export const recordPid = (record: DataView, offset: number): number => record.getUint32(offset + 4, true);

@@ -6,7 +6,7 @@
  */
 import { unreachable } from '../base/errors.ts';
 import type { EventArgument, EventSpec, FormatPiece } from '../program/program.ts';
-import { decode, readText } from './decode.ts';
+import { decode, readText, recordPid } from './decode.ts';
 import type { MapValue } from './map.ts';
 import type { Value } from './value.ts';
 
@@ -199,7 +199,7 @@ export function eventDecoder(spec: EventSpec, formatting: Formatting): EventDeco
     case 'print_value':
       return (record, offset) => ({
         type: 'value',
-        value: decode(spec.value.schema, record, offset + spec.value.offset),
+        value: decode(spec.value.schema, record, offset + spec.value.offset, recordPid(record, offset)),
       });
     case 'print_map': {
       const event: PrintMapEvent = { type: 'print_map', map: spec.map, top: spec.top, div: spec.div };

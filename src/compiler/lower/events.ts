@@ -2,10 +2,10 @@
 import type { EventArgument, EventSpec } from '../../program/program.ts';
 import { schemaSize } from '../../program/schema.ts';
 import type { Type } from '../../types/model.ts';
-import type { Reg } from '../ir/ir.ts';
+import type { Operand, Reg } from '../ir/ir.ts';
 import type * as Ast from '../syntax/ast.ts';
 import { bpfHelper } from './bpfhelper.ts';
-import { align8, isScalarType, roomOf, schemaOf } from './layout.ts';
+import { align8, holdsCode, isScalarType, roomOf, schemaOf } from './layout.ts';
 import type { Lower } from './lower.ts';
 import type { DirectPlace } from './place.ts';
 
@@ -53,12 +53,18 @@ export function emitEvent(
     return { offset: at, schema };
   });
   const index = low.assets.event(build(args, offset));
+  let start: Operand = { imm: index };
+  if (args.some(({ schema }) => holdsCode(schema))) {
+    low.assets.needsUserSymbols = true;
+    const process = b.alu('lshr', b.call(bpfHelper.get_current_pid_tgid, []), { imm: 32 });
+    start = b.alu('or', b.alu('shl', process, { imm: 32 }), { imm: index });
+  }
   const scalars = values.map((value) => value.scalar?.());
   const lost = b.label();
   const done = b.label();
   const record = b.call(bpfHelper.ringbuf_reserve, [b.map(low.assets.ring()), { imm: offset }, { imm: 0 }], 'pointer');
   b.branch('eq', record, { imm: 0 }, lost);
-  b.store(record, 0, 8, { imm: index });
+  b.store(record, 0, 8, start);
   for (const [i, value] of values.entries()) {
     const at = (args[i] as EventArgument).offset;
     const scalar = scalars[i];

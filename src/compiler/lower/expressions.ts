@@ -1,6 +1,6 @@
 /** Expressions: scalars to registers, the rest to places, conditions to jumps. */
 import { invariant } from '../../base/errors.ts';
-import { describe, type FoundField, sizeOf } from '../../types/layout.ts';
+import { describe, type FoundField, sizeOf, type VirtualStep } from '../../types/layout.ts';
 import { type Field, intType, type TupleType, type Type, uint8, uint64 } from '../../types/model.ts';
 import type { ProgramVariable } from '../../types/source.ts';
 import type { AluOperator, Condition, Label, Operand, Reg } from '../ir/ir.ts';
@@ -226,6 +226,17 @@ function cast(low: Lower, expr: Ast.Cast): Reg {
     low.b.place(zero);
     return dst;
   }
+  const distance = low.facts.notes.get(expr) as number | undefined;
+  if (type.kind === 'pointer' && distance !== undefined) {
+    // A null pointer stays one.
+    const dst = low.b.reg();
+    const done = low.b.label();
+    low.b.mov(dst, value);
+    low.b.branch('eq', dst, { imm: 0 }, done);
+    low.b.push({ op: 'alu', operator: 'add', dst, left: dst, right: { imm: distance } });
+    low.b.place(done);
+    return dst;
+  }
   return low.narrowed(value, type);
 }
 
@@ -445,13 +456,26 @@ function fieldPlace(low: Lower, expr: Ast.FieldAccess): Place {
   }
   const type = low.typeOf(expr.object);
   if (type.kind === 'tuple') return elementPlace(low, expr.object, type, Number(expr.name));
-  const { offset, field } = note as FoundField;
-  const place: Place =
+  const { offset, field, through = [] } = note as FoundField;
+  let object: Place =
     type.kind === 'pointer'
-      ? { kind: 'memory', address: lowerScalar(low, expr.object), offset, space: type.space }
-      : shifted(placeOf(low, expr.object), offset);
+      ? { kind: 'memory', address: lowerScalar(low, expr.object), offset: 0, space: type.space }
+      : placeOf(low, expr.object);
+  for (const step of through) object = virtualBase(low, object, step);
+  const place = shifted(object, offset);
   if (field.type.kind !== 'pointer' || !field.type.reference) return place;
   return { kind: 'memory', address: low.readScalar(place, uint64), offset: 0, space: field.type.space };
+}
+
+/** The virtual base of an object: its vtable has the base's distance from it. */
+function virtualBase(low: Lower, object: Place, { offset, slot }: VirtualStep): Place {
+  const { b } = low;
+  const inner = shifted(object, offset);
+  invariant(inner.kind === 'memory', 'a virtual base of a copied object');
+  const address = inner.offset === 0 ? inner.address : b.alu('add', inner.address, { imm: inner.offset });
+  const vtable = low.readScalar(inner, uint64);
+  const distance = low.readScalar({ kind: 'memory', address: vtable, offset: slot, space: inner.space }, uint64);
+  return { ...inner, address: b.alu('add', address, distance), offset: 0 };
 }
 
 // ------------------------------------------------------------------ values in memory

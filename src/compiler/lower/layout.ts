@@ -35,6 +35,7 @@ export function schemaOf(type: Type, options: SchemaOptions, depth = 0): Schema 
         members: type.members.map((member) => [String(member.value), member.name] as const),
       };
     case 'pointer':
+      return type.space === 'user' && type.to().kind === 'function' ? { kind: 'code' } : { kind: 'pointer' };
     case 'function':
       return { kind: 'pointer' };
     case 'string':
@@ -99,12 +100,52 @@ export function schemaOf(type: Type, options: SchemaOptions, depth = 0): Schema 
 
 function recordSchema(type: CompositeType, options: SchemaOptions, depth: number): Schema {
   if (depth >= recordDepth) return { kind: 'array', of: { kind: 'int', size: 1, signed: false }, length: type.size };
-  const fields = type.fields().flatMap((field) => {
-    if (field.type.kind === 'void' || field.type.kind === 'none') return [];
-    const schema = schemaOf(field.type, options, depth + 1);
-    return [{ name: field.name, offset: field.offset, schema, ...(field.bits ? { bits: field.bits } : {}) }];
+  return { kind: 'record', name: type.name, size: type.size, fields: recordFields(type, options, depth, 0) };
+}
+
+type RecordField = Extract<Schema, { kind: 'record' }>['fields'][number];
+
+/** The members; those of a struct or union without a name are seen in what is around it, a base class is one of its name. */
+function recordFields(type: CompositeType, options: SchemaOptions, depth: number, start: number): RecordField[] {
+  return type.fields().flatMap((field): RecordField[] => {
+    const { name, type: of, bits, base, virtualBase } = field;
+    if (of.kind === 'void' || of.kind === 'none') return [];
+    const offset = start + field.offset;
+    const composite = of.kind === 'struct' || of.kind === 'union';
+    if (base && composite) {
+      // An empty one lies where the first member does.
+      if (of.fields().length === 0) return [];
+      const schema: Schema =
+        virtualBase === undefined
+          ? schemaOf(of, options, depth + 1)
+          : { kind: 'unavailable', reason: 'virtual base, elsewhere in the object' };
+      return [{ name: lastName(of.name), offset, schema }];
+    }
+    if (name === '' && composite && depth < recordDepth) return recordFields(of, options, depth + 1, offset);
+    return [{ name, offset, schema: schemaOf(of, options, depth + 1), ...(bits ? { bits } : {}) }];
   });
-  return { kind: 'record', name: type.name, size: type.size, fields };
+}
+
+/** `Base<ns::X>` of `ns::Base<ns::X>`. */
+function lastName(name: string): string {
+  const before = /^[^<]*/.exec(name)?.[0] ?? '';
+  return name.slice(before.lastIndexOf('::') < 0 ? 0 : before.lastIndexOf('::') + 2);
+}
+
+/** Whether a value of the schema holds a pointer to code, which is named by the process it belongs to. */
+export function holdsCode(schema: Schema): boolean {
+  switch (schema.kind) {
+    case 'code':
+      return true;
+    case 'array':
+      return holdsCode(schema.of);
+    case 'tuple':
+      return schema.elements.some((element) => holdsCode(element.schema));
+    case 'record':
+      return schema.fields.some((field) => holdsCode(field.schema));
+    default:
+      return false;
+  }
 }
 
 function aggregateSchema(type: AggregateType): Schema {

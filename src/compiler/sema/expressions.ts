@@ -1,6 +1,6 @@
 /** Types of expressions: names, literals, calls, casts. */
 import { nearest } from '../../base/near.ts';
-import { describe, sameType, sizeOf } from '../../types/layout.ts';
+import { baseOffset, describe, sameType, sizeOf } from '../../types/layout.ts';
 import { boolType, int64, type Type } from '../../types/model.ts';
 import type * as Ast from '../syntax/ast.ts';
 import { stringBytes } from '../syntax/literals.ts';
@@ -252,6 +252,7 @@ function typeOfCast(sema: Sema, expr: Ast.Cast): Type {
     }
     case 'pointer':
       if (!isScalar(operand)) break;
+      noteDistance(sema, expr, operand, type);
       return { ...type, space };
     case 'string':
       if (operand.kind === 'string') return type;
@@ -270,6 +271,18 @@ function typeOfCast(sema: Sema, expr: Ast.Cast): Type {
   }
   sema.error('cast', `Cannot cast from '${describe(operand)}' to '${describe(type)}'`, expr.span);
   return unknownType;
+}
+
+/** A pointer to a class that is cast to one to its base or derived class points to that part, as static_cast does. */
+function noteDistance(sema: Sema, expr: Ast.Cast, from: Type, to: Type): void {
+  if (from.kind !== 'pointer' || to.kind !== 'pointer') return;
+  const source = from.to();
+  const target = to.to();
+  if (source.kind !== 'struct' || target.kind !== 'struct') return;
+  const up = baseOffset(source, target);
+  const down = up === undefined ? baseOffset(target, source) : undefined;
+  const distance = up ?? (down === undefined ? 0 : -down);
+  if (distance !== 0) sema.facts.notes.set(expr, distance);
 }
 
 /** Values kept as a number that are cast to one: a name that user space gives them is left out. */

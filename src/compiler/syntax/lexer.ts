@@ -232,8 +232,39 @@ export class Lexer {
       if (((classes[code] as number) & (WORD_START | DIGIT)) === 0) break;
       at++;
     }
+    if (text[at] === ':' && text[at + 1] === ':' && isWordStart(text.charCodeAt(at + 2))) {
+      // A C++ name: ns::Class, ns::Enum::VALUE.
+      this.at = at + 2;
+      this.#word();
+      return text.slice(start, this.at);
+    }
     this.at = at;
-    return text.slice(start, at);
+    if (text[at] === '<') this.#templateArguments();
+    return text.slice(start, this.at);
+  }
+
+  /**
+   * `Box<int, char *>` where only a type can stand: the brackets close on the line, right
+   * behind the name, and a `*`, a `)` or `::` follows. No comparison looks like that.
+   */
+  #templateArguments(): void {
+    const { text } = this;
+    let depth = 0;
+    for (let at = this.at; at < text.length; at++) {
+      const char = text[at] as string;
+      if (char === '<') depth++;
+      else if (char === '>') {
+        if (--depth > 0) continue;
+        const rest = /^(?:\s*(?:\*[\s*]*\)|\))|::[A-Za-z_])/.exec(text.slice(at + 1, at + 40));
+        if (rest === null) return;
+        this.at = at + 1;
+        if (rest[0].startsWith('::')) {
+          this.at += 2;
+          this.#word();
+        }
+        return;
+      } else if (!/[\w:,*& ()[\]-]/.test(char)) return;
+    }
   }
 
   #string(start: number): Token {

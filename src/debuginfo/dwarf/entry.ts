@@ -228,19 +228,17 @@ export class EntryFile {
 
   readonly #starts: () => Float64Array = lazy(() => Float64Array.from(this.units(), ({ start }) => start));
 
+  /** Units of .debug_types, which DWARF 4 has for types. */
+  readonly typeSectionUnits: () => readonly Unit[] = lazy(() => readUnits(this.sections, 'types'));
+
   /** Type units, of DWARF 5 in .debug_info and of DWARF 4 in .debug_types, by signature. */
   readonly #typeUnits: () => ReadonlyMap<bigint, Unit> = lazy(() => {
     const found = new Map<bigint, Unit>();
-    for (const unit of [...this.units(), ...readUnits(this.sections, 'types')]) {
+    for (const unit of [...this.units(), ...this.typeSectionUnits()]) {
       if (unit.type === dw.DW_UT_type || unit.type === dw.DW_UT_split_type) found.set(unit.signature, unit);
     }
     return found;
   });
-
-  /** Type units, each with the entry of its type. */
-  *typeUnits(): Generator<Unit, void, void> {
-    yield* this.#typeUnits().values();
-  }
 
   /** The file that this one shares entries with (dwz). */
   readonly shared: () => EntryFile | undefined = lazy(() => {
@@ -278,9 +276,10 @@ export class EntryFile {
     return unit === undefined ? undefined : this.readAt(unit, offset);
   }
 
-  /** The first entry of a unit. */
-  root(unit: Unit): Entry | undefined {
-    return this.readAt(unit, unit.entries);
+  /** The entry at an offset of .debug_types. */
+  atType(offset: number): Entry | undefined {
+    const unit = this.typeSectionUnits().find(({ start, end }) => start <= offset && offset < end);
+    return unit === undefined ? undefined : this.readAt(unit, offset);
   }
 
   follow(from: Entry, { form, value }: Attribute): Entry | undefined {

@@ -32,11 +32,12 @@ const kindOfTag: Readonly<Record<number, NameKind>> = {
 /** An entry that a name may mean. */
 export interface FoundName {
   readonly offset: number;
-  /** In the file that dwz shares among several. */
-  readonly shared: boolean;
+  /** The section that the offset counts in; `shared`: .debug_info of the file that dwz shares among several. */
+  readonly section: 'info' | 'types' | 'shared';
 }
 
-const magic = 0x31_4e_44_49; // "IDN1"
+/** "IDN" and the version: what is kept of another one is made anew. */
+const magic = 0x33_4e_44_49;
 const headerSize = 16;
 const rowSize = 17;
 
@@ -77,7 +78,7 @@ function hashOf(kind: NameKind, name: string): { readonly first: number; readonl
 class Rows {
   first: Uint32Array = new Uint32Array(1024);
   second: Uint32Array = new Uint32Array(1024);
-  /** Offset, negative (-1 - offset) in the shared file. */
+  /** As placed() gives it. */
   offsets: Float64Array = new Float64Array(1024);
   kinds: Uint8Array = new Uint8Array(1024);
   count = 0;
@@ -138,6 +139,9 @@ interface Plan {
   /** Known from the abbreviation alone: an entry that only declares. */
   readonly declares: boolean;
   readonly located: boolean;
+  readonly enumClass: boolean;
+  /** It completes a declaration elsewhere, which may lie in a namespace. */
+  readonly specifies: boolean;
 }
 
 function planOf({ tag, hasChildren, attributes, fixedSize }: Abbreviation, format: UnitFormat): Plan {
@@ -148,6 +152,8 @@ function planOf({ tag, hasChildren, attributes, fixedSize }: Abbreviation, forma
   let siblingForm = 0;
   let declares = false;
   let located = false;
+  let enumClass = false;
+  let specifies = false;
   for (const { name, form } of attributes) {
     if (name === dw.DW_AT_name) {
       nameAt = at < 0 ? -2 : at;
@@ -156,6 +162,8 @@ function planOf({ tag, hasChildren, attributes, fixedSize }: Abbreviation, forma
       siblingAt = at < 0 ? -2 : at;
       siblingForm = form;
     } else if (name === dw.DW_AT_declaration) declares = true;
+    else if (name === dw.DW_AT_enum_class) enumClass = true;
+    else if (name === dw.DW_AT_specification) specifies = true;
     else if (name === dw.DW_AT_location || name === dw.DW_AT_const_value) located = true;
     const size = fixedFormSize(form, format);
     at = at < 0 || size < 0 ? -1 : at + size;
@@ -173,6 +181,8 @@ function planOf({ tag, hasChildren, attributes, fixedSize }: Abbreviation, forma
     siblingAt,
     declares,
     located,
+    enumClass,
+    specifies,
   };
 }
 
@@ -184,7 +194,7 @@ export function buildNameIndex(file: EntryFile): Uint8Array {
     const scopes = new Scopes();
     const strings = one.sections.get('str');
     const text = strings.read(0, strings.size);
-    for (const unit of one.units()) {
+    for (const unit of [...one.units(), ...one.typeSectionUnits()]) {
       try {
         indexUnit(one, unit, rows, plans, text, shared, scopes);
       } catch (error) {
@@ -264,14 +274,15 @@ function indexUnit(
 
     if (scope !== undefined && plan.kind >= 0 && !plan.declares) {
       const wanted = plan.kind !== variableKind || plan.located;
-      if (wanted && nameAt >= 0) {
+      if (wanted && (plan.specifies || nameAt < 0)) indexDefinition(file, unit, at, plan.kind, rows, shared, scopes);
+      else if (wanted) {
         hash.first = scope.first[plan.kind] as number;
         hash.second = scope.second[plan.kind] as number;
         if (hashName(hash, unit, nameForm, nameAt, bytes, view, text)) {
           const offset = plan.tag === dw.DW_TAG_enumerator ? scope.entry : unit.start + at;
-          rows.add(hash.first >>> 0, hash.second >>> 0, shared ? -1 - offset : offset, plan.kind);
+          rows.add(hash.first >>> 0, hash.second >>> 0, placed(file, unit, offset, shared), plan.kind);
         }
-      } else if (wanted && plan.kind === variableKind) indexDefinition(file, unit, at, rows, shared, scopes);
+      }
     }
 
     if (!plan.hasChildren) continue;
@@ -284,8 +295,18 @@ function indexUnit(
     stack.push(scope);
     if (!enters) scope = undefined;
     else if (scope !== undefined && plan.tag === dw.DW_TAG_enumeration_type) {
-      // C's enumerators are seen around their enumeration.
-      scope = { ...scope, entry: unit.start + at };
+      // C's enumerators are seen around their enumeration, those of an enum class in it.
+      const around = plan.enumClass
+        ? innerScope(scope, (one) => hashName(one, unit, nameForm, nameAt, bytes, view, text))
+        : scope;
+      scope = { ...around, entry: unit.start + at };
+    } else if (scope !== undefined && plan.specifies && isScope(plan.tag)) {
+      const entry = file.readAt(unit, unit.start + at);
+      const whole = new TextEncoder().encode(entry === undefined ? '' : scopes.qualified(entry));
+      scope = innerScope(topScope, (one) => {
+        one.text(whole, 0);
+        return whole.length > 0;
+      });
     } else if (scope !== undefined && isScope(plan.tag)) {
       scope = innerScope(scope, (one) => {
         if (nameAt >= 0) return hashName(one, unit, nameForm, nameAt, bytes, view, text);
@@ -385,14 +406,30 @@ function hashName(
   return true;
 }
 
-/** A variable whose name stands at its declaration: a static member, or one declared in a namespace. */
-function indexDefinition(file: EntryFile, unit: Unit, at: number, rows: Rows, shared: boolean, scopes: Scopes): void {
+/** What completes a declaration elsewhere: a static member, a variable of a namespace, a class in a type unit. */
+function indexDefinition(
+  file: EntryFile,
+  unit: Unit,
+  at: number,
+  kind: number,
+  rows: Rows,
+  shared: boolean,
+  scopes: Scopes,
+): void {
   const offset = unit.start + at;
   const entry = file.readAt(unit, offset);
   const name = entry === undefined ? '' : qualifiedName(entry, scopes);
   if (name === '') return;
-  const { first, second } = hashOf('variable', name);
-  rows.add(first, second, shared ? -1 - offset : offset, variableKind);
+  const { first, second } = hashOf(kinds[kind] as NameKind, name);
+  rows.add(first, second, placed(file, unit, offset, shared), kind);
+}
+
+/** Offsets of .debug_types are kept above those of .debug_info, those of the shared file below 0. */
+const typesBase = 2 ** 50;
+
+function placed(file: EntryFile, unit: Unit, offset: number, shared: boolean): number {
+  if (shared) return -1 - offset;
+  return unit.section === file.sections.get('types') ? typesBase + offset : offset;
 }
 
 /** Name with namespaces and classes, where the declaration has it. */
@@ -490,7 +527,11 @@ export class NameIndex {
 }
 
 const place = (offset: number): FoundName =>
-  offset < 0 ? { offset: -1 - offset, shared: true } : { offset: offset, shared: false };
+  offset < 0
+    ? { offset: -1 - offset, section: 'shared' }
+    : offset >= typesBase
+      ? { offset: offset - typesBase, section: 'types' }
+      : { offset, section: 'info' };
 
 /** Makes the index of a file, for use at once. */
 export function makeNameIndex(file: EntryFile): NameIndex {

@@ -62,8 +62,9 @@ export class DwarfTypes implements ProgramTypes {
     }
   }
 
-  #at({ offset, shared }: FoundName): Entry | undefined {
-    return (shared ? this.file.shared() : this.file)?.at(offset);
+  #at({ offset, section }: FoundName): Entry | undefined {
+    if (section === 'types') return this.file.atType(offset);
+    return (section === 'shared' ? this.file.shared() : this.file)?.at(offset);
   }
 
   #definition(tag: number, name: string): Entry | undefined {
@@ -81,7 +82,7 @@ export class DwarfTypes implements ProgramTypes {
     const type = entry === undefined ? undefined : this.reader.of(entry);
     if (type?.kind !== 'enum') return undefined;
     const last = name.slice(name.lastIndexOf(':') + 1);
-    const member = type.members.find((one) => one.name === last);
+    const member = type.members.find((one) => one.name === last || one.name.endsWith(`::${last}`));
     return member === undefined ? undefined : { value: member.value, type };
   }
 
@@ -165,7 +166,8 @@ export class DwarfTypes implements ProgramTypes {
     return told.map((one, index): Location => {
       const expected = byConvention[index] as Location;
       if (one === undefined) return expected;
-      if (one === 'nowhere') return external && !changed ? expected : unavailable('optimized out');
+      // Callers in the same file need not even pass it.
+      if (one === 'nowhere') return unavailable('optimized out');
       if (one === 'later') return !changed && (external || agrees) ? expected : unavailable('optimized out');
       return one;
     });

@@ -39,7 +39,9 @@ export class Scopes {
   qualified(entry: Entry): string {
     const { name } = entry;
     if (name === '') return '';
-    const scope = this.of(entry.file, entry.unit).get(entry.offset) ?? '';
+    // GCC puts a class in a type unit beside its namespace, where only a declaration is.
+    const declared = isScope(entry.tag) ? (entry.reference(dw.DW_AT_specification) ?? entry) : entry;
+    const scope = this.of(declared.file, declared.unit).get(declared.offset) ?? '';
     return scope === '' ? name : `${scope}::${name}`;
   }
 
@@ -76,10 +78,14 @@ function readScopes(file: EntryFile, unit: Unit): ReadonlyMap<number, string> {
       if (abbreviation === undefined) break;
       const { tag, hasChildren, attributes, fixedSize } = abbreviation;
       let name = '';
+      let around = scope;
       if (isScope(tag) && hasChildren) {
         for (const attribute of attributes) {
           reader.read(attribute.form, attribute.constant);
           if (attribute.name === dw.DW_AT_name) name = unit.string(reader.form, reader.value, bytes);
+          else if (attribute.name === dw.DW_AT_specification) {
+            around = found.get(unit.reference(reader.form, reader.value)) ?? scope;
+          }
         }
         name = scopeName(tag, name);
       } else if (fixedSize >= 0) cursor.skip(fixedSize);
@@ -90,7 +96,7 @@ function readScopes(file: EntryFile, unit: Unit): ReadonlyMap<number, string> {
         open.push(scope);
         // What lies in a function is not seen from outside, so it is called by its own name.
         if (tag === dw.DW_TAG_subprogram || tag === dw.DW_TAG_lexical_block) scope = '';
-        else if (name !== '') scope = scope === '' ? name : `${scope}::${name}`;
+        else if (name !== '') scope = around === '' ? name : `${around}::${name}`;
       }
     }
   } catch (error) {

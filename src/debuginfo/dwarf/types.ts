@@ -160,7 +160,8 @@ export class TypeReader {
       signed,
       members: children.map((child) => {
         const value = child.integer(dw.DW_AT_const_value, signed) ?? 0n;
-        return { name: child.name, value: signed ? BigInt.asIntN(64, value) : BigInt.asUintN(64, value) };
+        const own = entry.flag(dw.DW_AT_enum_class) ? `${entry.name}::${child.name}` : child.name;
+        return { name: own, value: signed ? BigInt.asIntN(64, value) : BigInt.asUintN(64, value) };
       }),
     };
   }
