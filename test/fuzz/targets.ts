@@ -11,6 +11,8 @@ import { BadPacking, Unpacked, unpackLzma2 } from '../../src/bytes/lzma.ts';
 import { unpackXz } from '../../src/bytes/xz.ts';
 import { unpackZstd } from '../../src/bytes/zstd.ts';
 import { compile } from '../../src/compiler/compile.ts';
+import { formatScript } from '../../src/compiler/syntax/format.ts';
+import { parse } from '../../src/compiler/syntax/parse.ts';
 import { openBtf } from '../../src/debuginfo/btf/btf.ts';
 import { createLineIndex } from '../../src/debuginfo/dwarf/index.ts';
 import { ElfFile, type Inflate } from '../../src/debuginfo/elf/elf.ts';
@@ -21,6 +23,7 @@ import { GoFunctions } from '../../src/debuginfo/go/pclntab.ts';
 import { Kallsyms } from '../../src/debuginfo/text/kallsyms.ts';
 import { parseMaps } from '../../src/debuginfo/text/maps.ts';
 import { parseTracepoint } from '../../src/debuginfo/text/tracepoint.ts';
+import { Diagnostics } from '../../src/diag/diagnostic.ts';
 import { Source } from '../../src/diag/source.ts';
 import { parseLdCache } from '../../src/kernel/host/ldcache.ts';
 import { demangleBoth } from '../../src/symbolize/demangle/index.ts';
@@ -549,11 +552,23 @@ export const targets: readonly Target[] = [
     read({ bytes }) {
       const source = new Source('damaged.bt', new TextDecoder().decode(bytes));
       const result = compile(source, target);
+      format(source);
       if (!result.ok) return `refused: ${result.diagnostics[0]?.code}`;
       return result.program.programs.map(({ code }) => code.length).join();
     },
   },
 ];
+
+/** What parses is formatted, and then formatted stays as it is. */
+function format(source: Source): void {
+  const diagnostics = new Diagnostics();
+  const script = parse(source, diagnostics);
+  if (diagnostics.hasErrors) return;
+  const once = formatScript(source, script);
+  const again = new Source(source.name, once);
+  const twice = formatScript(again, parse(again, diagnostics));
+  if (twice !== once) throw new Error(`formatted twice, this differs:\n${once}\n---\n${twice}`);
+}
 
 function withStoredNames({ bytes, poison }: Input): string {
   const names = StoredNames.read(within(bytes, poison));

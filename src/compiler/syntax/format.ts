@@ -296,6 +296,8 @@ class Formatter {
   #joins(piece: Piece, prefix: boolean): boolean {
     const before = this.#before;
     if (this.#tight || before === undefined) return true;
+    // `0 .9` asks for a member of a number; `0.9` would be a fraction.
+    if (piece.token === '.' && before.token === 'integer') return this.#pieces[this.#at - 2]?.token === '.';
     if (/^(?:[.)\]]|->|\.\.)$/.test(piece.token) || /^(?:[.([]|->|\.\.)$/.test(before.token)) return true;
     switch (piece.token) {
       case '[':

@@ -1,8 +1,10 @@
 /** Whatever the text: parsing ends, throws nothing, and its places lie within the text. */
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { sharedCases } from '../../../test/insitu.ts';
 import { Diagnostics } from '../../diag/diagnostic.ts';
 import { renderAll } from '../../diag/render.ts';
 import { Source } from '../../diag/source.ts';
@@ -34,7 +36,7 @@ uprobe:/bin/a*/x:"f(int, int)"+4, kprobe:vfs_*
 }
 END { clear(@start); }
 `;
-const article = '/work/shared/cases/trace-envoy-socket.bt';
+const article = join(sharedCases, 'trace-envoy-socket.bt');
 const scripts = existsSync(article) ? [own, readFileSync(article, 'utf8')] : [own];
 
 function check(text: string): void {

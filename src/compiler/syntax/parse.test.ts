@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
+import { sharedCases } from '../../../test/insitu.ts';
 import { Diagnostics } from '../../diag/diagnostic.ts';
 import { Source } from '../../diag/source.ts';
 import type { Expr, Script, Statement } from './ast.ts';
@@ -444,7 +446,7 @@ test('trees are frozen', () => {
 });
 
 test("the article's script", (t) => {
-  const path = '/work/shared/cases/trace-envoy-socket.bt';
+  const path = join(sharedCases, 'trace-envoy-socket.bt');
   if (!existsSync(path)) return t.skip(`${path} is not there`);
   const script = parseWell(readFileSync(path, 'utf8'));
   assert.deepEqual(
