@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import {
   closeSync,
+  existsSync,
   mkdtempSync,
   openSync,
   readdirSync,
@@ -76,6 +77,43 @@ describe('-c', { skip }, () => {
     );
     assert.match(outcome.stdout, /^one two\|three"four\|set\|from stdin$/m, outcome.stderr);
     assert.match(outcome.stderr, /^oops$/m);
+  });
+
+  test('it has a process group of its own', { timeout: 20_000 }, async () => {
+    // Fields 1, 5 and 6 of /proc/PID/stat: pid, process group, session.
+    const { stdout } = await insitu(['-q', '-c', "cut -d' ' -f1,5,6 /proc/self/stat", '-e', 'END { }']);
+    const [pid, group, session] = stdout.trim().split(' ');
+    assert.ok(Number(pid) > 1, stdout);
+    assert.deepEqual([group, session], [pid, pid]);
+  });
+
+  test('it reads a terminal, and Ctrl-C there ends both, END block and all', {
+    timeout: 20_000,
+    skip: existsSync('/usr/bin/script') ? false : 'needs script (bsdutils)',
+  }, async () => {
+    const reader = join(folder, 'reader.sh');
+    writeFileSync(reader, 'read a; echo "got $a"; echo $$; sleep 30\n');
+    const inner = `${executable} -c 'sh ${reader}' -e 'END { printf("the end\\n"); }'`;
+    const running = spawn('script', ['-qec', inner, '/dev/null'], { stdio: ['pipe', 'pipe', 'inherit'] });
+    let text = '';
+    running.stdout.setEncoding('utf8').on('data', (part: string) => {
+      text += part;
+    });
+    const until = async (word: RegExp): Promise<void> => {
+      for (const end = Date.now() + 10_000; !word.test(text); await sleep(10)) {
+        assert.ok(Date.now() < end, `no ${word} in ${text}`);
+      }
+    };
+    await until(/Attached/);
+    running.stdin.write('a line\n');
+    await until(/got a line\r?\n\d+/);
+    const child = Number(/got a line\r?\n(\d+)/.exec(text)?.[1]);
+    assert.ok(alive(child));
+    running.stdin.write('\x03');
+    await until(/the end/);
+    assert.ok(await gone(child), 'the child is still there');
+    running.stdin.end();
+    assert.equal(await new Promise((resolve) => running.once('exit', resolve)), 0);
   });
 
   test('expands nothing', { timeout: 20_000 }, async () => {

@@ -145,6 +145,8 @@ function fixedBinary(path: string, data: FixedBinary): Binary {
       );
     },
     types: () => data.types,
+    sourcePlaces: () => [],
+    sourceLines: () => undefined,
     usdt: () => data.usdt ?? [],
     object(name) {
       const found = own(data.objects, name);

@@ -62,6 +62,14 @@ export interface Binary {
   at(address: VirtualAddress): FunctionSymbol | undefined;
   /** Through the program headers. Fails when no executable segment (no segment at all, with `any`) has that address. */
   toFileOffset(address: VirtualAddress, which?: 'executable' | 'any'): Result<FileOffset, MachineError>;
+  /**
+   * Where the code of a source line (and column) begins: once in its function, and once in each
+   * place that it was inlined into. A relative `file` is the end of a path. Empty where
+   * debugging information has no code for it.
+   */
+  sourcePlaces(file: string, line: number, column: number | undefined): readonly VirtualAddress[];
+  /** Lines of a source file that have code, with their columns, ascending; undefined without debugging information. */
+  sourceLines(file: string): readonly { readonly line: number; readonly column: number }[] | undefined;
   /** All trace points of the file. */
   usdt(): readonly UsdtProbe[];
   /** An object (global variable) by name. */

@@ -1,6 +1,6 @@
 /**
  * uprobe:BINARY:FUNCTION[+OFFSET], uprobe:BINARY:0xADDRESS, uprobe:BINARY:cpp:"NAME",
- * with wildcards in the function, and uretprobe. An address is a virtual address, as
+ * uprobe:BINARY@FILE:LINE[:COLUMN], with wildcards in the function, and uretprobe. An address is a virtual address, as
  * nm and objdump print it; it becomes a file offset through the program headers only.
  */
 import { virtualAddress } from '../../base/numbers.ts';
@@ -17,10 +17,15 @@ export const uprobe =
   (point, rest, options) => {
     const { diagnostics, target } = options;
     const parts = splitColons(rest);
-    const path = unquoted(parts[0] ?? '');
+    const source = sourcePlace(parts);
+    const path = source?.binary ?? unquoted(parts[0] ?? '');
     const cpp = parts.length === 3 && parts[1] === 'cpp';
     const location = cpp ? (parts[2] ?? '') : parts.slice(1).join(':');
-    if (path === '' || location === '' || (parts.length > 2 && !cpp && !location.includes('"'))) {
+    if (
+      path === '' ||
+      location === '' ||
+      (parts.length > 2 && !cpp && source === undefined && !location.includes('"'))
+    ) {
       diagnostics.error(
         'probe-form',
         `${kind} takes a file and a function`,
@@ -29,13 +34,8 @@ export const uprobe =
       );
       return [];
     }
-    if (/@[^/@:]*[^@:]*$/.test(path) && /^\d+(:\d+)?$/.test(location)) {
-      diagnostics.error(
-        'no-lines',
-        `places by source line (${location}) are not understood by this version`,
-        point.restSpan,
-        `an address works: ${kind}:BIN:0x1234, as addr2line and objdump -dl show it`,
-      );
+    if (source !== undefined && kind === 'uretprobe') {
+      diagnostics.error('probe-form', 'uretprobe takes no source line: it fires when a function returns', point.span);
       return [];
     }
     const binaries: Binary[] = [];
@@ -50,7 +50,14 @@ export const uprobe =
     // Of many files, those without the function are passed over; only when none has it, that is said.
     const several = isGlob(path);
     const places = binaries.flatMap((binary) =>
-      placesIn(kind, point, binary, unquoted(location), cpp, several ? { ...options, missing: 'ignore' } : options),
+      placesIn(
+        kind,
+        point,
+        binary,
+        source ?? unquoted(location),
+        cpp,
+        several ? { ...options, missing: 'ignore' } : options,
+      ),
     );
     if (several && places.length === 0) {
       const message =
@@ -110,13 +117,20 @@ function placesIn(
   kind: 'uprobe' | 'uretprobe',
   point: AttachPointSyntax,
   binary: Binary,
-  location: string,
+  location: string | SourcePlace,
   cpp: boolean,
   options: ExpandOptions,
 ): Place[] {
-  const found = locate(kind, point, binary, location, options) ?? [];
+  const found =
+    typeof location === 'string'
+      ? (locate(kind, point, binary, location, options) ?? [])
+      : locateSource(point, binary, location, options);
   return found.map((place): Place => {
     const { symbol, offset } = place;
+    const shown =
+      typeof location === 'string'
+        ? `:${symbol === undefined || (!isGlob(location) && !cpp) ? location : symbol.name}`
+        : `@${location.text}`;
     const attachment: Attachment = {
       spec: {
         kind,
@@ -125,10 +139,72 @@ function placesIn(
         symbol: symbol?.name ?? '',
         ...(options.pid === undefined ? {} : { pid: options.pid }),
       },
-      name: `${kind}:${binary.path}:${symbol === undefined || (!isGlob(location) && !cpp) ? location : symbol.name}`,
+      name: `${kind}:${binary.path}${shown}`,
     };
     return { ...place, binary, attachment };
   });
+}
+
+/** A place in a source file. */
+interface SourcePlace {
+  readonly binary: string;
+  readonly file: string;
+  readonly line: number;
+  readonly column: number | undefined;
+  /** `FILE:LINE[:COLUMN]` */
+  readonly text: string;
+}
+
+/** Of `BINARY@FILE`, `LINE`, `COLUMN`. */
+function sourcePlace(parts: readonly string[]): SourcePlace | undefined {
+  const [first = '', line = '', column] = parts;
+  const at = first.lastIndexOf('@');
+  if (at < 1 || at === first.length - 1 || parts.length > 3 || !/^\d+$/.test(line)) return undefined;
+  if (column !== undefined && !/^\d+$/.test(column)) return undefined;
+  const file = unquoted(first.slice(at + 1));
+  return {
+    binary: unquoted(first.slice(0, at)),
+    file,
+    line: Number(line),
+    column: column === undefined ? undefined : Number(column),
+    text: [file, ...parts.slice(1)].join(':'),
+  };
+}
+
+function locateSource(
+  point: AttachPointSyntax,
+  binary: Binary,
+  { file, line, column, text }: SourcePlace,
+  options: ExpandOptions,
+): Location[] {
+  const found = binary.sourcePlaces(file, line, column).flatMap((address): Location[] => {
+    const offset = binary.toFileOffset(address);
+    return offset.ok ? [{ symbol: binary.at(address), address, offset: offset.value }] : [];
+  });
+  if (found.length > 0) return found;
+  const known = binary.sourceLines(file);
+  const hints: string[] = [];
+  let message = `no code of ${binary.path} comes from ${text}`;
+  if (known === undefined) {
+    message = `${binary.path} has no debugging information, so that ${text} cannot be found in it`;
+    hints.push('compile it with -g, or install its debug file; --debuginfo DIR names more places to look for one');
+  } else if (known.length === 0) {
+    message = `${binary.path} has no source file ${file}`;
+  } else {
+    const columns = known.filter((one) => one.line === line).map((one) => one.column);
+    const lines = [...new Set(known.map((one) => one.line))].sort((a, b) => Math.abs(a - line) - Math.abs(b - line));
+    if (columns.length > 0) hints.push(`columns of line ${line} with code: ${columns.join(', ')}`);
+    else
+      hints.push(
+        `lines near by with code: ${lines
+          .slice(0, 4)
+          .sort((a, b) => a - b)
+          .join(', ')}`,
+      );
+  }
+  if (options.missing === 'error') options.diagnostics.error('no-line', message, point.restSpan, ...hints);
+  else if (options.missing === 'warn') options.diagnostics.warning('no-line', message, point.restSpan, ...hints);
+  return [];
 }
 
 interface Location {

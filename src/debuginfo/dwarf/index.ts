@@ -121,13 +121,18 @@ export class LineIndex {
   }
 
   /** Addresses at which a line of a source file begins; `isFile` says which paths are meant. Reads every line table. */
-  addressesOf(isFile: (path: string) => boolean, line: number): number[] {
+  addressesOf(isFile: (path: string) => boolean, line: number, column?: number): number[] {
     const found = new Set<number>();
     for (const unit of this.#units()) {
       const table = this.#lineTable(unit);
-      for (const address of table?.addressesOf(isFile, line) ?? []) found.add(address);
+      for (const address of table?.addressesOf(isFile, line, column) ?? []) found.add(address);
     }
     return [...found].sort((a, b) => a - b);
+  }
+
+  /** Lines of a source file at which a statement begins, with their columns. Reads every line table. */
+  linesOf(isFile: (path: string) => boolean): { readonly line: number; readonly column: number }[] {
+    return this.#units().flatMap((unit) => this.#lineTable(unit)?.linesOf(isFile) ?? []);
   }
 
   /** All functions with code of their own, unit by unit; of those in several pieces, the first piece. */

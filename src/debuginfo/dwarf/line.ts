@@ -137,19 +137,38 @@ export class LineTable {
     return low - 1;
   }
 
-  /** Addresses at which a statement of a file's line begins (is_stmt), ascending, each once. `isFile` is asked once a file. */
-  addressesOf(isFile: (path: string) => boolean, line: number): number[] {
+  /**
+   * Addresses at which a statement of a file's line begins (is_stmt), in a column when one is
+   * given, ascending, each once. `isFile` is asked once a file.
+   */
+  addressesOf(isFile: (path: string) => boolean, line: number, column?: number): number[] {
     const wanted = this.#files.map((_, index) => isFile(this.file(index)));
-    const { files, lines, statements, addresses } = this.#rows;
+    if (!wanted.includes(true)) return [];
+    const { files, lines, columns, statements, addresses } = this.#rows;
     const found = new Set<number>();
     for (const { from, to } of this.#sequences) {
       for (let at = from; at < to; at++) {
-        if (lines[at] === line && statements[at] === 1 && wanted[files[at] as number]) {
-          found.add(addresses[at] as number);
-        }
+        if (lines[at] !== line || statements[at] !== 1 || !wanted[files[at] as number]) continue;
+        if (column === undefined || columns[at] === column) found.add(addresses[at] as number);
       }
     }
     return [...found].sort((a, b) => a - b);
+  }
+
+  /** Lines of a file at which a statement begins, and those of its columns, ascending. */
+  linesOf(isFile: (path: string) => boolean): { readonly line: number; readonly column: number }[] {
+    const wanted = this.#files.map((_, index) => isFile(this.file(index)));
+    if (!wanted.includes(true)) return [];
+    const { files, lines, columns, statements } = this.#rows;
+    const found = new Map<string, { line: number; column: number }>();
+    for (const { from, to } of this.#sequences) {
+      for (let at = from; at < to; at++) {
+        const [line = 0, column = 0] = [lines[at], columns[at]];
+        if (statements[at] === 1 && line > 0 && wanted[files[at] as number])
+          found.set(`${line}:${column}`, { line, column });
+      }
+    }
+    return [...found.values()].sort((a, b) => a.line - b.line || a.column - b.column);
   }
 
   /** The ranges that the table covers, as pairs of start and end. */

@@ -6,6 +6,11 @@
  * its pid, and gets its arguments, environment, standard streams and signals as if
  * started from that shell (which leaves out variables whose names are no identifiers). setpriv asks the kernel to end it when the tracer ends, also by
  * SIGKILL (prctl(2), PR_SET_PDEATHSIG, which survives exec).
+ *
+ * It has a session and a process group of its own (setsid(2)): Ctrl-C at the terminal
+ * reaches the tracer alone, which passes it on, once. Being in another session it may read
+ * a terminal on its standard input although it is not in the foreground there (tty(4):
+ * job control is for the session that the terminal belongs to).
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { accessSync, constants, statSync } from 'node:fs';
@@ -66,9 +71,15 @@ export class HeldChild {
     this.#gate?.end('\n');
   }
 
-  /** Sends a signal; ends a command that was never started. */
+  /** Sends a signal to the command's process group; ends a command that was never started. */
   kill(signal: NodeJS.Signals = 'SIGTERM'): void {
-    if (this.#ended === undefined) this.#process.kill(signal);
+    if (this.#ended !== undefined) return;
+    try {
+      process.kill(-this.pid, signal);
+    } catch {
+      // It has ended, and is about to be told; or it has left its group.
+      this.#process.kill(signal);
+    }
   }
 
   get #gate(): Writable | undefined {
@@ -93,6 +104,7 @@ export async function holdCommand(command: string, options: ChildOptions = {}): 
   const child = spawn(argv[0] as string, argv.slice(1), {
     stdio: ['inherit', 'inherit', 'inherit', 'pipe'],
     env: environment,
+    detached: true,
   });
   // A command that died before start() breaks the pipe; `exited` tells.
   (child.stdio[3] as Writable).on('error', () => {});

@@ -7,7 +7,7 @@
  */
 import type { MachineError } from '../../base/errors.ts';
 import { lazy } from '../../base/lazy.ts';
-import type { FileOffset, VirtualAddress } from '../../base/numbers.ts';
+import { type FileOffset, type VirtualAddress, virtualAddress } from '../../base/numbers.ts';
 import { ok, type Result } from '../../base/result.ts';
 import type { FileReader } from '../../bytes/file.ts';
 import { textPattern } from '../../bytes/search.ts';
@@ -264,6 +264,27 @@ export class ElfBinary implements Binary {
     return line === undefined ? undefined : { frames: [{ ...line, column: 0, inlined: false }] };
   }
 
+  sourcePlaces(file: string, line: number, column: number | undefined): readonly VirtualAddress[] {
+    const index = this.layers.lines();
+    const first = new Map<string, VirtualAddress>();
+    for (const found of index?.addressesOf(isSource(file), line, column) ?? []) {
+      const address = virtualAddress(found);
+      const [inner, ...callers] = index?.at(address)?.frames ?? [];
+      const copy = [
+        this.at(address)?.address,
+        inner?.function,
+        ...callers.map((one) => `${one.file}:${one.line}:${one.column}`),
+      ];
+      const key = copy.join(' ');
+      if (!first.has(key)) first.set(key, address);
+    }
+    return [...first.values()];
+  }
+
+  sourceLines(file: string): readonly { readonly line: number; readonly column: number }[] | undefined {
+    return this.layers.lines()?.linesOf(isSource(file));
+  }
+
   toFileOffset(address: VirtualAddress, which: 'executable' | 'any' = 'executable'): Result<FileOffset, MachineError> {
     return this.elf.toFileOffset(address, which);
   }
@@ -290,6 +311,25 @@ export class ElfBinary implements Binary {
     this.elf.reader.close?.();
     this.layers.close();
   }
+}
+
+/** Whether a path of debugging information is that of a source file that somebody has named, by the end of its path. */
+function isSource(file: string): (path: string) => boolean {
+  const wanted = normal(file);
+  return (path) => {
+    const whole = normal(path);
+    return whole === wanted || (!wanted.startsWith('/') && whole.endsWith(`/${wanted}`));
+  };
+}
+
+/** A path without `.`, `..` and empty parts. */
+function normal(path: string): string {
+  const parts: string[] = [];
+  for (const part of path.split('/')) {
+    if (part === '..' && parts.length > 0 && parts.at(-1) !== '..') parts.pop();
+    else if (part !== '.' && part !== '') parts.push(part);
+  }
+  return (path.startsWith('/') ? '/' : '') + parts.join('/');
 }
 
 /** Functions found in several tables, each told once. */
