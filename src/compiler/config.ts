@@ -86,7 +86,8 @@ export const defaultConfig: Config = {
   printMapsOnExit: true,
   cppDemangle: true,
   lazySymbolication: false,
-  showDebugInfo: true,
+  // As bpftrace is built by distributions; one built with blazesym shows it unasked.
+  showDebugInfo: false,
   strTruncTrailer: '..',
   stackMode: 'bpftrace',
   ustackUnwind: 'auto',

@@ -14,9 +14,24 @@ export interface SymbolName {
   readonly file?: string;
 }
 
+/** A line of source that code comes from. */
+export interface SourceLine {
+  /** The function, demangled; '' where unknown. */
+  readonly name: string;
+  readonly file: string;
+  /** From 1; 0 where unknown. */
+  readonly line: number;
+}
+
 export interface Names {
   /** The function at an address of a process, which may have ended since. */
   userSymbol(pid: number, address: number): SymbolName | undefined;
+  /**
+   * Where in the source an address of a process comes from: the functions inlined there,
+   * innermost first, and at the end the function itself. undefined where nothing tells,
+   * or nobody wants to know (config show_debug_info).
+   */
+  userSource?(pid: number, address: number): readonly SourceLine[] | undefined;
   kernelSymbol(address: bigint): SymbolName | undefined;
   /** For stack mode build_id: which file an address belongs to, by its build-id in hex, and where in it. */
   buildId(pid: number, address: number): { readonly buildId: string; readonly offset: number } | undefined;

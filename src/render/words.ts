@@ -6,7 +6,7 @@ import { unreachable } from '../base/errors.ts';
 import { defaultFrames } from '../program/unwind.ts';
 import type { Integer, StackValue, StringValue, Value } from '../values/value.ts';
 import { errorText, signalText } from './messages.ts';
-import type { Names, SymbolName } from './names.ts';
+import type { Names, SourceLine, SymbolName } from './names.ts';
 import { strftime } from './strftime.ts';
 
 /** What wording depends on besides the value. */
@@ -76,17 +76,31 @@ function symbolOf(space: 'user' | 'kernel', pid: number, address: Integer, names
   return typeof address === 'number' && address < largestUserAddress ? names.userSymbol(pid, address) : undefined;
 }
 
-function frameText(stack: StackValue, address: Integer, names: Names, indent: string): string {
-  if (stack.mode === 'raw') return address.toString(16);
+/**
+ * The lines of one frame. `called` says that the address is where a call returns to:
+ * then the source line is that of the byte before, the call's.
+ */
+function frameText(stack: StackValue, address: Integer, names: Names, indent: string, called: boolean): string {
+  if (stack.mode === 'raw') return `${address.toString(16)}\n`;
   if (stack.mode === 'build_id') {
     const place = typeof address === 'number' ? names.buildId(stack.pid, address) : undefined;
-    return place === undefined ? hexText(address) : `${place.buildId} ${hexText(place.offset)}`;
+    return `${place === undefined ? hexText(address) : `${place.buildId} ${hexText(place.offset)}`}\n`;
   }
   const symbol = symbolOf(stack.space, stack.pid, address, names);
   const name = symbol === undefined ? hexText(address) : `${symbol.name}+${symbol.offset}`;
-  if (stack.mode === 'bpftrace') return indent + name;
-  const file = stack.space === 'kernel' ? symbol?.file : (symbol?.file ?? '[unknown]');
-  return `\t${address.toString(16)} ${name}${file === undefined ? '' : ` (${file})`}`;
+  const sources =
+    stack.space === 'user' && typeof address === 'number' && address < largestUserAddress
+      ? (names.userSource?.(stack.pid, called ? address - 1 : address) ?? [])
+      : [];
+  const perf = stack.mode === 'perf';
+  const start = perf ? `\t${address.toString(16)} ` : indent;
+  const file = perf && stack.space === 'user' ? (symbol?.file ?? '[unknown]') : symbol?.file;
+  const end = perf && file !== undefined ? ` (${file})` : '';
+  const place = (one: SourceLine | undefined): string =>
+    perf || one === undefined || one.file === '' ? '' : `@${one.file}:${one.line}`;
+  let text = '';
+  for (const one of sources.slice(0, -1)) text += `${start}${one.name || '[unknown]'}${place(one)} [inlined]${end}\n`;
+  return `${text}${start}${name}${place(sources.at(-1))}${end}\n`;
 }
 
 /** Why a stack ends where it does, when that is not the outermost frame. */
@@ -128,7 +142,9 @@ export function stackText(stack: StackValue, wording: Wording, layout: Layout): 
       ? stack.frames
       : wording.names.storedStack(stack.stored.map, stack.stored.id, stack.stored.count);
   let text = '\n';
-  for (const address of frames ?? []) text += `${frameText(stack, address, wording.names, indent)}\n`;
+  for (const [index, address] of (frames ?? []).entries()) {
+    text += frameText(stack, address, wording.names, indent, index > 0);
+  }
   const end = endText(stack, frames?.at(-1), wording.names);
   if (end !== undefined) text += `${stack.mode === 'bpftrace' ? indent : ''}[${end}]\n`;
   return text;

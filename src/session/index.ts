@@ -67,6 +67,7 @@ export async function trace(options: TraceOptions): Promise<Trace> {
       const { ProcessNames } = await import('./processes.ts');
       names = new ProcessNames({
         demangle: program.config.cppDemangle,
+        showSource: program.config.showDebugInfo,
         pids: pids.length > 0 || child === undefined ? pids : [child.pid],
         debugFiles: { onMessage: onWarning, ...options.debugFiles },
         onEvent: (event) => tables?.follow(event),

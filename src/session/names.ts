@@ -8,13 +8,14 @@ import { Kallsyms } from '../debuginfo/text/kallsyms.ts';
 import { syscallName } from '../kernel/host/constants/index.ts';
 import { Clock, clockNanoseconds } from '../kernel/sys/process.ts';
 import type { Program } from '../program/program.ts';
-import type { Names, SymbolName } from '../render/names.ts';
+import type { Names, SourceLine, SymbolName } from '../render/names.ts';
 import type { Integer } from '../values/value.ts';
 
 /** Names for the addresses of processes, as of the moment when they were taken. */
 export interface UserNames {
   symbol(pid: number, address: number): SymbolName | undefined;
   place(pid: number, address: number): { readonly buildId: string; readonly offset: number } | undefined;
+  source(pid: number, address: number): readonly SourceLine[] | undefined;
   /** The next questions belong to another record, and may be about what has happened since. */
   expire(): void;
   close(): void;
@@ -41,6 +42,10 @@ export class MachineNames implements Names {
 
   userSymbol(pid: number, address: number): SymbolName | undefined {
     return this.#user?.symbol(pid, address);
+  }
+
+  userSource(pid: number, address: number): readonly SourceLine[] | undefined {
+    return this.#user?.source(pid, address);
   }
 
   buildId(pid: number, address: number): { readonly buildId: string; readonly offset: number } | undefined {

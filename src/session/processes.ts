@@ -16,7 +16,7 @@ import { inferredNames } from '../kernel/host/inferred.ts';
 import { inflate } from '../kernel/host/inflate.ts';
 import { MappingTracker, type TaskEvent } from '../kernel/host/mappings.ts';
 import { processFiles } from '../kernel/host/processfiles.ts';
-import type { SymbolName } from '../render/names.ts';
+import type { SourceLine, SymbolName } from '../render/names.ts';
 import { demangleBoth } from '../symbolize/demangle/index.ts';
 import { type SymbolizedFrame, Symbolizer } from '../symbolize/symbols/symbolizer.ts';
 import type { UserNames } from './names.ts';
@@ -32,6 +32,8 @@ export interface ProcessNamesOptions {
   readonly debugFiles?: DebugFileOptions | undefined;
   /** Config cpp_demangle. */
   readonly demangle: boolean;
+  /** Config show_debug_info. */
+  readonly showSource?: boolean | undefined;
   /** The processes of -p or -c, whose files are opened at once. */
   readonly pids?: readonly number[] | undefined;
   /** Told of what happens to processes, in the order of time. */
@@ -83,12 +85,28 @@ export class ProcessNames implements UserNames {
     return place === undefined ? undefined : { buildId: place.buildId, offset: place.fileOffset };
   }
 
+  source(pid: number, address: number): readonly SourceLine[] | undefined {
+    if (this.#options.showSource !== true) return undefined;
+    const { who } = this.#find(pid, address);
+    const frames = this.#symbolizer.source(who, processAddress(address))?.frames;
+    return frames?.map(({ function: name, file, line }) => ({
+      name: (this.#options.demangle ? demangleBoth(name, { verbose: false })?.full : undefined) ?? name,
+      file,
+      line,
+    }));
+  }
+
   close(): void {
     this.#tracker.close();
     this.#symbolizer.close();
   }
 
   #frame(pid: number, address: number): SymbolizedFrame {
+    return this.#find(pid, address).frame;
+  }
+
+  /** An address by name, and under which number the symbolizer knows the process it was found in. */
+  #find(pid: number, address: number): { readonly frame: SymbolizedFrame; readonly who: number } {
     if (!this.#fresh) {
       this.#tracker.drain();
       this.#fresh = true;
@@ -97,13 +115,13 @@ export class ProcessNames implements UserNames {
     const frame = this.#symbolizer.symbolize(pid, at);
     if (frame.module !== '') {
       this.#whole.set(pid, true);
-      return frame;
+      return { frame, who: pid };
     }
     for (const other of [formerly(pid), this.#parents.get(pid)]) {
       const before = other === undefined ? frame : this.#symbolizer.symbolize(other, at);
-      if (before.module !== '') return before;
+      if (other !== undefined && before.module !== '') return { frame: before, who: other };
     }
-    return frame;
+    return { frame, who: pid };
   }
 
   /** Looks at what has happened since, without waiting for a question. */

@@ -10,6 +10,7 @@
 import { Lru } from '../../base/lru.ts';
 import { type FileOffset, fileOffset, type ProcessAddress, type VirtualAddress } from '../../base/numbers.ts';
 import type { FileReader } from '../../bytes/file.ts';
+import type { SourcePlace } from '../../debuginfo/dwarf/index.ts';
 import type { Mapping } from '../../debuginfo/text/maps.ts';
 import { type BinaryOptions, type ElfBinary, openBinary } from './binary.ts';
 import { JitDump } from './jitdump.ts';
@@ -165,6 +166,17 @@ export class Symbolizer {
   symbolizeMany(pid: number, addresses: readonly ProcessAddress[]): SymbolizedFrame[] {
     const batch = { mapsRead: false, perfMapRead: false, jitDumpRead: false };
     return addresses.map((address) => this.#symbolize(pid, address, batch));
+  }
+
+  /** Where in the source an address comes from, inlined functions included; undefined where nothing tells. */
+  source(pid: number, address: ProcessAddress): SourcePlace | undefined {
+    // Asking for its name finds the mapping, if there is one.
+    this.symbolize(pid, address);
+    const mapping = this.#processes.get(pid)?.maps.find(address);
+    if (mapping === undefined || !hasFile(mapping)) return undefined;
+    const { binary } = this.#module(pid, mapping);
+    const place = binary?.elf.toVirtualAddress(offsetOf(mapping, address));
+    return place === undefined ? undefined : binary?.source(place);
   }
 
   /** Names a place told as build-id and file offset, as bpf_get_stack does with BPF_F_USER_BUILD_ID. `pid` says where to look for the file. */
