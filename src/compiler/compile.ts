@@ -358,6 +358,7 @@ function analyse(
   for (let pass = 0; pass < maxPasses; pass++) {
     sema.diagnostics = new Diagnostics();
     sema.changed = false;
+    sema.pass = pass;
     facts = variants.map(({ block, context, id }) => sema.block(block, context, id));
     if (sema.changed) continue;
     if (!sema.stuck && [...maps.values()].some(({ value }) => isUnknown(value))) sema.stuck = true;

@@ -90,7 +90,9 @@ export type Relocation =
   /** BPF_PSEUDO_MAP_FD in the two-slot ld_imm64 at `insn`. */
   | { readonly insn: number; readonly kind: 'map_fd'; readonly map: number }
   /** BPF_PSEUDO_MAP_VALUE: address of byte `offset` of element 0. */
-  | { readonly insn: number; readonly kind: 'map_value'; readonly map: number; readonly offset: number };
+  | { readonly insn: number; readonly kind: 'map_value'; readonly map: number; readonly offset: number }
+  /** BPF_PSEUDO_BTF_ID: a per-CPU variable of the kernel, by its name in BTF. */
+  | { readonly insn: number; readonly kind: 'kernel_variable'; readonly name: string };
 
 /** Kernel program types, by name without BPF_PROG_TYPE_. */
 export type BpfProgramType = 'KPROBE' | 'TRACEPOINT' | 'PERF_EVENT' | 'RAW_TRACEPOINT' | 'TRACING';
@@ -225,6 +227,8 @@ export type EventSpec = { readonly size: number; readonly span: readonly [start:
       readonly argSize: number;
       readonly offset: number;
     }
+  /** The watchpoints of the address, u64 at offset, are removed. */
+  | { readonly kind: 'unwatch'; readonly offset: number }
   /** exit code: i32 at offset. */
   | { readonly kind: 'exit'; readonly offset: number }
   /** A helper failed at run time: i32 errno at offset; `what` names the helper. */

@@ -163,6 +163,7 @@ export function jsonRenderer(options: RendererOptions): Renderer {
       case 'print_map':
       case 'clear':
       case 'zero':
+      case 'unwatch':
       case 'exit':
         return;
       default:

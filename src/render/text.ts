@@ -93,6 +93,7 @@ export function textRenderer(options: RendererOptions): Renderer {
       case 'print_map':
       case 'clear':
       case 'zero':
+      case 'unwatch':
       case 'exit':
         return;
       default:

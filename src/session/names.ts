@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { lazy } from '../base/lazy.ts';
 import { Kallsyms } from '../debuginfo/text/kallsyms.ts';
+import { cgroupPath } from '../kernel/host/cgroups.ts';
 import { syscallName } from '../kernel/host/constants/index.ts';
 import { Clock, clockNanoseconds } from '../kernel/sys/process.ts';
 import type { Program } from '../program/program.ts';
@@ -75,8 +76,8 @@ export class MachineNames implements Names {
     return syscallName(number);
   }
 
-  cgroupPath(): string | undefined {
-    return undefined;
+  cgroupPath(id: Integer, pattern: string): string | undefined {
+    return cgroupPath(BigInt(id), pattern);
   }
 
   wallClock(clock: 'boot' | 'monotonic' | 'tai' | 'sw_tai', ns: Integer): bigint {

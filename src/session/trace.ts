@@ -440,6 +440,9 @@ export class Trace implements AsyncIterable<TraceEvent> {
       case 'zero':
         this.#maps.zero(event.map);
         return;
+      case 'unwatch':
+        this.#attachment.unwatch(event.address);
+        return;
       case 'system':
         this.#pending.push({ type: 'system_output', text: runCommand(event.text) });
         return;

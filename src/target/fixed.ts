@@ -97,6 +97,7 @@ export function createFixedTarget(data: FixedTargetData = {}): Target {
       const hints = near.length > 0 ? [`Did you mean ${near.join(', ')}?`] : [];
       return fail(new MachineError(`there is no file ${name}`, { code: 'ENOENT', hints }));
     },
+    cgroupId: () => undefined,
     programFiles: (glob) => Object.keys(data.binaries ?? {}).filter((name) => globPattern(glob).test(name)),
     pidNamespace: () => data.pidNamespace,
     processExists: (pid) => (data.pids ?? []).includes(pid),

@@ -106,6 +106,8 @@ export interface Target {
   tracepoints(): Result<readonly string[], MachineError>;
   /** Functions that kprobe/fentry could attach to. */
   kernelFunctions(): readonly string[];
+  /** Number of the cgroup with that folder, undefined when there is none. */
+  cgroupId(path: string): bigint | undefined;
   /** Address of a kernel symbol. */
   kernelSymbol(name: string): bigint | undefined;
   /** A macro constant of the uapi headers (AF_INET, O_CREAT …). */

@@ -126,7 +126,12 @@ export interface TimestampType {
 }
 /** Values that are a number in the kernel and a name on the screen. */
 export interface NamedNumberType {
-  readonly kind: 'probe_name' | 'username' | 'strerror' | 'signal_name' | 'syscall_name' | 'cgroup_path';
+  readonly kind: 'probe_name' | 'username' | 'strerror' | 'signal_name' | 'syscall_name';
+}
+/** The number of a cgroup, shown by its path in the hierarchies whose name matches the pattern ('': in all). */
+export interface CgroupPathType {
+  readonly kind: 'cgroup_path';
+  readonly pattern: string;
 }
 export type AggregateKind = 'count' | 'sum' | 'avg' | 'min' | 'max' | 'stats' | 'hist' | 'lhist';
 export interface AggregateType {
@@ -167,6 +172,7 @@ export type Type =
   | SymbolType
   | TimestampType
   | NamedNumberType
+  | CgroupPathType
   | AggregateType
   | UnavailableType
   | NoneType;

@@ -14,6 +14,8 @@ export interface TypeSource {
   findEnumerator(name: string): { readonly value: bigint; readonly type: EnumType } | undefined;
   /** The prototype of a kernel function (BTF FUNC), undefined when unknown. */
   findFunction(name: string): FunctionType | undefined;
+  /** Whether BTF describes a variable of that name; it does so of per-CPU ones. */
+  hasVariable?(name: string): boolean;
   /** Names of all functions with a known prototype, where they can be listed. */
   functionNames?(): Iterable<string>;
   /** Names of all types of that keyword, for listings and for near-name hints. */

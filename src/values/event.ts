@@ -66,6 +66,11 @@ export interface JoinEvent {
   readonly type: 'join';
   readonly text: string;
 }
+/** unwatch(): the session removes the watchpoints of that address. */
+export interface UnwatchEvent {
+  readonly type: 'unwatch';
+  readonly address: bigint;
+}
 export interface ExitEvent {
   readonly type: 'exit';
   readonly code: number;
@@ -154,6 +159,7 @@ export type TraceEvent =
   | ChangeMapEvent
   | TimeEvent
   | JoinEvent
+  | UnwatchEvent
   | ExitEvent
   | RuntimeErrorEvent
   | AttachedEvent
@@ -214,6 +220,8 @@ export function eventDecoder(spec: EventSpec, formatting: Formatting): EventDeco
       return () => ({ type: 'time', text: formatting.now(spec.format) });
     case 'join':
       return (record, offset) => ({ type: 'join', text: joinArguments(spec, record, offset) });
+    case 'unwatch':
+      return (record, offset) => ({ type: 'unwatch', address: record.getBigUint64(offset + spec.offset, true) });
     case 'exit':
       return (record, offset) => ({ type: 'exit', code: record.getInt32(offset + spec.offset, true) });
     case 'runtime_error':

@@ -74,11 +74,9 @@ export const retvalVariable: BuiltinVariable = {
   type: (sema, node) => {
     const { provider, returns } = sema.probe;
     const result = sema.probe.function?.result;
-    if (result !== undefined && provider === 'uretprobe') {
-      if (result.type.kind !== 'void') return typeOfVariable(result);
-      sema.error('no-retval', 'the function returns nothing', node.span);
-      return uint64;
-    }
+    // Written in assembler, or said to return nothing: the register is there all the same.
+    if (result !== undefined && provider === 'uretprobe')
+      return result.type.kind === 'void' ? uint64 : typeOfVariable(result);
     if (returns !== undefined) {
       if (returns.type.kind !== 'void') return decayed(returns.type);
       sema.error('no-retval', 'the function returns nothing', node.span);
@@ -100,7 +98,8 @@ export const retvalVariable: BuiltinVariable = {
   scalar: (low, node) => {
     const { returns } = low.probe;
     const result = low.probe.function?.result;
-    if (result !== undefined) return low.readScalar(placeOfVariable(low, result), low.typeOf(node));
+    if (result !== undefined && result.type.kind !== 'void')
+      return low.readScalar(placeOfVariable(low, result), low.typeOf(node));
     if (returns !== undefined) return low.readScalar({ kind: 'context', offset: returns.offset }, returns.type);
     return loadRegister(low, registersOf(low.options.target).result);
   },

@@ -1,5 +1,5 @@
 /** Who runs: pid, tid, uid, gid, comm, cpu, curtask, rand and the like. */
-import { pointerTo, type Type, uint32, uint64, voidType } from '../../types/model.ts';
+import { boolType, pointerTo, type Type, uint32, uint64, voidType } from '../../types/model.ts';
 import type { Reg } from '../ir/ir.ts';
 import { bpfHelper } from '../lower/bpfhelper.ts';
 import type { Lower } from '../lower/lower.ts';
@@ -26,6 +26,9 @@ export const identityVariables: readonly BuiltinVariable[] = [
     low.b.push({ op: 'extend', dst, src: low.b.call(bpfHelper.get_prandom_u32, []), bits: 32, signed: false });
     return dst;
   }),
+  number('default_str_length', 'length of texts where none is given (config max_strlen)', uint64, (low) =>
+    low.b.const(low.options.config.maxStrlen),
+  ),
   number('cgroup', 'id of the cgroup', uint64, (low) => low.b.call(bpfHelper.get_current_cgroup_id, [])),
   number('jiffies', 'ticks of the kernel', uint64, (low) => low.b.call(bpfHelper.jiffies64, [])),
   {
@@ -36,6 +39,15 @@ export const identityVariables: readonly BuiltinVariable[] = [
       return uint32;
     },
     scalar: (low) => low.b.const(low.options.childPid ?? 0),
+  },
+  {
+    name: 'has_cpid',
+    about: 'whether there is a -c child',
+    type: (sema, node) => {
+      sema.facts.constants.set(node, sema.options.childPid === undefined ? 0n : 1n);
+      return boolType;
+    },
+    scalar: (low) => low.b.const(low.options.childPid === undefined ? 0 : 1),
   },
   {
     name: 'curtask',
@@ -67,21 +79,4 @@ export const identityVariables: readonly BuiltinVariable[] = [
   },
 ];
 
-/** `rand()` and others as functions without arguments; `pid()` and `tid()`. */
-const plainFunctions: readonly BuiltinFunction[] = identityVariables
-  .filter((variable) => variable.scalar !== undefined && ['rand', 'cpu', 'ncpus'].includes(variable.name))
-  .map((variable) => ({
-    name: variable.name,
-    signature: `${variable.name}()`,
-    about: variable.about,
-    arity: [0, 0] as const,
-    type: (sema, call) => variable.type(sema, { node: 'identifier', name: variable.name, span: call.span }),
-    scalar: (low, call) =>
-      (variable.scalar as NonNullable<typeof variable.scalar>)(low, {
-        node: 'identifier',
-        name: variable.name,
-        span: call.span,
-      }),
-  }));
-
-export const identityFunctions: readonly BuiltinFunction[] = [...plainFunctions, ...pidFunctions];
+export const identityFunctions: readonly BuiltinFunction[] = pidFunctions;

@@ -3,8 +3,9 @@ import { boolType, noneType, uint64 } from '../../types/model.ts';
 import { emitEvent, spanOf } from '../lower/events.ts';
 import { assetOf, countKeys, deleteKey, hasKey } from '../lower/maps.ts';
 import type { Sema } from '../sema/sema.ts';
-import type { Call, MapAccess } from '../syntax/ast.ts';
+import type { Call, Expr, MapAccess } from '../syntax/ast.ts';
 import type { BuiltinFunction } from './builtin.ts';
+import { countFrames } from './stacks.ts';
 
 /** `f(@m[k])` or `f(@m, k)`: as an access with its key. */
 function keyed(sema: Sema, call: Call): MapAccess | undefined {
@@ -72,17 +73,27 @@ export const mapFunctions: readonly BuiltinFunction[] = [
   },
   {
     name: 'len',
-    signature: 'len(@map)',
-    about: 'number of keys of a map',
+    signature: 'len(@map), len(stack)',
+    about: 'number of keys of a map, of frames of a stack',
     arity: [1, 1],
     type: (sema, call) => {
+      const argument = call.args[0] as Expr;
+      if (argument.node !== 'map' || argument.keys.length > 0) {
+        const { kind } = sema.expr(argument);
+        if (kind === 'ustack' || kind === 'kstack') return uint64;
+      }
       const info = sema.mapArgument(call, 0, false);
       if (info?.keys?.length === 0) {
         sema.error('key-expected', `len() counts keys, and @${info.name} has none`, call.span);
       }
       return uint64;
     },
-    scalar: (low, call) => countKeys(low, call.args[0] as MapAccess),
+    scalar: (low, call) => {
+      const argument = call.args[0] as Expr;
+      const type = low.typeOf(argument);
+      if (type.kind === 'ustack' || type.kind === 'kstack') return countFrames(low, argument, type);
+      return countKeys(low, argument as MapAccess);
+    },
   },
   {
     name: 'has_key',

@@ -9,7 +9,7 @@ import type { Call, Expr } from '../syntax/ast.ts';
 import type { BuiltinFunction } from './builtin.ts';
 import { checkSeqPrintf, isPinned, lowerSeqPrintf } from './seqprintf.ts';
 
-const specifier = /%([-+ 0#]*)(\d+)?(?:\.(\d+))?(hh|h|ll|l|j|z|t|q)?(rx|rh|r|[a-zA-Z])/y;
+const specifier = /%([-+ 0#]*)(\d+)?(?:\.(\d+))?(hh|h|ll|l|j|z|t|q)?(gr|rx|rh|r|[a-zA-Z])/y;
 
 /** Takes a printf format apart; gives what is wrong with it as a text. */
 export function parseFormat(
@@ -39,7 +39,7 @@ export function parseFormat(
         : `'${shown}' is not a conversion that printf() knows (write %% for a percent sign)`;
     }
     const [whole, flags = '', width, precision, length = '', conversion = ''] = match;
-    if (!/^(d|i|u|x|X|o|c|p|s|r|rx|rh)$/.test(conversion)) return `printf() does not know the conversion '${whole}'`;
+    if (!/^(d|i|u|x|X|o|c|p|s|r|rx|rh|gr)$/.test(conversion)) return `printf() does not know the conversion '${whole}'`;
     if (text !== '') pieces.push({ text });
     text = '';
     pieces.push({

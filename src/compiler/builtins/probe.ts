@@ -1,10 +1,46 @@
 /** probe: the full name of the probe that fired; func: the probed function. */
-import { uint64 } from '../../types/model.ts';
+import { uint8, uint64 } from '../../types/model.ts';
+import type { Reg } from '../ir/ir.ts';
 import { bpfHelper } from '../lower/bpfhelper.ts';
+import { align8 } from '../lower/layout.ts';
+import type { Lower } from '../lower/lower.ts';
 import { loadRegister, registersOf } from '../lower/registers.ts';
+import type { ProviderName } from '../probes/context.ts';
+import { stringBytes } from '../syntax/literals.ts';
 import { functionAddress } from './arguments.ts';
 import type { BuiltinVariable } from './builtin.ts';
 import { currentPid } from './pids.ts';
+
+/** Probes that are the tracer's own are called special. */
+function probeType(provider: ProviderName): string {
+  return provider === 'begin' || provider === 'end' || provider === 'self' ? 'special' : provider;
+}
+
+/**
+ * Where the processor keeps its privilege: bits 0 and 1 of cs, 3 in user space (Intel SDM
+ * vol. 3, 5.5); the mode in pstate, EL0 is 0 (Arm ARM, SPSR_EL1.M).
+ */
+const privilege = {
+  x86_64: { register: 'cs', mask: 3, user: 3 },
+  arm64: { register: 'pstate', mask: 15, user: 0 },
+} as const;
+
+function usermode(low: Lower): Reg {
+  const { provider, registers, userMemory } = low.probe;
+  const { b } = low;
+  if (provider === 'begin' || provider === 'end' || provider === 'self' || (userMemory && registers)) return b.const(1);
+  if (provider !== 'profile' && provider !== 'interval' && provider !== 'software' && provider !== 'hardware')
+    return b.const(0);
+  // The context of perf events begins with the registers (struct bpf_perf_event_data).
+  const { register, mask, user } = privilege[low.options.target.arch];
+  const level = b.alu('and', loadRegister(low, register), { imm: mask });
+  const result = b.const(0);
+  const kernel = b.label();
+  b.branch('ne', level, { imm: user }, kernel);
+  b.push({ op: 'const', dst: result, value: 1n });
+  b.place(kernel);
+  return result;
+}
 
 export const probeVariables: readonly BuiltinVariable[] = [
   {
@@ -39,6 +75,25 @@ export const probeVariables: readonly BuiltinVariable[] = [
       // Each attachment carries its name's number as its cookie.
       return low.b.call(bpfHelper.get_attach_cookie, [low.context]);
     },
+  },
+  {
+    name: 'probetype',
+    about: 'kind of the probe: tracepoint, uprobe, special (begin, end, self) …',
+    type: (sema, node) => {
+      const name = probeType(sema.probe.provider);
+      sema.facts.notes.set(node, name);
+      return { kind: 'string', size: name.length + 1 };
+    },
+    into: (low, _node, to) => {
+      const bytes = stringBytes(`${probeType(low.probe.provider)}\0`);
+      low.writeBytes(to, bytes, align8(bytes.length));
+    },
+  },
+  {
+    name: 'usermode',
+    about: '1 when the CPU was in the code of the program, 0 in the kernel',
+    type: () => uint8,
+    scalar: usermode,
   },
   {
     name: 'func',

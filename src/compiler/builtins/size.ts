@@ -7,7 +7,7 @@ import type { Call, Expr, TypeExpr } from '../syntax/ast.ts';
 import type { BuiltinFunction } from './builtin.ts';
 
 /** A plain name is a type (`sizeof(pid_t)`) unless it is a value. */
-function typeOfArgument(sema: Sema, argument: Expr | TypeExpr): Type | undefined {
+export function typeOfArgument(sema: Sema, argument: Expr | TypeExpr): Type | undefined {
   if (argument.node === 'identifier' && !sema.knowsIdentifier(argument.name)) {
     return sema.resolveType({
       node: 'type',
@@ -46,7 +46,12 @@ export const sizeFunctions: readonly BuiltinFunction[] = [
     type: (sema, call) => {
       const type = typeOfArgument(sema, call.args[0] as Expr | TypeExpr);
       if (type === undefined || isUnknown(type)) return uint64;
-      return constant(sema, call, sizeOf(type));
+      const argument = call.args[0] as Expr | TypeExpr;
+      return constant(
+        sema,
+        call,
+        argument.node === 'type' || argument.node === 'identifier' ? sizeOf(type) : sema.declaredSize(argument),
+      );
     },
     scalar: (low, call) => low.b.const(low.constantOf(call) ?? 0n),
   },

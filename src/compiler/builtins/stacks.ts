@@ -3,12 +3,13 @@
 import { bpf_flag } from '../../bpf/constants.ts';
 import { defaultFrames, endNumber, endNumbers } from '../../program/unwind.ts';
 import type { StackType, Type } from '../../types/model.ts';
+import type { Reg } from '../ir/ir.ts';
 import { scratchLevels, type Unwinding } from '../lower/assets.ts';
 import { bpfHelper } from '../lower/bpfhelper.ts';
 import type { Lower } from '../lower/lower.ts';
 import type { DirectPlace } from '../lower/place.ts';
 import type { Sema } from '../sema/sema.ts';
-import type { Call } from '../syntax/ast.ts';
+import type { Call, Expr } from '../syntax/ast.ts';
 import { stateAt, stateBytes, unwinderLayout } from '../unwind/layout.ts';
 import type { BuiltinFunction } from './builtin.ts';
 import { currentPid } from './pids.ts';
@@ -133,6 +134,58 @@ function writeUnwound(low: Lower, type: StackType, to: DirectPlace): void {
   b.place(release);
   b.store(state, stateAt.busy, 8, { imm: 0 });
   b.place(done);
+}
+
+/**
+ * Number of frames. A stack that is asked for on the spot is walked for it; of one that is
+ * kept the map of stacks tells: bpf_get_stackid leaves zeros behind the last frame.
+ */
+export function countFrames(low: Lower, expr: Expr, type: StackType): Reg {
+  const { b } = low;
+  return low.scoped(() => {
+    if (type.kind === 'ustack' && low.assets.unwinding !== undefined) {
+      // insitu's own unwinder counts its frames (Schema's `unwound`).
+      const place = low.materialize(expr, type);
+      return b.load(place.base, place.offset + 4, 2);
+    }
+    if (expr.node === 'call' || expr.node === 'identifier') {
+      const buffer = low.scratch(8 * type.limit);
+      const flags = type.kind === 'ustack' ? bpf_flag.BPF_F_USER_STACK : 0;
+      const bytes = b.call(bpfHelper.get_stack, [
+        low.context,
+        low.addressOf(buffer),
+        { imm: 8 * type.limit },
+        { imm: flags },
+      ]);
+      const fine = b.label();
+      const count = b.reg();
+      b.mov(count, bytes);
+      b.branch('sge', count, { imm: 0 }, fine);
+      b.push({ op: 'const', dst: count, value: 0n });
+      b.place(fine);
+      return b.alu('lshr', count, { imm: 3 });
+    }
+    const place = low.materialize(expr, type);
+    const id = low.temporary(8);
+    b.store(id.base, id.offset, 8, b.load(place.base, place.offset + 4, 4));
+    const frames = b.call(
+      bpfHelper.map_lookup_elem,
+      [b.map(low.assets.stackMap(type.kind, type.limit)), low.addressOf(id)],
+      'pointer',
+    );
+    const count = b.const(0);
+    const done = b.label();
+    const again = b.label();
+    b.branch('eq', frames, { imm: 0 }, done);
+    const at = b.const(0);
+    b.place(again);
+    b.branch('eq', b.load(b.alu('add', frames, at), 0, 8), { imm: 0 }, done);
+    b.push({ op: 'alu', operator: 'add', dst: count, left: count, right: { imm: 1 } });
+    b.push({ op: 'alu', operator: 'add', dst: at, left: at, right: { imm: 8 } });
+    b.branch('ult', at, { imm: 8 * type.limit }, again);
+    b.place(done);
+    return count;
+  });
 }
 
 const stack = (kind: 'ustack' | 'kstack', about: string): BuiltinFunction => ({

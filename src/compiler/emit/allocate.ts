@@ -276,7 +276,9 @@ class Allocator implements Allocation {
     if (slot >= 0)
       return { op: 'slot', dst: reg as never, slot: slot as never, offset: this.#fn.frameOffset[reg] as number };
     const { op } = instruction;
-    return op === 'const' || op === 'map' || op === 'map_value' || op === 'function' ? instruction : undefined;
+    return op === 'const' || op === 'map' || op === 'map_value' || op === 'kernel_variable' || op === 'function'
+      ? instruction
+      : undefined;
   }
 
   #place(range: Range): void {

@@ -28,7 +28,8 @@ import type { Frame } from './stack.ts';
 /** What a ld_imm64 stands for until load time. */
 export type LoadNote =
   | { readonly kind: 'map_fd'; readonly map: number }
-  | { readonly kind: 'map_value'; readonly map: number; readonly offset: number };
+  | { readonly kind: 'map_value'; readonly map: number; readonly offset: number }
+  | { readonly kind: 'kernel_variable'; readonly name: string };
 
 const ALU: Readonly<Record<AluOperator, number>> = {
   add: Alu.ADD,
@@ -180,6 +181,9 @@ class Selector {
         this.#asm.load64(dst, bpf_pseudo.BPF_PSEUDO_MAP_VALUE, 0, 0, { kind: 'map_value', map, offset });
         return;
       }
+      case 'kernel_variable':
+        this.#asm.load64(dst, bpf_pseudo.BPF_PSEUDO_BTF_ID, 0, 0, { kind: 'kernel_variable', name: instruction.name });
+        return;
       case 'function':
         this.#asm.loadLabel(dst, bpf_pseudo.BPF_PSEUDO_FUNC, this.#in.functions[instruction.function] as number);
         return;
@@ -215,6 +219,7 @@ class Selector {
       case 'slot':
       case 'map':
       case 'map_value':
+      case 'kernel_variable':
       case 'function':
         this.#write(at, instruction.dst, (dst) => this.#compute(instruction, dst));
         return;

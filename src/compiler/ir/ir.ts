@@ -95,6 +95,8 @@ export type Instruction = { readonly span?: Span | undefined; readonly comment?:
   | { readonly op: 'map'; readonly dst: Reg; readonly map: number }
   /** Address of byte `offset` of element 0 of an array map. */
   | { readonly op: 'map_value'; readonly dst: Reg; readonly map: number; readonly offset: number }
+  /** A per-CPU variable of the kernel, as bpf_per_cpu_ptr takes it. */
+  | { readonly op: 'kernel_variable'; readonly dst: Reg; readonly name: string }
   /** Address of a function of this unit, for a helper's callback argument. */
   | { readonly op: 'function'; readonly dst: Reg; readonly function: number }
   /**

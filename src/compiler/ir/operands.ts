@@ -15,6 +15,7 @@ export function destination(instruction: Instruction): Reg | undefined {
     case 'slot':
     case 'map':
     case 'map_value':
+    case 'kernel_variable':
     case 'function':
     case 'call':
     case 'atomic':
@@ -68,6 +69,7 @@ export function uses(instruction: Instruction, out: Int32Array): number {
     case 'slot':
     case 'map':
     case 'map_value':
+    case 'kernel_variable':
     case 'function':
     case 'label':
     case 'jump':
@@ -123,6 +125,7 @@ export function renameUses(instruction: Instruction, rename: (reg: Reg) => Reg):
     case 'slot':
     case 'map':
     case 'map_value':
+    case 'kernel_variable':
     case 'function':
     case 'label':
     case 'jump':
@@ -145,6 +148,7 @@ export function isPure(instruction: Instruction): boolean {
     case 'slot':
     case 'map':
     case 'map_value':
+    case 'kernel_variable':
     case 'function':
       return true;
     default:

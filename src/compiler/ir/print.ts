@@ -81,6 +81,8 @@ export function printInstruction(
       return `${reg(instruction.dst)} = map ${map(instruction.map)}`;
     case 'map_value':
       return `${reg(instruction.dst)} = &map ${map(instruction.map)}[0]${signed(instruction.offset)}`;
+    case 'kernel_variable':
+      return `${reg(instruction.dst)} = kernel variable ${instruction.name}`;
     case 'function':
       return `${reg(instruction.dst)} = &${unit?.functions[instruction.function]?.name ?? `function ${instruction.function}`}`;
     case 'call': {

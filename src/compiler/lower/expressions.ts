@@ -16,6 +16,7 @@ import { placeOfVariable } from './locations.ts';
 import type { Lower } from './lower.ts';
 import { assetOf, readAggregate, readMapInto, readMapScalar, stepMap } from './maps.ts';
 import { type DirectPlace, type Place, shifted } from './place.ts';
+import { concatInto } from './text.ts';
 
 // ------------------------------------------------------------------ scalars
 
@@ -38,6 +39,8 @@ function scalar(low: Lower, expr: Ast.Expr): Reg {
     case 'call': {
       const builtin = low.options.builtins.functions.get(expr.name);
       if (builtin?.scalar) return builtin.scalar(low, expr);
+      const variable = builtin ? undefined : (low.facts.notes.get(expr) as Ast.Identifier | undefined);
+      if (variable) return scalar(low, variable);
       break;
     }
     case 'variable':
@@ -194,8 +197,17 @@ function truth(low: Lower, expr: Ast.Expr): Reg {
   return dst;
 }
 
+/** The side of a ternary that is taken, where that is known when the script is compiled. */
+function decidedSide(low: Lower, expr: Ast.Ternary): Ast.Expr | undefined {
+  const decided = low.facts.constants.get(expr.condition);
+  if (decided === undefined || expr.then === undefined) return undefined;
+  return decided !== 0n ? expr.then : expr.otherwise;
+}
+
 function ternary(low: Lower, expr: Ast.Ternary): Reg {
   const { b } = low;
+  const side = decidedSide(low, expr);
+  if (side) return lowerScalar(low, side);
   const dst = b.reg();
   const otherwise = b.label();
   const done = b.label();
@@ -514,6 +526,10 @@ function into(low: Lower, expr: Ast.Expr, to: DirectPlace, type: Type): void {
     }
     case 'call': {
       const builtin = low.options.builtins.functions.get(expr.name);
+      if (builtin === undefined) {
+        into(low, low.facts.notes.get(expr) as Ast.Identifier, to, type);
+        return;
+      }
       invariant(builtin?.into, `${expr.name}() has no value in memory`);
       builtin.into(low, expr, sized(low, to, own, type));
       return;
@@ -529,6 +545,11 @@ function into(low: Lower, expr: Ast.Expr, to: DirectPlace, type: Type): void {
       return;
     }
     case 'ternary': {
+      const side = decidedSide(low, expr);
+      if (side) {
+        lowerInto(low, side, to, type);
+        return;
+      }
       const otherwise = b.label();
       const done = b.label();
       lowerCondition(low, expr.condition, otherwise, false);
@@ -557,6 +578,9 @@ function into(low: Lower, expr: Ast.Expr, to: DirectPlace, type: Type): void {
     }
     case 'cast':
       castInto(low, expr, own, to, type);
+      return;
+    case 'binary':
+      concatInto(low, expr.left, expr.right, to, type);
       return;
     default:
       break;

@@ -83,7 +83,7 @@ export function schemaOf(type: Type, options: SchemaOptions, depth = 0): Schema 
     case 'timestamp':
       return { kind: 'timestamp', format: type.format, clock: type.clock };
     case 'cgroup_path':
-      return { kind: 'cgroup_path', pattern: '' };
+      return { kind: 'cgroup_path', pattern: type.pattern };
     case 'probe_name':
     case 'username':
     case 'strerror':

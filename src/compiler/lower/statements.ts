@@ -33,6 +33,11 @@ function lowerStatement(low: Lower, statement: Ast.Statement): void {
       else clearVariable(low, statement.variable);
       return;
     case 'if': {
+      const decided = low.facts.constants.get(statement.condition);
+      if (decided !== undefined) {
+        lowerStatements(low, decided !== 0n ? statement.then : (statement.otherwise ?? []));
+        return;
+      }
       const otherwise = b.label();
       lowerCondition(low, statement.condition, otherwise, false);
       lowerStatements(low, statement.then);
@@ -116,6 +121,12 @@ function expression(low: Lower, expr: Ast.Expr): void {
     }
   }
   if (expr.node === 'ternary' && low.typeOf(expr).kind === 'none') {
+    const decided = low.facts.constants.get(expr.condition);
+    if (decided !== undefined) {
+      const side = decided !== 0n ? expr.then : expr.otherwise;
+      if (side) expression(low, side);
+      return;
+    }
     const otherwise = low.b.label();
     const done = low.b.label();
     lowerCondition(low, expr.condition, otherwise, false);

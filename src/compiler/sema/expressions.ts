@@ -182,6 +182,12 @@ function typeOfIdentifier(sema: Sema, expr: Ast.Identifier): Type {
 
 function typeOfCall(sema: Sema, call: Ast.Call): Type {
   const builtin = sema.builtins.functions.get(call.name);
+  if (builtin === undefined && call.args.length === 0 && sema.builtins.variables.has(call.name)) {
+    // `pid()` is `pid`, as of every builtin without arguments.
+    const meant: Ast.Identifier = { node: 'identifier', name: call.name, span: call.span };
+    sema.facts.notes.set(call, meant);
+    return sema.expr(meant);
+  }
   if (builtin === undefined) {
     for (const argument of call.args) if (argument.node !== 'type') sema.expr(argument);
     const near = nearest(call.name, [...sema.builtins.functions.keys()], 2);
@@ -209,6 +215,15 @@ function typeOfCall(sema: Sema, call: Ast.Call): Type {
 
 function typeOfTernary(sema: Sema, expr: Ast.Ternary): Type {
   sema.condition(expr.condition);
+  const decided = sema.facts.constants.get(expr.condition);
+  if (decided !== undefined && expr.then) {
+    // The side that is never taken need not make sense.
+    const taken = decided !== 0n ? expr.then : expr.otherwise;
+    const type = sema.expr(taken);
+    const value = sema.facts.constants.get(taken);
+    if (value !== undefined) sema.facts.constants.set(expr, value);
+    return type;
+  }
   const then = expr.then ? sema.expr(expr.then) : sema.expr(expr.condition);
   const otherwise = sema.expr(expr.otherwise);
   if (then.kind === 'none' && otherwise.kind === 'none') return isUnknown(then) ? unknownType : then;

@@ -1,6 +1,7 @@
 /** Types of operators, and values of expressions known at compile time. */
 import { describe, sameType } from '../../types/layout.ts';
 import { boolType, int64, type Type, uint64 } from '../../types/model.ts';
+import { concatType } from '../lower/text.ts';
 import type * as Ast from '../syntax/ast.ts';
 import { arithmeticType, comparison, evaluate, isLiteral, literalType, mixesSigns } from './arithmetic.ts';
 import { joinMapValue, mapKeys, widen, widenVariable } from './mapuse.ts';
@@ -46,6 +47,10 @@ export function typeOfUnary(sema: Sema, expr: Ast.Unary): Type {
       return unknownType;
     case '!':
       if (!isScalar(type)) refuseOperand(sema, operator, type, expr);
+      {
+        const value = sema.facts.constants.get(operand);
+        if (value !== undefined) sema.facts.constants.set(expr, value === 0n ? 1n : 0n);
+      }
       return boolType;
     case '-':
     case '+':
@@ -119,6 +124,11 @@ export function typeOfBinary(sema: Sema, expr: Ast.Binary): Type {
   if (operator === '&&' || operator === '||') {
     if (!isTruth(left)) refuseOperand(sema, operator, left, expr.left);
     if (!isTruth(right)) refuseOperand(sema, operator, right, expr.right);
+    const [first, second] = [sema.facts.constants.get(expr.left), sema.facts.constants.get(expr.right)];
+    if (first !== undefined && second !== undefined) {
+      const [a, b] = [first !== 0n, second !== 0n];
+      sema.facts.constants.set(expr, (operator === '&&' ? a && b : a || b) ? 1n : 0n);
+    }
     return boolType;
   }
   if (comparison(operator)) {
@@ -127,6 +137,7 @@ export function typeOfBinary(sema: Sema, expr: Ast.Binary): Type {
     foldConstants(sema, expr, boolType);
     return boolType;
   }
+  if (operator === '+' && left.kind === 'string' && right.kind === 'string') return concatType(left, right, sema);
   if (isIntegral(left) && isIntegral(right)) {
     checkDivisor(sema, operator, expr.right);
     const type = arithmeticType(operator, left, right);
@@ -154,9 +165,24 @@ export function typeOfBinary(sema: Sema, expr: Ast.Binary): Type {
     'operand-type',
     `The ${operator} operator can not be used on expressions of types '${describe(left)}' and '${describe(right)}'`,
     expr.span,
-    ...(left.kind === 'string' && operator === '+' ? ['printf("%s%s", a, b) joins strings when printing'] : []),
   );
   return unknownType;
+}
+
+/** Texts that are known when the script is compiled: what their comparison gives. */
+function foldTexts(sema: Sema, expr: Ast.Binary): void {
+  const [left, right] = [sema.literalText(expr.left), sema.literalText(expr.right)];
+  if (left === undefined || right === undefined) return;
+  if (expr.operator === '==' || expr.operator === '!=')
+    sema.facts.constants.set(expr, (left === right) === (expr.operator === '==') ? 1n : 0n);
+}
+
+/** `typeinfo(a) == typeinfo(b)`. */
+function foldTypes(sema: Sema, expr: Ast.Binary): boolean {
+  const [left, right] = [sema.typeinfo(expr.left), sema.typeinfo(expr.right)];
+  if (left === undefined || right === undefined) return false;
+  sema.facts.constants.set(expr, (left.full_type === right.full_type) === (expr.operator === '==') ? 1n : 0n);
+  return true;
 }
 
 /** Warns where a uint64 is taken as signed because of the other side. */
@@ -181,7 +207,11 @@ function checkComparison(sema: Sema, expr: Ast.Binary, left: Type, right: Type):
   const equality = expr.operator === '==' || expr.operator === '!=';
   if (equality && left.kind === 'probe_name' && expr.right.node === 'string') return;
   if (equality && right.kind === 'probe_name' && expr.left.node === 'string') return;
-  if (left.kind === 'string' && right.kind === 'string') return;
+  if (left.kind === 'string' && right.kind === 'string') {
+    foldTexts(sema, expr);
+    return;
+  }
+  if (equality && foldTypes(sema, expr)) return;
   if (
     equality &&
     left.kind === right.kind &&

@@ -9,7 +9,7 @@ import type { Diagnostics } from '../../diag/diagnostic.ts';
 import type { Span } from '../../diag/source.ts';
 import type { Config } from '../../program/program.ts';
 import type { Target } from '../../target/target.ts';
-import { describe } from '../../types/layout.ts';
+import { describe, sizeOf } from '../../types/layout.ts';
 import { int64, type Type } from '../../types/model.ts';
 import type { Builtins } from '../builtins/builtin.ts';
 import type { ProbeContext } from '../probes/context.ts';
@@ -65,6 +65,8 @@ export class Sema {
    * waits for the other: from now on an operator takes the type of the operand that is known.
    */
   stuck: boolean = false;
+  /** Number of the pass over the script, from 0. */
+  pass: number = 0;
   /** True while the script tells which of its parameters are there (`$#`). */
   readonly countsParameters: boolean;
 
@@ -217,7 +219,28 @@ export class Sema {
       const inner = expr.args[0];
       if (inner?.node === 'positional' || inner?.node === 'string') return this.literalText(inner);
     }
+    if (expr?.node === 'identifier' || expr?.node === 'call') {
+      const note = this.facts.notes.get(expr);
+      if (typeof note === 'string' && this.facts.types.get(expr)?.kind === 'string') return note;
+    }
+    if (expr?.node === 'field') {
+      const words = this.typeinfo(expr.object);
+      if (words && expr.name in words) return words[expr.name as keyof typeof words];
+    }
     return undefined;
+  }
+
+  /** What a call of typeinfo() says. */
+  typeinfo(expr: Ast.Expr): { readonly base_type: string; readonly full_type: string } | undefined {
+    if (expr.node !== 'call' || expr.name !== 'typeinfo') return undefined;
+    return this.facts.notes.get(expr) as { readonly base_type: string; readonly full_type: string } | undefined;
+  }
+
+  /** Size in bytes as declared: an array of characters in C, which reads as a string, has no room for a NUL of ours. */
+  declaredSize(expr: Ast.Expr): number {
+    const type = this.facts.types.get(expr) ?? unknownType;
+    const isMember = expr.node === 'field' || expr.node === 'index' || (expr.node === 'unary' && expr.operator === '*');
+    return type.kind === 'string' && isMember && !ownsText(this, expr) ? type.size - 1 : sizeOf(type);
   }
 
   /** Whether a bare word is a builtin or a constant. */
@@ -276,4 +299,11 @@ export class Sema {
   resolveType(type: Ast.TypeExpr): Type | undefined {
     return resolveTypeExpr(type, this, this.options.names);
   }
+}
+
+/** Whether a string in a value is one of the language's own (in a tuple, a record), not an array of characters. */
+function ownsText(sema: Sema, expr: Ast.Expr): boolean {
+  if (expr.node !== 'field' && expr.node !== 'index') return false;
+  const type = sema.facts.types.get(expr.object);
+  return type?.kind === 'tuple' || (type?.kind === 'struct' && type.record === true);
 }

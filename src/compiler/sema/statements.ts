@@ -52,8 +52,12 @@ function checkStatement(sema: Sema, statement: Ast.Statement): void {
       return;
     case 'if':
       sema.condition(statement.condition);
-      checkScoped(sema, statement.then);
-      if (statement.otherwise) checkScoped(sema, statement.otherwise);
+      {
+        // What is decided when the script is compiled leaves the other branch out, unseen.
+        const decided = sema.constant(statement.condition);
+        if (decided !== 0n) checkScoped(sema, statement.then);
+        if (statement.otherwise && (decided === undefined || decided === 0n)) checkScoped(sema, statement.otherwise);
+      }
       return;
     case 'while':
       sema.condition(statement.condition);
@@ -210,7 +214,7 @@ function declareLet(sema: Sema, statement: Ast.Let): void {
   if (valueType && statement.value) assignTo(sema, info, valueType, statement.value, statement.span);
 }
 
-function assignTo(sema: Sema, info: VariableInfo, type: Type, value: Ast.Expr, span: Span): void {
+export function assignTo(sema: Sema, info: VariableInfo, type: Type, value: Ast.Expr, span: Span): void {
   if (isUnknown(type)) return;
   if (type.kind === 'none' || type.kind === 'void') {
     sema.error('no-value', `this has no value that could be assigned to $${info.name}`, value.span);

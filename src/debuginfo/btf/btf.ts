@@ -117,6 +117,16 @@ export class BtfTypes implements TypeSource {
     return name === '' ? undefined : this.records.find(bit(BTF_KIND.FUNC), encoder.encode(name));
   }
 
+  /** Number of the variable of that name in this BTF itself. */
+  variableId(name: string): number | undefined {
+    return name === '' ? undefined : this.records.find(bit(BTF_KIND.VAR), encoder.encode(name));
+  }
+
+  /** Whether BTF describes a variable of that name. */
+  hasVariable(name: string): boolean {
+    return this.variableId(name) !== undefined;
+  }
+
   /** Names of all functions that BTF describes. */
   *functionNames(): Generator<string, void, void> {
     if (this.#base !== undefined) yield* this.#base.functionNames();

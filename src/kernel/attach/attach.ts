@@ -79,15 +79,24 @@ const closers = 3;
 
 export class Attachment {
   readonly #loaded: LoadedProgram;
-  readonly #fds: readonly number[];
+  #fds: readonly number[];
+  /** Links of watchpoints, by the address. */
+  readonly #watchpoints: ReadonlyMap<string, readonly number[]>;
   /** Files of iterators, to be read once; they close with the attachment. */
   readonly iterators: readonly number[];
   #open = true;
   /** Probes that are attached (begin, end and self count as such). */
   readonly attached: number;
 
-  constructor(loaded: LoadedProgram, fds: readonly number[], attached: number, iterators: readonly number[] = []) {
+  constructor(
+    loaded: LoadedProgram,
+    fds: readonly number[],
+    attached: number,
+    iterators: readonly number[] = [],
+    watchpoints: ReadonlyMap<string, readonly number[]> = new Map(),
+  ) {
     this.#loaded = loaded;
+    this.#watchpoints = watchpoints;
     this.#fds = [...fds, ...iterators];
     this.iterators = iterators;
     this.attached = attached;
@@ -124,6 +133,14 @@ export class Attachment {
   get signals(): readonly string[] {
     const signals = this.#loaded.program.probes.flatMap((probe) => (probe.kind === 'self' ? [probe.signal] : []));
     return [...new Set(signals)];
+  }
+
+  /** Detaches the watchpoints of an address; there may be none. */
+  unwatch(address: bigint): void {
+    const gone = (this.#watchpoints.get(String(address)) ?? []).filter((fd) => this.#fds.includes(fd));
+    if (!this.#open) return;
+    this.#fds = this.#fds.filter((fd) => !gone.includes(fd));
+    for (const fd of gone) closeFd(fd);
   }
 
   #runOne(probe: ProbeSpec): void {
@@ -186,9 +203,11 @@ export function attachProbes(loaded: LoadedProgram, options: AttachOptions = {})
     if (group) group.push(placed);
     else groups.set(attach, [placed]);
   }
+  const watchpoints = new Map<string, number[]>();
   const bench: Workbench = {
-    keep(fd, probes = 1) {
+    keep(fd, probes = 1, spec) {
       fds.push(fd);
+      if (spec?.kind === 'watchpoint') watchpoints.set(spec.address, [...(watchpoints.get(spec.address) ?? []), fd]);
       done += probes;
       if (options.onProgress === undefined || performance.now() - told < progressInterval) return;
       told = performance.now();
@@ -211,5 +230,5 @@ export function attachProbes(loaded: LoadedProgram, options: AttachOptions = {})
     throw error;
   }
   const counted = loaded.program.probes.filter((probe) => !('serves' in probe)).length;
-  return new Attachment(loaded, fds, counted - failures, iterators);
+  return new Attachment(loaded, fds, counted - failures, iterators, watchpoints);
 }

@@ -14,7 +14,7 @@ export interface Placed<Spec extends ProbeSpec = ProbeSpec> {
 /** Where a kind's file puts what it made, and says what it could not make. */
 export interface Workbench {
   /** Takes over a link (or event) that goes when the attachment is closed; it holds that many probes. */
-  keep(fd: number, probes?: number): void;
+  keep(fd: number, probes?: number, spec?: ProbeSpec): void;
   /** Takes over a file that is read to its end, once, when the run begins. */
   read(fd: number): void;
   /** A probe could not be attached: throws, or remembers it when missing probes are allowed. */
@@ -34,6 +34,6 @@ export function attachOne(probe: Placed, bench: Workbench, attach: () => number)
     bench.failed(probe, error);
     return false;
   }
-  bench.keep(fd);
+  bench.keep(fd, 1, probe.spec);
   return true;
 }

@@ -111,6 +111,10 @@ class KernelTypes implements TypeSource {
     return this.#first((types) => types.findFunction(name));
   }
 
+  hasVariable(name: string): boolean {
+    return this.#kernel.variableId(name) !== undefined;
+  }
+
   *functionNames(): Generator<string, void, void> {
     yield* this.#kernel.functionNames();
   }
@@ -144,6 +148,11 @@ export function kernelFunctionId(name: string, module?: string): FunctionId | un
     if (id !== undefined) return { id, module: other };
   }
   return undefined;
+}
+
+/** Number of a variable in the kernel's own BTF, as BPF_PSEUDO_BTF_ID takes it. */
+export function kernelVariableId(name: string): number | undefined {
+  return vmlinux()?.variableId(name);
 }
 
 const moduleNames = (): string[] => readdirSync(FOLDER).filter((name) => name !== 'vmlinux');

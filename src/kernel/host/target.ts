@@ -13,6 +13,7 @@ import { demangleBoth } from '../../symbolize/demangle/index.ts';
 import { type BinaryOptions, openBinary } from '../../symbolize/symbols/binary.ts';
 import type { Binary, Target, TracepointFormat } from '../../target/target.ts';
 import { symbolTables } from './cache.ts';
+import { cgroupId } from './cgroups.ts';
 import { type DebugFileOptions, hostDebugFiles } from './debugfiles.ts';
 import { type FeatureName, hostFeatures } from './features.ts';
 import { HostFile } from './file.ts';
@@ -87,6 +88,7 @@ export function createHostTarget(options: HostTargetOptions = {}): Target {
     },
     tracepoints: lazy(readTracepoints),
     kernelFunctions: lazy(() => readKernelFunctions(options.traceableFunctions)),
+    cgroupId,
     kernelSymbol: (name) => kallsyms().addressOf(name),
     constant: (name) => options.constants?.constant(name),
     constantNames: () => options.constants?.constantNames() ?? [],

@@ -8,7 +8,7 @@ import { invariant, MachineError } from '../../base/errors.ts';
 import { bpf_flag } from '../../bpf/constants.ts';
 import type { BpfProgram, MapSpec, ProbeSpec, Program, TracingTarget } from '../../program/program.ts';
 import { hasKprobeMulti, hasUprobeMulti } from '../host/features.ts';
-import { kernelFunctionId } from '../host/kerneltypes.ts';
+import { kernelFunctionId, kernelVariableId } from '../host/kerneltypes.ts';
 import { kernelAtLeast, requireKernel } from '../host/machine.ts';
 import { requirePrivileges } from '../host/privilege.ts';
 import {
@@ -231,6 +231,7 @@ function multiLinkFor(probe: ProbeSpec): MultiLink | undefined {
 
 const BPF_PSEUDO_MAP_FD = 1;
 const BPF_PSEUDO_MAP_VALUE = 2;
+const BPF_PSEUDO_BTF_ID = 3;
 
 /** A copy of the code in which map references are file descriptors. */
 export function relocate(spec: BpfProgram, maps: readonly LoadedMap[]): Uint8Array {
@@ -238,6 +239,14 @@ export function relocate(spec: BpfProgram, maps: readonly LoadedMap[]): Uint8Arr
   const view = new DataView(code.buffer, code.byteOffset, code.byteLength);
   for (const relocation of spec.relocations) {
     const at = relocation.insn * 8;
+    if (relocation.kind === 'kernel_variable') {
+      const id = kernelVariableId(relocation.name);
+      if (id === undefined)
+        throw new MachineError(`the kernel has no variable ${relocation.name} (in BTF)`, { code: 'E_NO_BTF_TYPE' });
+      code[at + 1] = ((code[at + 1] as number) & 0x0f) | (BPF_PSEUDO_BTF_ID << 4);
+      view.setInt32(at + 4, id, true);
+      continue;
+    }
     const map = maps[relocation.map];
     invariant(
       map !== undefined && code[at] === 0x18,
