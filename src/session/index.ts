@@ -83,8 +83,10 @@ export async function trace(options: TraceOptions): Promise<Trace> {
         ((loaded) => {
           tables = new unwinding.UnwindTables(loaded, () => names?.drain());
           const targets = child === undefined ? pids : [...pids, child.pid];
+          // The command may be a wrapper (env, setarch …) of another one; a uprobe's program may be started later.
+          const probed = program.probes.flatMap((probe) => ('path' in probe ? [probe.path] : []));
+          tables.prepare(targets, [...(child?.command ?? []), ...probed]);
           if (targets.length === 0) tables.prepareAll();
-          else tables.prepare(targets, child?.command.slice(0, 1) ?? []);
           return tables;
         }),
       onMissing: (title, error) => onWarning(`${title}: ${error.message}`),

@@ -12,6 +12,7 @@ import { Cache } from '../kernel/host/cache.ts';
 import { HostFile } from '../kernel/host/file.ts';
 import { inflate } from '../kernel/host/inflate.ts';
 import type { TaskEvent } from '../kernel/host/mappings.ts';
+import { programOf, withNeeded } from '../kernel/host/needed.ts';
 import { processIds, processMaps } from '../kernel/host/processes.ts';
 import { processFiles } from '../kernel/host/processfiles.ts';
 import type { LoadedProgram } from '../kernel/load/load.ts';
@@ -85,15 +86,16 @@ export class UnwindTables {
     this.#watch = watchFd(fd, () => this.#notes.drain());
   }
 
-  /** The files of processes and of a program that one is about to become, now. */
+  /** The files of processes, and of programs that run later (words of a command line), with their libraries: now. */
   prepare(pids: readonly number[], programs: readonly string[]): void {
-    // It may become another program, or load libraries: better known before a stack meets them.
-    this.#timer ??= setInterval(this.#drain, followMs).unref();
+    // They may become other programs, or load libraries: better known before a stack meets them.
+    if (pids.length > 0) this.#timer ??= setInterval(this.#drain, followMs).unref();
     for (const pid of pids) {
       this.#followed.add(pid);
       this.#look(pid);
     }
-    for (const path of programs) this.#wantPath(path);
+    const paths = new Set(programs.flatMap((word) => withNeeded(programOf(word) ?? '')));
+    for (const path of paths) this.#wantPath(path);
     this.#finish();
   }
 
@@ -188,7 +190,7 @@ export class UnwindTables {
     return file.number;
   }
 
-  /** A program file that will be mapped, with the libraries that it names. */
+  /** A file that will be mapped. */
   #wantPath(path: string): void {
     const file = HostFile.open(path);
     if (!file.ok) return;

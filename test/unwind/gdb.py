@@ -56,6 +56,20 @@ try:
         pcs = []
         frame = gdb.newest_frame()
         while frame is not None:
+            if (frame.name() or '').startswith('Builtins_'):
+                # Code of V8, of which gdb knows nothing: its frames are linked by rbp, up to the entry from C++.
+                pcs.append('%x' % frame.pc())
+                word = gdb.lookup_type('unsigned long').pointer()
+                link = int(frame.read_register('rbp'))
+                while link:
+                    words = gdb.Value(link).cast(word)
+                    name = gdb.execute('info symbol %d' % int(words[1]), to_string=True)
+                    pcs.append('%x' % int(words[1]))
+                    if name.startswith('Builtins_JSEntry'):
+                        break
+                    link = int(words[0])
+                pcs.append('…')
+                break
             if frame.type() not in (gdb.INLINE_FRAME, gdb.TAILCALL_FRAME):
                 pcs.append('%x' % frame.pc())
             try:
@@ -70,4 +84,7 @@ try:
         time.sleep(0.2)
 except gdb.error as error:
     print('ENDED', error, flush=True)
-gdb.execute('kill', to_string=True)
+try:
+    gdb.execute('kill', to_string=True)
+except gdb.error:
+    pass
