@@ -80,10 +80,11 @@ export type Claim = Pick<InferredName, 'name' | 'rule'>;
 /** Whether an inferred name says the truth; undefined for those that a symbol's name can't tell. */
 export function isRight({ name, rule }: Claim, symbols: readonly string[]): boolean | undefined {
   // That a function is an initialiser, or starts a thread, its symbol does not say; stubs have no symbols.
-  if (rule === 'callers' || rule === 'file') return undefined;
+  if (rule === 'callers' || rule === 'file' || rule === 'constructs') return undefined;
   if (rule === 'plt' || rule === 'thread' || rule === 'initializer') return undefined;
   const bases = symbols.map((one) => plain(demangledBaseName(one) ?? one));
-  const claim = split(plain(name));
+  const words = /^(?:mentions|makes a lambda of) (.*)$/s.exec(name);
+  const claim = split(plain(words?.[1] ?? name));
   const scopes = alternatives(claim.scope);
   return bases.some((base) => {
     const { scope, last } = split(base);

@@ -79,7 +79,8 @@ function refersToTable({ references, pointers }: Program, vtables: Vtables, inde
     if (kind !== ADDRESS && kind !== MEMORY) continue;
     const target = references.target[at] as number;
     if (vtables.at(target) !== undefined || vtables.at(target + 16) !== undefined) return true;
-    if (kind === MEMORY && vtables.at(pointers.at(target)) !== undefined) return true;
+    const pointer = kind === MEMORY ? pointers.at(target) : 0;
+    if (pointer !== 0 && (vtables.at(pointer) !== undefined || vtables.isGroup(pointer))) return true;
   }
   return false;
 }

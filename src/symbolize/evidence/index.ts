@@ -13,6 +13,7 @@ import type { ElfFile } from '../../debuginfo/elf/elf.ts';
 import { readFunctionBounds } from '../../debuginfo/elf/frames.ts';
 import { Image } from '../../debuginfo/elf/image.ts';
 import { Pointers } from '../../debuginfo/elf/relocations.ts';
+import { findBases } from './bases.ts';
 import { Classes, className } from './classes.ts';
 import { findConstructors } from './constructors.ts';
 import { findEnclosers } from './enclosers.ts';
@@ -54,6 +55,22 @@ export interface InferredName {
 }
 
 const mostCallers = 16;
+
+/** What stands before the text of rules that give no name of the function itself. */
+const hints: ReadonlyMap<RuleId, string> = new Map([
+  ['mentions', 'mentions '],
+  ['enclosed', 'makes a lambda of '],
+  ['constructs', 'constructs or destroys '],
+]);
+
+/** What makes a hint a thing that can call. */
+const callers: ReadonlyMap<RuleId, string> = new Map([
+  ['mentions', 'what '],
+  ['enclosed', 'what '],
+  ['constructs', 'what '],
+  ['file', 'something '],
+  ['thread', 'the '],
+]);
 
 const hex = (value: number): string => `0x${value.toString(16)}`;
 
@@ -148,19 +165,26 @@ export class EvidenceIndex {
     };
   }
 
-  #text({ scopes, member, proof }: Finding): string {
-    if (member === ONLY_CALLER) {
-      // A caller that is known by its own caller only: the name is that of the nearest with a name.
-      let caller = this.#best[this.#indexAt(proof[0] ?? 0)];
-      for (let depth = 0; caller?.member === ONLY_CALLER && depth < mostCallers; depth++) {
-        caller = this.#best[this.#indexAt(caller.proof[0] ?? 0)];
-      }
-      return caller === undefined || caller.member === ONLY_CALLER
-        ? 'called only from one function'
-        : `${member}${this.#text(caller)}`;
+  #text(finding: Finding): string {
+    return finding.member === ONLY_CALLER
+      ? this.#callerText(finding)
+      : `${hints.get(finding.rule) ?? ''}${this.#own(finding)}`;
+  }
+
+  #callerText(finding: Finding): string {
+    // A caller that is known by its own caller only: the name is that of the nearest with a name.
+    let caller: Finding | undefined = finding;
+    for (let depth = 0; caller?.member === ONLY_CALLER && depth < mostCallers; depth++) {
+      caller = this.#best[this.#indexAt(caller.proof[0] ?? 0)];
     }
+    if (caller === undefined || caller.member === ONLY_CALLER) return 'called only from one function';
+    return `${ONLY_CALLER}${callers.get(caller.rule) ?? ''}${this.#text(caller)}`;
+  }
+
+  #own({ rule, scopes, member }: Finding): string {
     if (scopes.length === 0) return member;
     const [first = '', ...others] = scopes.map((type) => this.#className(type));
+    if (rule === 'constructs') return first;
     const own = member === DESTRUCTOR ? `~${lastPart(first)}` : member === CONSTRUCTOR ? lastPart(first) : member;
     return `${[first, ...others].join('|')}::${own}`;
   }
@@ -260,6 +284,7 @@ export function nameFunctions(elf: ElfFile, options: EvidenceOptions = {}): Resu
   findEnclosers(program, classes, vtables, add);
   findMessages(program, classes, vtables, add);
   done('lambdas');
+  findBases(program, classes, vtables, best, add);
   findMembers(program, classes, vtables, methods, owners, best, add);
   done('members');
   // Twice, so that the callee of a function that has a hint gets one too.

@@ -6,9 +6,12 @@
  * A function that returns an object by value has its own object in rsi and the place for
  * the result in rdi (psABI 3.2.3), which it returns: such callers and callees are told
  * apart by that. Classes made of lambdas are left out; what theirs call is mostly the
- * lambda's, or a template's that the lambda was handed to.
+ * lambda's, or a template's that the lambda was handed to. But a libc++ function object
+ * (`__func`: table, then the lambda) whose lambda stands in a class's function, and calls
+ * something on the first that it has captured, does so on `this`.
  */
 import type { Class, Classes } from './classes.ts';
+import { enclosingFunction } from './enclosers.ts';
 import type { Methods } from './methods.ts';
 import type { ObjectUse } from './objects.ts';
 import { Objects } from './objects.ts';
@@ -17,9 +20,12 @@ import type { Program } from './program.ts';
 import { ADDRESS, CALL } from './references.ts';
 import type { Finding } from './rules.ts';
 import type { Vtables } from './vtables.ts';
-import { RDI, RSI } from './x86.ts';
+import { Decoder, RDI, RSI } from './x86.ts';
 
+/** The slot of `target()` in a function object of libc++: it gives the lambda's address. */
+const targetSlot = 7;
 const mostRounds = 4;
+const mostDepth = 32;
 /** A function that this many others call is no private one, and its callers are not worth reading. */
 const mostCallers = 64;
 
@@ -44,11 +50,23 @@ export function findMembers(
   for (const finding of best) {
     if (finding === undefined) continue;
     const { index, rule, member, scopes } = finding;
-    if (rule === 'constructor' || rule === 'late-constructor') typeOf.set(index, scopes[0] as number);
+    if (rule === 'constructor' || rule === 'late-constructor' || rule.startsWith('base-'))
+      typeOf.set(index, scopes[0] as number);
     else if (rule === 'signature' || rule === 'encloser') {
       const type = classes.named(mangledScope(member));
       if (type !== undefined) typeOf.set(index, type.index);
     }
+  }
+  /** Bodies of function objects → the class whose function their lambda stands in. */
+  const lambdas = new Map<number, { readonly type: number; readonly captured: number }>();
+  for (const finding of best) {
+    if (finding?.rule !== 'method' || finding.member !== 'operator()') continue;
+    const enclosing = enclosingFunction(classes.nameOf(finding.scopes[0] as number));
+    const type = enclosing === undefined ? undefined : classes.named(mangledScope(enclosing));
+    if (type === undefined) continue;
+    const table = vtables.of(finding.scopes[0] as number).find((one) => one.offset === 0);
+    const captured = table === undefined ? 0 : givesAddress(program, table.slots[targetSlot] as number);
+    if (captured > 0) lambdas.set(finding.index, { type: type.index, captured });
   }
   // Functions whose address is taken may be called by anybody.
   const taken = new Set<number>();
@@ -81,29 +99,55 @@ export function findMembers(
     }
     return use;
   };
-  const derives = (type: number, from: number, depth: number = 0): boolean =>
-    type === from ||
-    (depth < 32 && (classes.all[type] as Class).bases.some((base) => derives(base.type, from, depth + 1)));
-  /** The class of all callers, or the one of them that all others derive from; -1 when there is none. */
+  /** A class and its bases that lie at an offset in its objects, the class first where that is 0. */
+  const subobjects = (type: number, offset: number, into: Set<number>, depth: number = 0): Set<number> => {
+    if (offset === 0) into.add(type);
+    if (depth > mostDepth) return into;
+    for (const base of (classes.all[type] as Class).bases) {
+      if (!base.virtual && base.offset <= offset) subobjects(base.type, offset - base.offset, into, depth + 1);
+    }
+    return into;
+  };
+  /** The class furthest down that all callers' objects are of, at the place that they pass; -1 when there is none. */
   const classOf = (index: number, all: readonly number[]): number => {
     const counts = new Map<number, number>();
     for (const caller of all) {
-      if (!typeOf.has(caller)) return -1;
+      if (!typeOf.has(caller) && !lambdas.has(caller)) return -1;
       counts.set(caller, (counts.get(caller) ?? 0) + 1);
     }
-    const types = new Set<number>();
+    let common: Set<number> | undefined;
     const isSecond = useOf(index).returnsObject;
     for (const [caller, count] of counts) {
+      const register = isSecond ? RSI : RDI;
+      const lambda = lambdas.get(caller);
+      if (lambda !== undefined) {
+        // It hands on the place for its result as it got it, where there is one: its own object is then in rsi.
+        const use = isSecond ? objects.read(caller, RSI) : useOf(caller);
+        const captured = use.memberCalls.filter(
+          (call) =>
+            call.member === lambda.captured &&
+            call.register === register &&
+            program.functionStarting(call.target) === index,
+        );
+        if (captured.length !== count) return -1;
+        const own = subobjects(lambda.type, 0, new Set());
+        common = common === undefined ? own : new Set([...common].filter((type) => own.has(type)));
+        if (common.size === 0) return -1;
+        continue;
+      }
       const passed = useOf(caller).calls.filter(
-        (call) =>
-          call.offset === -(givenAt.get(caller) ?? 0) &&
-          call.register === (isSecond ? RSI : RDI) &&
-          program.functionStarting(call.target) === index,
+        (call) => call.register === register && program.functionStarting(call.target) === index,
       );
-      if (passed.length !== count) return -1;
-      types.add(typeOf.get(caller) as number);
+      const [first] = passed;
+      if (first === undefined || passed.length !== count || passed.some((one) => one.offset !== first.offset))
+        return -1;
+      const offset = first.offset + (givenAt.get(caller) ?? 0);
+      const own = subobjects(typeOf.get(caller) as number, offset, new Set());
+      common = common === undefined ? own : new Set([...common].filter((type) => own.has(type)));
+      if (common.size === 0) return -1;
     }
-    for (const type of types) if ([...types].every((other) => derives(other, type))) return type;
+    // Classes come before their bases.
+    for (const type of common ?? []) return type;
     return -1;
   };
   let open = [...callers].filter(
@@ -114,7 +158,7 @@ export function findMembers(
     const rest: typeof open = [];
     for (const one of open) {
       const [index, all] = one;
-      if (!all.some((caller) => typeOf.has(caller))) {
+      if (!all.some((caller) => typeOf.has(caller) || lambdas.has(caller))) {
         rest.push(one);
         continue;
       }
@@ -134,12 +178,25 @@ export function findMembers(
         add({ index, rule: 'member-literal', scopes, member: named.member, proof: [...named.proof, ...proof] });
         continue;
       }
-      // One that is called once and does nothing with the object need not be the class's.
-      if (all.length === 1 && use.reads + use.writes + use.calls.length === 0) continue;
+      // One that does nothing with the object need not be the class's: rdi may hold it still where nothing is passed.
+      if (use.reads + use.writes + use.calls.length === 0) continue;
       const member = `member@${program.startOf(index).toString(16)}`;
       add({ index, rule: 'member', scopes, member, proof });
     }
   }
+}
+
+/** How far behind the object's start the address lies that a function gives back (`lea n(%rdi), …`); 0 for none. */
+function givesAddress({ image, bounds }: Program, index: number): number {
+  if (index < 0) return 0;
+  const bytes = image.bytesAt(bounds.starts[index] as number, Math.min(bounds.sizes[index] as number, 64));
+  const one = new Decoder();
+  for (let at = 0; at < bytes.length && one.decode(bytes, at, bytes.length); at += one.length) {
+    if (one.opcode === 0x8d && one.base === RDI) return one.displacement;
+    // Where the lambda is the object's last byte, the compiler adds.
+    if (one.opcode === 0x83 && one.rm === RDI && ((one.modrm >>> 3) & 7) === 0) return one.immediate;
+  }
+  return 0;
 }
 
 /** The typeinfo name of the class that a plain name stands in: `N5Envoy3FooE` for `Envoy::Foo::bar`. */

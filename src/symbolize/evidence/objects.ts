@@ -4,13 +4,14 @@
  * class's table (Itanium C++ ABI 2.5.3); a store to another object is an inlined
  * construction and says nothing about the function itself.
  *
- * The registers are followed in the order of the code, branches or not: `this` comes in
- * rdi and lives on in registers that calls preserve.
+ * The registers are followed in the order of the code; behind a jump they are as they were
+ * at the branches to that place. `this` comes in
+ * rdi and lives on in registers that calls preserve, and in the function's own frame.
  */
 import { ET_EXEC } from '../../debuginfo/elf/constants.ts';
 import type { Program } from './program.ts';
 import type { Vtable, Vtables } from './vtables.ts';
-import { Decoder, MAP_0F, NONE, RAX, RDI, RSI } from './x86.ts';
+import { Decoder, MAP_0F, NONE, RAX, RBP, RDI, RSI, RSP } from './x86.ts';
 
 export interface Store {
   readonly table: Vtable;
@@ -31,9 +32,18 @@ export interface ThisCall {
   readonly stores: number;
 }
 
+/** A call on what a member of the object points to. */
+export interface MemberCall {
+  readonly target: number;
+  readonly register: number;
+  /** Where in the object the pointer lies. */
+  readonly member: number;
+}
+
 export interface ObjectUse {
   readonly stores: readonly Store[];
   readonly calls: readonly ThisCall[];
+  readonly memberCalls: readonly MemberCall[];
   /** It returns the object's address: as a function does that makes an object for its caller, and a constructor not. */
   readonly returnsObject: boolean;
   /** How often it reads the object's members, and writes them (tables not counted). */
@@ -44,9 +54,14 @@ export interface ObjectUse {
 const NOTHING = 0;
 const THIS = 1;
 const CONSTANT = 2;
+/** Loaded from the object; the value is where from. */
+const LOADED = 3;
 
 /** Registers that a call does not preserve: rax, rcx, rdx, rsi, rdi, r8 to r11. */
 const clobbered = [0, 1, 2, 6, 7, 8, 9, 10, 11];
+
+/** The registers that an object comes in. */
+const objectRegisters = [RDI, RSI];
 
 /** Functions are long where much is inlined; their beginnings tell. */
 const mostBytes = 16 << 10;
@@ -70,15 +85,19 @@ export class Objects {
   read(index: number, register: number = RDI): ObjectUse {
     const stores: Store[] = [];
     const calls: ThisCall[] = [];
+    const memberCalls: MemberCall[] = [];
     const { bounds, image, pointers } = this.#program;
     const start = bounds.starts[index] as number;
     const part = image.partAt(start);
-    if (part === undefined) return { stores, calls, returnsObject: false, reads: 0, writes: 0 };
+    if (part === undefined) return { stores, calls, memberCalls, returnsObject: false, reads: 0, writes: 0 };
     const one = this.#one;
     const kind = this.#kind.fill(NOTHING);
     const value = this.#value;
     this.#low.fill(0);
     this.#high.fill(0);
+    /** Where in the frame the object's address has been put: offset from rbp or rsp → offset within the object. */
+    const frame = new Map<number, number>();
+    const slotOf = (one: Decoder): number => one.displacement * 2 + (one.base === RSP ? 1 : 0);
     kind[register] = THIS;
     value[register] = 0;
     const fixed = image.elf.header.type === ET_EXEC;
@@ -93,8 +112,26 @@ export class Objects {
       const table = this.#vtables.at(pointer);
       if (table !== undefined) stores.push({ table, offset, calls: made });
     };
+    /** For each place that a branch leads to, the registers that hold the object's address there, a bit each. */
+    const branches = new Map<number, number>();
+    const branch = (to: number): void => {
+      if (to <= 0 || to >= size) return;
+      let holders = 0;
+      for (let one = 0; one < 16; one++) if (kind[one] === THIS && value[one] === 0) holders |= 1 << one;
+      branches.set(to, (branches.get(to) ?? 0xffff) & holders);
+    };
+    let afterJump = false;
     for (let at = start - part.address; at < end; ) {
       if (!one.decode(bytes, at, end)) break;
+      if (afterJump) {
+        const holders = branches.get(at + part.address - start) ?? 0;
+        for (let one = 0; holders >>> one !== 0; one++) {
+          if (((holders >>> one) & 1) === 0) continue;
+          kind[one] = THIS;
+          value[one] = 0;
+        }
+      }
+      afterJump = one.opcode === 0xe9 || one.opcode === 0xeb || one.opcode === 0xc3;
       at += one.length;
       const next = at + part.address;
       const { opcode, rm, reg, base } = one;
@@ -102,6 +139,9 @@ export class Objects {
       const memory = one.ripRelative ? next + one.displacement : 0;
       const onObject = base >= 0 && one.index === NONE && kind[base] === THIS;
       const offset = onObject ? (value[base] as number) + one.displacement : 0;
+      if (opcode === 0xe9 || opcode === 0xeb || (opcode & 0x1f0) === 0x180 || (opcode & 0x3f0) === 0x70) {
+        branch(next + one.immediate - start);
+      }
       if (opcode === 0xc3 && kind[RAX] === THIS && value[RAX] === 0) returnsObject = true;
       if (onObject && opcode !== 0x8d) {
         if (isStore(opcode)) writes++;
@@ -122,6 +162,10 @@ export class Objects {
         if (!inside && passed !== NONE && target !== 0) {
           calls.push({ target, register: passed, offset: value[passed] as number, isJump, stores: stores.length });
         }
+        for (const one of objectRegisters) {
+          if (inside || kind[one] !== LOADED || target === 0) continue;
+          memberCalls.push({ target, register: one, member: value[one] as number });
+        }
         if (!isJump) {
           made++;
           for (const lost of clobbered) kind[lost] = NOTHING;
@@ -136,10 +180,18 @@ export class Objects {
           value[to] = value[from] as number;
         } else if (opcode === 0x89) {
           if (onObject && one.wide && kind[reg] === CONSTANT) store(offset, value[reg] as number);
+          else if ((base === RBP || base === RSP) && one.index === NONE && !onObject) {
+            if (one.wide && kind[reg] === THIS) frame.set(slotOf(one), value[reg] as number);
+            else frame.delete(slotOf(one));
+          }
         } else {
+          const kept =
+            frame.size > 0 && one.wide && (base === RBP || base === RSP) && one.index === NONE && !onObject
+              ? frame.get(slotOf(one))
+              : undefined;
           const loaded = one.ripRelative ? pointers.at(memory) : 0;
-          kind[reg] = loaded !== 0 ? CONSTANT : NOTHING;
-          value[reg] = loaded;
+          kind[reg] = kept !== undefined ? THIS : loaded !== 0 ? CONSTANT : onObject && one.wide ? LOADED : NOTHING;
+          value[reg] = kept ?? (onObject ? offset : loaded);
         }
         continue;
       }
@@ -147,7 +199,7 @@ export class Objects {
         if (one.ripRelative) {
           kind[reg] = CONSTANT;
           value[reg] = memory;
-        } else if (base >= 0 && one.index === NONE && kind[base] !== NOTHING) {
+        } else if (base >= 0 && one.index === NONE && kind[base] !== NOTHING && kind[base] !== LOADED) {
           const sum = (value[base] as number) + one.displacement;
           kind[reg] = kind[base] as number;
           value[reg] = sum;
@@ -157,15 +209,22 @@ export class Objects {
       if (opcode === 0x83 || opcode === 0x81) {
         if (rm >= 0) {
           const operation = (one.modrm >>> 3) & 7;
-          if (operation === 0) value[rm] = (value[rm] as number) + one.immediate;
+          if (operation === 0 && kind[rm] !== LOADED) value[rm] = (value[rm] as number) + one.immediate;
           else if (operation !== 7) kind[rm] = NOTHING;
         }
         continue;
       }
       if ((opcode & 0x3f8) === 0xb8) {
         const to = one.opcodeRegister;
-        kind[to] = fixed && !one.wide ? CONSTANT : NOTHING;
+        kind[to] = one.wide ? NOTHING : CONSTANT;
         value[to] = one.immediate >>> 0;
+        continue;
+      }
+      // A table in the middle of a class's group: a number, and the group's address from the GOT added to it.
+      if (opcode === 0x03 && one.ripRelative && kind[reg] === CONSTANT) {
+        const group = pointers.at(memory);
+        kind[reg] = group !== 0 ? CONSTANT : NOTHING;
+        value[reg] = group + (value[reg] as number);
         continue;
       }
       if (opcode === 0xc7) {
@@ -194,7 +253,7 @@ export class Objects {
         } else if (rm >= 0 && opcode < MAP_0F && writesOperand(opcode, one.modrm)) kind[rm] = NOTHING;
       }
     }
-    return { stores, calls, returnsObject, reads, writes };
+    return { stores, calls, memberCalls, returnsObject, reads, writes };
   }
 
   /** SSE moves, by which compilers store two pointers at once. Returns whether it was one. */

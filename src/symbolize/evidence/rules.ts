@@ -22,6 +22,8 @@ export type RuleId =
   | 'member-literal'
   | 'literal'
   | 'constructor'
+  | 'base-constructor'
+  | 'base-destructor'
   | 'encloser'
   | 'member'
   | 'enclosed'
@@ -117,6 +119,16 @@ export const rules: readonly Rule[] = [
     id: 'text',
     grade: 'likely',
     reason: 'refers to a text that only the function of this name refers to in a program with symbols',
+  },
+  {
+    id: 'base-constructor',
+    grade: 'likely',
+    reason: "constructors hand it their object's part of this base before they store their own table",
+  },
+  {
+    id: 'base-destructor',
+    grade: 'likely',
+    reason: "destructors hand it their object's part of this base at their end",
   },
   { id: 'encloser', grade: 'likely', reason: 'makes the function objects of lambdas that stand in this function' },
   { id: 'member', grade: 'likely', reason: 'only functions of this class call it, with their object' },

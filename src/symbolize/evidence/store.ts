@@ -14,7 +14,7 @@ import { ruleNumber, rules } from './rules.ts';
 
 const MAGIC = 0x54495349; // ISIT
 /** Grows with every change of the rules or of this layout. */
-const FORMAT = 2;
+const FORMAT = 3;
 const HEAD = 20;
 
 /** The names of one program, as bytes. */

@@ -20,6 +20,8 @@ export interface Vtable {
 
 const mostOffset = 1 << 24;
 const mostSlots = 4096;
+/** Offset to top and typeinfo, before them offsets of virtual bases and of calls. */
+const mostPrefix = 512;
 
 export class Vtables {
   readonly all: Vtable[] = [];
@@ -29,6 +31,8 @@ export class Vtables {
   readonly #first: Int32Array;
   readonly #next: number[] = [];
   readonly #places: Place[] = [];
+  /** The tables' addresses, ascending. */
+  #sorted: Float64Array | undefined;
 
   constructor(program: Program, classes: Classes) {
     const { pointers } = program;
@@ -88,6 +92,21 @@ export class Vtables {
   /** The table that vptrs of that value point to. */
   at(address: number): Vtable | undefined {
     return this.#byAddress.get(address);
+  }
+
+  /** Whether a class's group of tables starts at an address: its symbol's, before what stands in front of the first slots. */
+  isGroup(address: number): boolean {
+    if (this.#sorted === undefined) {
+      this.#sorted = Float64Array.from(this.all, (table) => table.address).sort();
+    }
+    let low = 0;
+    let high = this.#sorted.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((this.#sorted[middle] as number) <= address) low = middle + 1;
+      else high = middle;
+    }
+    return (this.#sorted[low] ?? Infinity) - address <= mostPrefix;
   }
 
   has(type: number): boolean {

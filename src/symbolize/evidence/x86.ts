@@ -16,6 +16,8 @@ export const MAP_0F3A = 0x300;
 
 export const RAX = 0;
 export const RDX = 2;
+export const RSP = 4;
+export const RBP = 5;
 export const RSI = 6;
 export const RDI = 7;
 /** No register (or, as a base, an address relative to the instruction: see `ripRelative`). */
