@@ -38,7 +38,7 @@ const memory = (pid) => Number(/^VmHWM:\s*(\d+)/m.exec(readFileSync(`/proc/${pid
 /**
  * Starts a tracer; resolves when its probes are attached, with the milliseconds since
  * its start and `stop()`, which interrupts it and resolves with the milliseconds until
- * its end and its peak memory. Rejects after `limit` milliseconds.
+ * its end, its peak memory, the end of its output and the lines of all of it. Rejects after `limit` milliseconds.
  */
 export function start(path, args, { cpu, limit = 60_000, environment = {} } = {}) {
   return new Promise((resolve, reject) => {
@@ -54,7 +54,7 @@ export function start(path, args, { cpu, limit = 60_000, environment = {} } = {}
       },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
-    let [stdout, stderr] = ['', ''];
+    let [stdout, stderr, lines] = ['', '', 0];
     const ended = new Promise((settle) => child.once('close', settle));
     const late = setTimeout(() => {
       child.kill('SIGKILL');
@@ -71,6 +71,7 @@ export function start(path, args, { cpu, limit = 60_000, environment = {} } = {}
       look();
     });
     child.stdout.on('data', (bytes) => {
+      for (let at = bytes.indexOf(10); at >= 0; at = bytes.indexOf(10, at + 1)) lines++;
       stdout = (stdout + bytes).slice(-1 << 20);
       look();
     });
@@ -85,7 +86,13 @@ export function start(path, args, { cpu, limit = 60_000, environment = {} } = {}
           const asked = performance.now();
           child.kill('SIGINT');
           await ended;
-          return { detached: performance.now() - asked, memory: peak, stdout: stdout.replace(`${word}\n`, ''), stderr };
+          return {
+            detached: performance.now() - asked,
+            memory: peak,
+            stdout: stdout.replace(`${word}\n`, ''),
+            lines,
+            stderr,
+          };
         },
       });
     };

@@ -21,10 +21,11 @@ import type { WalkerMaps } from '../unwind/walker.ts';
 import { align8, roomOf, type SchemaOptions, schemaOf } from './layout.ts';
 
 /**
- * Room for event records between kernel and reader: a MiB for each CPU within these
- * bounds, a power of two. The reader maps it twice, so it counts twice in its memory.
+ * Room for event records between kernel and reader: a burst of that many of the script's
+ * largest records up to `most`, and on large machines that much for each CPU. Records of
+ * probes that fire once or by the clock need no more than the least.
  */
-const ringBytes = { perCpu: 1 << 20, least: 4 << 20, most: 64 << 20 } as const;
+const ringBytes = { burst: 1_000_000, perCpu: 1 << 20, least: 4 << 20, most: 32 << 20, mostByCpus: 64 << 20 } as const;
 /** Stacks kept for map keys and variables. */
 const stackEntries = 16384;
 /** Calls that have not returned yet, of all threads; the oldest make way (a longjmp or an exception leaves some behind). */
@@ -82,6 +83,8 @@ export class Assets {
   readonly #literals = new Map<string, number>();
   readonly #stackMaps = new Map<string, number>();
   #events: number | undefined;
+  /** Bytes of the largest record that a frequent probe writes. */
+  #record = 0;
   #followed: number | undefined;
   readonly globalsMap: number;
   readonly #lazyMaps = new Map<'scratch' | 'constants', number>();
@@ -273,21 +276,18 @@ export class Assets {
     return this.#walkerMaps;
   }
 
-  ring(): number {
-    if (this.#events === undefined) {
-      const pages = this.config.perfRbPages;
-      const byCpus = Math.min(ringBytes.most, Math.max(ringBytes.least, ringBytes.perCpu * this.cpus));
-      const bytes = pages > 0 ? powerOfTwo(pages) * 4096 * this.cpus : byCpus;
-      this.#events = this.#add({
-        role: 'events',
-        name: 'events',
-        kind: 'RINGBUF',
-        keySize: 0,
-        valueSize: 0,
-        maxEntries: bytes,
-        flags: 0,
-      });
-    }
+  /** The ring buffer, for a record of that size (without the kernel's 8 bytes of header). */
+  ring(record: number, frequent: boolean): number {
+    if (frequent) this.#record = Math.max(this.#record, record);
+    this.#events ??= this.#add({
+      role: 'events',
+      name: 'events',
+      kind: 'RINGBUF',
+      keySize: 0,
+      valueSize: 0,
+      maxEntries: 0,
+      flags: 0,
+    });
     return this.#events;
   }
 
@@ -303,6 +303,15 @@ export class Assets {
       flags: mapFlags.BPF_F_NO_PREALLOC,
     });
     return this.#followed;
+  }
+
+  #ringSize(): number {
+    const pages = this.config.perfRbPages;
+    if (pages > 0) return powerOfTwo(pages) * 4096 * this.cpus;
+    if (this.#record === 0) return ringBytes.least;
+    const burst = Math.min(ringBytes.most, (this.#record + 8) * ringBytes.burst);
+    const byCpus = Math.min(ringBytes.mostByCpus, ringBytes.perCpu * this.cpus);
+    return powerOfTwo(Math.max(ringBytes.least, burst, byCpus));
   }
 
   event(spec: EventSpec): number {
@@ -371,6 +380,7 @@ export class Assets {
     invariant(this.#zeros <= literalBase || this.#constants.length === 0, 'zeros run into literals');
     return this.maps.map((map): MapSpec => {
       if (map.role === 'kept') return { ...map, valueSize: this.#keptSize };
+      if (map.role === 'events') return { ...map, maxEntries: this.#ringSize() };
       if (map.role === 'scratch') return { ...map, valueSize: this.#scratch * this.cpus * scratchLevels };
       if (map.role === 'constants') {
         const size = this.#constants.length > 0 ? literalBase + this.#constants.length : Math.max(8, this.#zeros);

@@ -33,6 +33,10 @@ function isInline(low: Lower, expr: Ast.Expr | undefined): boolean {
   return (kind === 'ustack' || kind === 'kstack') && (expr.node === 'call' || expr.node === 'identifier');
 }
 
+/** Probes that fire once, or as often as the script says. */
+const isRare = ({ probe }: Lower): boolean =>
+  ['begin', 'end', 'self', 'interval', 'test', 'bench'].includes(probe.provider);
+
 /**
  * Emits one record. `build` gets the places of the values in it and gives the event's
  * description, which the runtime finds by the index in the record's first word.
@@ -62,7 +66,8 @@ export function emitEvent(
   const scalars = values.map((value) => value.scalar?.());
   const lost = b.label();
   const done = b.label();
-  const record = b.call(bpfHelper.ringbuf_reserve, [b.map(low.assets.ring()), { imm: offset }, { imm: 0 }], 'pointer');
+  const ring = low.assets.ring(offset, !isRare(low));
+  const record = b.call(bpfHelper.ringbuf_reserve, [b.map(ring), { imm: offset }, { imm: 0 }], 'pointer');
   b.branch('eq', record, { imm: 0 }, lost);
   b.store(record, 0, 8, start);
   for (const [i, value] of values.entries()) {

@@ -12,6 +12,8 @@ const MAP_PRIVATE = 2;
 export interface Mapping {
   /** The mapped bytes themselves; zeros that mean nothing after close(). */
   readonly buffer: ArrayBuffer;
+  /** Shows the bytes from another offset (a multiple of the page size) in the same buffer. */
+  move(offset: number): void;
   close(): void;
 }
 
@@ -32,6 +34,9 @@ export function mapMemory(fd: number, size: number, offset: number, writable: bo
   let open = true;
   return {
     buffer,
+    move(offset) {
+      if (open) systemCall('mmap', 'mmap', address, size, protection, MAP_SHARED | MAP_FIXED, fd, offset);
+    },
     close() {
       if (!open) return;
       open = false;
