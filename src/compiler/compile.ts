@@ -59,6 +59,8 @@ export interface CompileOptions {
   /** Whether the script's tests or benchmarks are to be run; else they are left out. */
   readonly mode?: RunMode;
   readonly unsafe?: boolean;
+  /** Tell of each read of traced memory that fails when it happens, not only of their number at the end. */
+  readonly reportReads?: boolean;
   /** Wins over config ustack_unwind. */
   readonly unwind?: Config['ustackUnwind'];
   readonly environment?: Readonly<Record<string, string | undefined>>;
@@ -160,6 +162,7 @@ export function compile(main: Source, target: Target, options: CompileOptions = 
     parameters: options.parameters ?? [],
     pid: options.pids?.[0],
     childPid: options.childPid,
+    reportReads: options.reportReads ?? false,
     unsafe: options.unsafe ?? false,
   };
   const analysed = analyse(script, variants, semaOptions, diagnostics);

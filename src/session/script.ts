@@ -36,6 +36,8 @@ export interface ScriptOptions {
   readonly traceableFunctions?: string | undefined;
   /** Allows system() and what else changes the machine. */
   readonly unsafe?: boolean | undefined;
+  /** An event for each read of traced memory that fails; their number comes at the end in any case. */
+  readonly reportReads?: boolean | undefined;
   /** Folders for `#include`. */
   readonly includeFolders?: readonly string[] | undefined;
   /** Headers included before the script. */
@@ -86,6 +88,7 @@ export function compileScript(options: ScriptOptions, childPid?: number): Compil
     parameters: options.parameters ?? [],
     named: options.named ?? new Map(),
     unsafe: options.unsafe ?? false,
+    reportReads: options.reportReads ?? false,
     environment,
     readC: (text, script, machine, diagnostics) =>
       readDefinitions(text, script, machine, diagnostics, options.includes ?? []),

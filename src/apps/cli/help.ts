@@ -31,6 +31,7 @@ OPTIONS:
                      full: gather up to 64 KiB
     -q, --quiet      say nothing besides the script's own output
     -v, --verbose    say more: the exit status of the -c child, the causes of errors
+    -k, --warnings   tell of each read of traced memory that fails, with its place in the script
     --no-warnings    no warnings
     -I DIR           look for #include files in DIR too
     --include FILE   as if the script began with #include <FILE>

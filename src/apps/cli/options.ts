@@ -59,6 +59,7 @@ export interface RunOptions extends DebugFileWords {
   readonly verbose: boolean;
   readonly warnings: boolean;
   readonly unsafe: boolean;
+  readonly reportReads: boolean;
   readonly dryRun: boolean;
   readonly debug: readonly DebugOutput[];
   readonly includeFolders: readonly string[];
@@ -141,6 +142,8 @@ const words: Readonly<Record<string, { readonly name: string; readonly value?: s
   '-h': { name: 'help' },
   '--help': { name: 'help' },
   '--unsafe': { name: 'unsafe' },
+  '-k': { name: 'warnings' },
+  '--warnings': { name: 'warnings' },
   '--dry-run': { name: 'dry-run' },
   '--no-warnings': { name: 'no-warnings' },
   '--debuginfo': { name: 'debuginfo', value: 'DIR[:DIR]' },
@@ -348,6 +351,7 @@ export function parseCommand(argv: readonly string[]): Command {
     verbose: given.has('verbose'),
     warnings: !given.has('no-warnings'),
     unsafe: given.has('unsafe'),
+    reportReads: given.has('warnings'),
     dryRun: given.has('dry-run'),
     debug,
     includeFolders: given.get('I') ?? [],

@@ -39,6 +39,7 @@ export async function run(place: ScriptPlace, options: RunOptions): Promise<numb
       withoutFeatures: options.withoutFeatures,
       command: options.command,
       unsafe: options.unsafe,
+      reportReads: options.reportReads,
       includeFolders: options.includeFolders,
       includes: options.includes,
       debugFiles: debugFilesOf(options),

@@ -7,7 +7,7 @@
 import { invariant } from '../../base/errors.ts';
 import type { Span } from '../../diag/source.ts';
 import { sizeOf } from '../../types/layout.ts';
-import { type AddressSpace, type Type, uint64 } from '../../types/model.ts';
+import { type AddressSpace, int64, type Type, uint64 } from '../../types/model.ts';
 import type { ProgramVariable } from '../../types/source.ts';
 import {
   FunctionBuilder,
@@ -26,6 +26,7 @@ import { stateBytes } from '../unwind/layout.ts';
 import { Walker } from '../unwind/walker.ts';
 import { type Assets, scratchLevels } from './assets.ts';
 import { bpfHelper } from './bpfhelper.ts';
+import { emitEvent } from './events.ts';
 import { type Kept, keepArguments, recallArguments } from './kept.ts';
 import { align8, isScalarType, roomOf } from './layout.ts';
 import { type DirectPlace, type Place, shifted } from './place.ts';
@@ -520,7 +521,7 @@ export class Lower {
         address,
       ]),
     );
-    this.#countFailure(result);
+    this.#countFailure(result, 'probe_read', from.space);
   }
 
   /** Runs the user or the kernel variant of a read, by the space or, where that is open, by the address. */
@@ -540,11 +541,24 @@ export class Lower {
     return result;
   }
 
-  #countFailure(result: Reg): void {
+  /** Counts a read of traced memory that failed, and does what else is to be done then; -k tells of it at once. */
+  #countFailure(result: Reg, helper: 'probe_read' | 'probe_read_str', space: AddressSpace, andThen?: () => void): void {
     const b = this.b;
     const fine = b.label();
     b.branch('sge', result, { imm: 0 }, fine);
     this.count(this.assets.globals.failedReads);
+    andThen?.();
+    const { span } = b;
+    if (this.options.reportReads && span !== undefined) {
+      const what = space === 'either' ? helper : helper.replace('read', `read_${space}`);
+      emitEvent(this, [{ type: int64, scalar: () => result }], ([code], size) => ({
+        kind: 'runtime_error',
+        what,
+        offset: code?.offset ?? 0,
+        size,
+        span: [span.start, span.end],
+      }));
+    }
     b.place(fine);
   }
 
@@ -574,11 +588,7 @@ export class Lower {
         address,
       ]),
     );
-    const fine = b.label();
-    b.branch('sge', result, { imm: 0 }, fine);
-    this.count(this.assets.globals.failedReads);
-    b.store(to.base, to.offset, 1, { imm: 0 });
-    b.place(fine);
+    this.#countFailure(result, 'probe_read_str', from.space, () => b.store(to.base, to.offset, 1, { imm: 0 }));
     return result;
   }
 

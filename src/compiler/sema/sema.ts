@@ -48,6 +48,8 @@ export interface SemaOptions {
   readonly parameters: readonly string[];
   readonly pid: number | undefined;
   readonly childPid: number | undefined;
+  /** -k: reads of traced memory that fail are told of when they happen. */
+  readonly reportReads: boolean;
   readonly unsafe: boolean;
 }
 
