@@ -3,6 +3,7 @@
  * exit status 1, and nothing on standard output.
  */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -135,6 +136,22 @@ const wrongs: readonly Wrong[] = [
   { what: 'an address outside the code', input: 'uprobe:/usr/bin/node:0x10 { }', says: [at(1, 8), /0x10/] },
 ];
 
+const noMovabs = lacking('gcc', 'nm') || (process.arch === 'x64' ? false : 'the instructions are x86-64');
+const MOVABS = `.globl _start, first
+.type first, @function
+_start: ret
+first: movabs $0x1122334455667788, %rax
+ ret
+.size first, .-first
+`;
+/** The address of the second instruction of `first`. */
+function at10(binary: string): string {
+  const line = execFileSync('nm', [binary], { encoding: 'utf8' })
+    .split('\n')
+    .find((each) => each.endsWith(' first'));
+  return `0x${(Number.parseInt(line ?? '', 16) + 10).toString(16)}`;
+}
+
 describe('wrong inputs', { skip: lacking('tracefs') }, () => {
   for (const { what, input, says, options } of wrongs) {
     test(what, { timeout: 20_000 }, async () => {
@@ -152,6 +169,36 @@ describe('wrong inputs', { skip: lacking('tracefs') }, () => {
       assert.equal(status, 1);
     });
   }
+
+  test('places where a probe would break the program', { timeout: 20_000, skip: noMovabs }, async () => {
+    // A function of two instructions: 10 bytes and 1 byte long.
+    const source = file('movabs.s', MOVABS);
+    const binary = join(folder, 'movabs');
+    execFileSync('gcc', ['-nostdlib', '-static', '-o', binary, source]);
+    for (const [probe, problem, hint] of [
+      [
+        `uprobe:${binary}:first+4`,
+        /1:8-\d+: ERROR: 0x[0-9a-f]+ lies inside an instruction/,
+        /HINT: the instruction begins at/,
+      ],
+      [
+        `uretprobe:${binary}:${at10(binary)}`,
+        /1:11-\d+: ERROR: 0x[0-9a-f]+ is not the start of/,
+        /HINT: the function begins at/,
+      ],
+    ] as const) {
+      const { status, stderr } = await insitu(['-e', `${probe} { }`]);
+      assert.match(stderr, problem);
+      assert.match(stderr, hint);
+      assert.equal(status, 1);
+    }
+    const fine = await insitu([
+      '--dry-run',
+      '-e',
+      `uprobe:${binary}:first+10 { } uprobe:${binary}:${at10(binary)} { }`,
+    ]);
+    assert.equal(fine.status, 0, fine.stderr);
+  });
 
   test('without root: the missing capability is named', { timeout: 20_000 }, async () => {
     const { status, stderr } = await insitu(

@@ -45,6 +45,12 @@ export interface UsdtProbe {
   readonly arguments: string;
 }
 
+/** What is known of an address in code: beginnings, undefined when they cannot be told. */
+export interface CodePlace {
+  readonly function: VirtualAddress | undefined;
+  readonly instruction: VirtualAddress | undefined;
+}
+
 /** An executable or library as a probe target. */
 export interface Binary {
   /** Where the file is read from and attached to (may be below /proc/PID/root). */
@@ -60,6 +66,8 @@ export interface Binary {
   inferred(pattern: string): readonly FunctionSymbol[];
   /** The function that covers an address. */
   at(address: VirtualAddress): FunctionSymbol | undefined;
+  /** Where the function and the instruction begin that the address lies in. */
+  codeAt(address: VirtualAddress): CodePlace;
   /** Through the program headers. Fails when no executable segment (no segment at all, with `any`) has that address. */
   toFileOffset(address: VirtualAddress, which?: 'executable' | 'any'): Result<FileOffset, MachineError>;
   /**

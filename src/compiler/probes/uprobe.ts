@@ -229,13 +229,19 @@ function locate(
       diagnostics.error('bad-address', offset.error.message, point.restSpan, ...offset.error.hints);
       return undefined;
     }
+    if (!harmless(kind, point, binary, address, options)) return undefined;
     return [{ symbol: binary.at(virtualAddress(address)), address, offset: offset.value }];
   }
   const split = /^(.*?)(?:\+(0x[0-9a-f]+|\d+))?$/is.exec(location);
   const name = split?.[1] ?? location;
   const extra = split?.[2] === undefined ? 0 : Number(split[2]);
   if (extra !== 0 && kind === 'uretprobe') {
-    diagnostics.error('probe-form', 'uretprobe takes no offset: it fires when the function returns', point.span);
+    diagnostics.error(
+      'probe-form',
+      'uretprobe takes no offset: it fires when the function returns',
+      point.span,
+      `write: uretprobe:BIN:${name}`,
+    );
     return undefined;
   }
   const symbols = name.startsWith('~')
@@ -252,6 +258,7 @@ function locate(
         'bad-offset',
         `offset ${extra} is outside of ${symbol.name}, which has ${symbol.size} bytes`,
         point.restSpan,
+        'offsets count bytes from the start of the function',
       );
       return undefined;
     }
@@ -262,12 +269,51 @@ function locate(
       diagnostics.error('bad-address', offset.error.message, point.restSpan, ...offset.error.hints);
       return undefined;
     }
+    if (extra !== 0 && !harmless(kind, point, binary, symbol.address + extra, options)) return undefined;
     // Several names of one address are one place.
     if (seen.has(offset.value)) continue;
     seen.add(offset.value);
     result.push({ symbol, address: symbol.address + extra, offset: offset.value });
   }
   return result;
+}
+
+/**
+ * Complains of places where a probe would change what the traced program does: inside an
+ * instruction (the breakpoint would become a part of it), and, at a return probe, behind
+ * the start of a function (the word that the kernel takes for the return address would
+ * be another).
+ */
+function harmless(
+  kind: string,
+  point: AttachPointSyntax,
+  binary: Binary,
+  address: number,
+  { diagnostics }: ExpandOptions,
+): boolean {
+  const hex = (value: number): string => `0x${value.toString(16)}`;
+  const { function: start, instruction } = binary.codeAt(virtualAddress(address));
+  if (instruction !== undefined && instruction !== address) {
+    diagnostics.error(
+      'inside-instruction',
+      `${hex(address)} lies inside an instruction: a probe there would break the program`,
+      point.restSpan,
+      start === undefined || start === instruction
+        ? `the instruction begins at ${hex(instruction)}`
+        : `the instruction begins at ${hex(instruction)}, ${instruction - start} bytes into its function`,
+    );
+    return false;
+  }
+  if (kind === 'uretprobe' && start !== undefined && start !== address) {
+    diagnostics.error(
+      'inside-function',
+      `${hex(address)} is not the start of a function: a uretprobe there would break the program`,
+      point.restSpan,
+      `the function begins at ${hex(start)}`,
+    );
+    return false;
+  }
+  return true;
 }
 
 function notFound(point: AttachPointSyntax, binary: Binary, name: string, options: ExpandOptions): undefined {

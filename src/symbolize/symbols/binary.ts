@@ -17,11 +17,14 @@ import { makeNameIndex, type NameIndex } from '../../debuginfo/dwarf/nameindex.t
 import { DwarfTypes } from '../../debuginfo/dwarf/program.ts';
 import { EM_AARCH64, ET_DYN } from '../../debuginfo/elf/constants.ts';
 import { ElfFile } from '../../debuginfo/elf/elf.ts';
+import { type FunctionBounds, readFunctionBounds } from '../../debuginfo/elf/frames.ts';
+import { Image } from '../../debuginfo/elf/image.ts';
 import { readUsdtNotes } from '../../debuginfo/elf/usdt.ts';
-import type { Binary, FunctionSymbol, UsdtProbe } from '../../target/target.ts';
+import type { Binary, CodePlace, FunctionSymbol, UsdtProbe } from '../../target/target.ts';
 import { conventions } from '../../types/abi.ts';
 import type { FunctionTable } from './functions.ts';
 import { Glob } from './glob.ts';
+import { codeAt } from './instructions.ts';
 import { Layers, type LayersOptions } from './layers.ts';
 import { anyForm, type Demangle, type Forms, formsOf, looksMangled, mangledPieces, mangledTest } from './names.ts';
 import { nearNames } from './near.ts';
@@ -61,6 +64,8 @@ export function openBinary(path: string, reader: FileReader, options: BinaryOpti
   const elf = ElfFile.open(path, reader);
   return elf.ok ? ok(new ElfBinary(elf.value, options)) : elf;
 }
+
+const noFunctions: FunctionBounds = { starts: new Uint32Array(0), sizes: new Uint32Array(0) };
 
 class NamedFunction implements FunctionSymbol {
   readonly name: string;
@@ -284,6 +289,14 @@ export class ElfBinary implements Binary {
   sourceLines(file: string): readonly { readonly line: number; readonly column: number }[] | undefined {
     return this.layers.lines()?.linesOf(isSource(file));
   }
+  codeAt(address: VirtualAddress): CodePlace {
+    return codeAt(this.elf, address, this.at(address), this.#frames);
+  }
+
+  readonly #frames = lazy(() => {
+    const image = Image.of(this.elf);
+    return image.ok ? readFunctionBounds(image.value) : noFunctions;
+  });
 
   toFileOffset(address: VirtualAddress, which: 'executable' | 'any' = 'executable'): Result<FileOffset, MachineError> {
     return this.elf.toFileOffset(address, which);
