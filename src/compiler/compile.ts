@@ -372,7 +372,10 @@ function analyse(
   for (const item of sema.diagnostics.items) diagnostics.add(item);
   if (diagnostics.hasErrors) return { facts, maps };
   for (const info of maps.values()) {
-    if (isUnknown(info.value)) {
+    if (isUnknown(info.value) && info.declared && info.keys === undefined) {
+      diagnostics.warning('unused-map', `Unused map: @${info.name}`, info.span);
+      maps.delete(info.name);
+    } else if (isUnknown(info.value)) {
       diagnostics.error(
         'undefined-map',
         `Undefined map: @${info.name}`,
@@ -381,6 +384,14 @@ function analyse(
       );
     } else if (info.keys === undefined) {
       info.keys = [];
+    }
+    if (info.declared?.kind.startsWith('percpu') && info.value.kind !== 'aggregate' && !isUnknown(info.value)) {
+      diagnostics.error(
+        'map-kind',
+        `@${info.name} is declared as ${info.declared.kind}, and holds plain values, of which there is one for all CPUs`,
+        info.span,
+        `write ${info.declared.kind.replace('percpu', '')}(…); count(), sum() and the others are kept per CPU`,
+      );
     }
   }
   return { facts, maps };
@@ -410,15 +421,6 @@ function declareMap(
   }
   if (node.maxEntries < 1n || node.maxEntries > 1n << 26n) {
     diagnostics.error('map-size', `a map takes 1 to ${1 << 26} keys, not ${node.maxEntries}`, node.span);
-    return;
-  }
-  if (node.kind.startsWith('percpu')) {
-    diagnostics.error(
-      'not-supported',
-      `${node.kind} maps are not understood by this version`,
-      node.kindSpan,
-      'count(), sum() and the others are kept per CPU in any map',
-    );
     return;
   }
   maps.set(node.name, {

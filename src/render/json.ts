@@ -8,7 +8,7 @@ import { rows } from '../values/histogram.ts';
 import type { MapValue } from '../values/map.ts';
 import type { HistogramValue, Integer, Value } from '../values/value.ts';
 import type { Renderer, RendererOptions } from './renderer.ts';
-import { droppedText, isDivision, runtimeErrorText } from './report.ts';
+import { droppedText, isOwn, runtimeErrorText } from './report.ts';
 import type { Wording } from './words.ts';
 import { keyText, valueText } from './words.ts';
 
@@ -114,7 +114,7 @@ export function jsonRenderer(options: RendererOptions): Renderer {
           ['helper', quote(event.what)],
           ['retcode', String(event.code)],
         ];
-        const division = isDivision(event);
+        const division = isOwn(event);
         return write(
           `${object([
             ['type', quote(division ? 'runtime_error' : 'helper_error')],

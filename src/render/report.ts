@@ -24,12 +24,14 @@ export function frameText(source: Source, span: ScriptSpan): string {
 const divisionByZero =
   'Divide or modulo by 0 detected. This can lead to unexpected results. 1 is being used as the result.';
 
+const outOfBounds = 'Array access out of bounds. This can lead to unexpected results.';
+
 const argumentListTooLong = -7;
 const noSuchEntry = -2;
 
-/** True for a division, which no helper has carried out. */
-export function isDivision(event: RuntimeErrorEvent): boolean {
-  return event.what === 'divide';
+/** True for what no helper has carried out: divisions and looks into arrays. */
+export function isOwn(event: RuntimeErrorEvent): boolean {
+  return event.what === 'divide' || event.what === 'index';
 }
 
 /** The name of the map in the script text of a span, `@` when there is none. */
@@ -39,7 +41,8 @@ function mapName(source: Source, span: ScriptSpan): string {
 
 /** What happened, in plain words. */
 export function runtimeErrorText(event: RuntimeErrorEvent, source: Source): string {
-  if (isDivision(event)) return divisionByZero;
+  if (event.what === 'divide') return divisionByZero;
+  if (event.what === 'index') return outOfBounds;
   if (event.what === 'map_update_elem' && event.code === argumentListTooLong) {
     const declaration = `let ${mapName(source, event.span)} = hash(5000)`;
     return `Map full; can't update element. Try increasing max_map_keys config or manually setting the max entries in a map declaration e.g. \`${declaration}\``;

@@ -5,7 +5,7 @@ import type { MapValue } from '../values/map.ts';
 import type { Value } from '../values/value.ts';
 import { drawHistogram } from './bars.ts';
 import type { Renderer, RendererOptions } from './renderer.ts';
-import { droppedText, frameText, isDivision, placeText, runtimeErrorText } from './report.ts';
+import { droppedText, frameText, isOwn, placeText, runtimeErrorText } from './report.ts';
 import type { Wording } from './words.ts';
 import { keyText, valueText } from './words.ts';
 
@@ -56,7 +56,7 @@ export function textRenderer(options: RendererOptions): Renderer {
         return error(`${placeText(source, event.span)}: ${severity}: ${endOfLine(event.text)}`);
       }
       case 'runtime_error': {
-        const detail = isDivision(event) ? '' : `Additional Info - helper: ${event.what}, retcode: ${event.code}\n`;
+        const detail = isOwn(event) ? '' : `Additional Info - helper: ${event.what}, retcode: ${event.code}\n`;
         const what = runtimeErrorText(event, source);
         return error(`${placeText(source, event.span)}: WARNING: ${what}\n${detail}${frameText(source, event.span)}`);
       }

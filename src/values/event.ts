@@ -77,7 +77,7 @@ export interface ExitEvent {
 }
 export interface RuntimeErrorEvent {
   readonly type: 'runtime_error';
-  /** The helper that failed, e.g. `map_update_elem`; `divide` for a division by zero. */
+  /** The helper that failed, e.g. `map_update_elem`; `divide` for a division by zero, `index` for an index outside of its array. */
   readonly what: string;
   /** As the helper returned it: a negative errno. */
   readonly code: number;

@@ -181,8 +181,8 @@ export const kernelFunctions: readonly BuiltinFunction[] = [
       const variable = b.reg('pointer');
       b.push({ op: 'kernel_variable', dst: variable, name: String(low.facts.notes.get(call)) });
       const cpu = call.args[1] as Expr | undefined;
-      if (cpu === undefined) return scalarOf(low, b.call(bpfHelper.this_cpu_ptr, [variable], 'pointer'));
-      return scalarOf(low, b.call(bpfHelper.per_cpu_ptr, [variable, low.scalar(cpu)], 'pointer'));
+      if (cpu === undefined) return low.plain(b.call(bpfHelper.this_cpu_ptr, [variable], 'pointer'));
+      return low.plain(b.call(bpfHelper.per_cpu_ptr, [variable, low.scalar(cpu)], 'pointer'));
     },
   },
   {
@@ -206,10 +206,3 @@ export const kernelFunctions: readonly BuiltinFunction[] = [
     },
   },
 ];
-
-/** A pointer of the verifier's as a plain number, read from memory like any other address. */
-function scalarOf(low: Lower, pointer: Reg): Reg {
-  const place = low.scratch(8);
-  low.b.store(place.base, place.offset, 8, pointer);
-  return low.b.load(place.base, place.offset, 8);
-}

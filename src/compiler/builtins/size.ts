@@ -1,7 +1,7 @@
 /** sizeof, offsetof. */
 import { describe, type FoundField, findField, sizeOf } from '../../types/layout.ts';
-import { type Type, uint64 } from '../../types/model.ts';
-import { isUnknown } from '../sema/scope.ts';
+import { pointerTo, type Type, uint64 } from '../../types/model.ts';
+import { isUnknown, unknownType } from '../sema/scope.ts';
 import type { Sema } from '../sema/sema.ts';
 import type { Call, Expr, TypeExpr } from '../syntax/ast.ts';
 import type { BuiltinFunction } from './builtin.ts';
@@ -37,6 +37,29 @@ function constant(sema: Sema, call: Call, value: number): Type {
   return uint64;
 }
 
+/** Where the member of a path of names lies; complains when there is none. */
+function offsetOfPath(
+  sema: Sema,
+  call: Call,
+  first: Type,
+  names: readonly string[],
+  place: Expr | TypeExpr,
+): number | undefined {
+  let type = first;
+  let offset = 0;
+  for (const name of names) {
+    const found: FoundField | undefined =
+      type.kind === 'struct' || type.kind === 'union' ? findField(type, name) : undefined;
+    if (found === undefined) {
+      sema.error('unknown-field', `'${describe(type)}' has no field named '${name}'`, place.span ?? call.span);
+      return undefined;
+    }
+    offset += found.offset;
+    type = found.field.type;
+  }
+  return offset;
+}
+
 export const sizeFunctions: readonly BuiltinFunction[] = [
   {
     name: 'sizeof',
@@ -64,24 +87,29 @@ export const sizeFunctions: readonly BuiltinFunction[] = [
       const first = typeOfArgument(sema, call.args[0] as Expr | TypeExpr);
       const names = path(call.args[1]);
       if (first === undefined || names === undefined) return uint64;
-      let type: Type = first;
-      let offset = 0;
-      for (const name of names) {
-        const found: FoundField | undefined =
-          type.kind === 'struct' || type.kind === 'union' ? findField(type, name) : undefined;
-        if (found === undefined) {
-          sema.error(
-            'unknown-field',
-            `'${describe(type)}' has no field named '${name}'`,
-            call.args[1]?.span ?? call.span,
-          );
-          return uint64;
-        }
-        offset += found.offset;
-        type = found.field.type;
-      }
+      const composite = first.kind === 'pointer' ? first.to() : first;
+      const offset = offsetOfPath(sema, call, composite, names, call.args[1] as Expr);
+      if (offset === undefined) return uint64;
       return constant(sema, call, offset);
     },
     scalar: (low, call) => low.b.const(low.constantOf(call) ?? 0n),
+  },
+  {
+    name: 'container_of',
+    signature: 'container_of(pointer, struct NAME, field)',
+    about: 'the struct that a pointer to one of its fields lies in',
+    arity: [3, 3],
+    type: (sema, call) => {
+      const own = sema.integerArgument(call, 0, true);
+      const wanted = typeOfArgument(sema, call.args[1] as Expr | TypeExpr);
+      const names = path(call.args[2]);
+      if (wanted === undefined || names === undefined) return unknownType;
+      const composite = wanted.kind === 'pointer' ? wanted.to() : wanted;
+      const offset = offsetOfPath(sema, call, composite, names, call.args[2] as Expr);
+      sema.facts.notes.set(call, offset ?? 0);
+      return pointerTo(composite, own.kind === 'pointer' ? own.space : 'either');
+    },
+    scalar: (low, call) =>
+      low.b.alu('sub', low.scalar(call.args[0] as Expr), { imm: Number(low.facts.notes.get(call)) }),
   },
 ];

@@ -1,7 +1,7 @@
 /** Event records: reserved in the ring buffer, filled in place, submitted; a full buffer is counted. */
 import type { EventArgument, EventSpec } from '../../program/program.ts';
 import { schemaSize } from '../../program/schema.ts';
-import type { Type } from '../../types/model.ts';
+import { int32, type Type } from '../../types/model.ts';
 import type { Operand, Reg } from '../ir/ir.ts';
 import type * as Ast from '../syntax/ast.ts';
 import { bpfHelper } from './bpfhelper.ts';
@@ -83,6 +83,18 @@ export function emitEvent(
   const counter = b.alu('add', b.mapValue(low.assets.globalsMap, low.assets.globals.lost), slot);
   b.push({ op: 'atomic', operator: 'add', base: counter, offset: 0, size: 8, value: b.const(1) });
   b.place(done);
+}
+
+/** Tells of something that went wrong at the expression that is being lowered; `code` as a helper returned it. */
+export function emitRuntimeError(low: Lower, what: string, code?: Reg): void {
+  const span = low.b.span ?? low.probe.span;
+  emitEvent(low, [{ type: int32, scalar: () => code ?? low.b.const(0) }], (args, size) => ({
+    kind: 'runtime_error',
+    what,
+    offset: args[0]?.offset ?? 8,
+    size,
+    span: [span.start, span.end],
+  }));
 }
 
 /** Start and end of a node, as events keep it. */

@@ -11,10 +11,11 @@ import type * as Ast from '../syntax/ast.ts';
 import { stringBytes } from '../syntax/literals.ts';
 import { compareMemory, compareOrder, compareWithLiteral } from './compare.ts';
 import { copyValue } from './copy.ts';
+import { emitRuntimeError } from './events.ts';
 import { align8, isScalarType, roomOf } from './layout.ts';
 import { placeOfVariable } from './locations.ts';
 import type { Lower } from './lower.ts';
-import { assetOf, readAggregate, readMapInto, readMapScalar, stepMap } from './maps.ts';
+import { assetOf, lookup, lowerKey, readAggregate, readMapInto, readMapScalar, stepMap } from './maps.ts';
 import { type DirectPlace, type Place, shifted } from './place.ts';
 import { concatInto } from './text.ts';
 
@@ -91,10 +92,34 @@ function unary(low: Lower, expr: Ast.Unary): Reg {
     case '*':
       return low.readScalar(placeOf(low, expr), low.typeOf(expr));
     case '&':
-      throw new Error('insitu bug: & reached lowering');
+      return addressOf(low, operand);
     default:
       return step(low, expr);
   }
+}
+
+/** Where a value is, as a plain number; 0 for a key that its map does not have. */
+function addressOf(low: Lower, operand: Ast.Expr): Reg {
+  const { b } = low;
+  if (operand.node === 'variable') return low.addressOfVariable(operand);
+  if (operand.node === 'map') {
+    const asset = assetOf(low, operand);
+    if (asset.storage.kind === 'array') return low.plain(b.mapValue(asset.index, 0));
+    return low.scoped(() => {
+      const found = lookup(low, asset, lowerKey(low, operand));
+      const address = b.const(0);
+      const missing = b.label();
+      b.branch('eq', found, { imm: 0 }, missing);
+      b.mov(address, low.plain(found));
+      b.place(missing);
+      return address;
+    });
+  }
+  const place = placeOf(low, operand);
+  if (place.kind === 'memory')
+    return place.offset === 0 ? place.address : b.alu('add', place.address, { imm: place.offset });
+  const base = place.kind === 'direct' ? place.base : low.context;
+  return low.plain(b.alu('add', base, { imm: place.offset }));
 }
 
 /** What one `++` adds: 1, or the size of what a pointer points to. */
@@ -145,7 +170,24 @@ export function arithmetic(
     return pointerArithmetic(low, operator, left, leftType, right, rightType, pair[1]);
   const type = arithmeticType(operator, leftType, rightType);
   const signed = type.kind === 'int' && type.signed;
+  if ((operator === '/' || operator === '%') && typeof right !== 'object')
+    return divide(low, signed ? pair[0] : pair[1], left, right);
   return low.b.alu(signed ? pair[0] : pair[1], left, right as Reg);
+}
+
+/** A division by a value that may be 0: then it is told, and the result is 1. */
+function divide(low: Lower, operator: AluOperator, left: Reg, right: Reg): Reg {
+  const { b } = low;
+  const result = b.const(1);
+  const fine = b.label();
+  const done = b.label();
+  b.branch('ne', right, { imm: 0 }, fine);
+  emitRuntimeError(low, 'divide');
+  b.jump(done);
+  b.place(fine);
+  b.push({ op: 'alu', operator, dst: result, left, right });
+  b.place(done);
+  return result;
 }
 
 function pointerArithmetic(
@@ -441,19 +483,24 @@ function indexed(low: Lower, base: Place, index: Reg, size: number, length: numb
     const bytes = size === 1 ? index : b.alu('mul', index, { imm: size });
     return { ...base, address: b.alu('add', base.address, bytes) };
   }
-  // The program's own memory: the index is kept inside the array.
+  // The program's own memory: what lies outside of the array is told, and reads as zeros.
   invariant(length !== undefined && length > 0, 'an index into memory of unknown length');
-  const bounded = b.reg();
-  b.mov(bounded, index);
+  const at = b.reg('pointer');
   const inside = b.label();
-  b.branch('ult', bounded, { imm: length }, inside);
-  b.push({ op: 'const', dst: bounded, value: 0n });
+  const done = b.label();
+  b.branch('ult', index, { imm: length }, inside);
+  emitRuntimeError(low, 'index');
+  const zeros = low.assets.zeros(align8(size));
+  b.mov(at, b.mapValue(zeros.map, zeros.offset));
+  b.jump(done);
   b.place(inside);
-  const bytes = size === 1 ? bounded : b.alu('mul', bounded, { imm: size });
-  if (base.kind === 'direct') return { kind: 'direct', base: b.alu('add', base.base, bytes), offset: base.offset };
+  const bytes = size === 1 ? index : b.alu('mul', index, { imm: size });
+  const own = base.kind === 'direct' ? base.base : low.context;
+  b.mov(at, b.alu('add', b.alu('add', own, { imm: base.offset }), bytes));
+  b.place(done);
+  if (base.kind === 'direct') return { kind: 'direct', base: at, offset: 0 };
   // A context cannot be loaded from at a variable offset: read it as kernel memory.
-  const address = b.alu('add', b.alu('add', low.context, { imm: base.offset }), bytes);
-  return { kind: 'memory', address, offset: 0, space: 'kernel' };
+  return { kind: 'memory', address: at, offset: 0, space: 'kernel' };
 }
 
 function fieldPlace(low: Lower, expr: Ast.FieldAccess): Place {

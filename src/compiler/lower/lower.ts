@@ -396,7 +396,7 @@ export class Lower {
   #layOutVariables(): void {
     for (const info of new Set(this.facts.variables.values())) {
       const scalar = isScalarType(info.type);
-      if (scalar && !this.#hasLoops) {
+      if (scalar && !this.#hasLoops && info.addressed !== true) {
         this.#storage.set(info, { kind: 'register', reg: this.b.reg() });
       } else {
         const place = this.scratch(roomOf(info.type, this.assets.stored));
@@ -434,6 +434,20 @@ export class Lower {
     const { storage } = this.#variable(node);
     invariant(storage.kind === 'scratch', `$${node.name} is not in memory`);
     return { kind: 'direct', base: this.#frame.scratch, offset: storage.offset };
+  }
+
+  /** Where a variable is whose address is taken. */
+  addressOfVariable(node: Ast.Variable): Reg {
+    const { storage } = this.#variable(node);
+    invariant(storage.kind === 'scratch', `$${node.name} is not in memory`);
+    return this.plain(this.addressOf({ kind: 'direct', base: this.#frame.scratch, offset: storage.offset }));
+  }
+
+  /** A pointer that the verifier follows, as a plain number. */
+  plain(pointer: Reg): Reg {
+    const place = this.scratch(8);
+    this.b.store(place.base, place.offset, 8, pointer);
+    return this.b.load(place.base, place.offset, 8);
   }
 
   variableInfo(node: Ast.Variable): VariableInfo {

@@ -245,24 +245,38 @@ export function countKeys(low: Lower, node: Ast.MapAccess): Reg {
 
 /** A map of aggregations as one number: the CPUs' parts put together. */
 export function readAggregate(low: Lower, node: Ast.MapAccess, type: AggregateType): Reg {
-  const { total, count } = addUp(low, node, type);
+  const asset = assetOf(low, node);
+  return low.scoped(() =>
+    aggregateAt(low, asset, type, asset.storage.kind === 'hash' ? lowerKey(low, node) : undefined),
+  );
+}
+
+/** The same by the address of the key, undefined of a map without keys. */
+export function aggregateAt(low: Lower, asset: UserMapAsset, type: AggregateType, key: Reg | undefined): Reg {
+  const { total, count } = addUp(low, asset, type, key);
   return type.aggregate === 'avg' ? low.b.alu(type.signed ? 'sdiv' : 'udiv', total, count) : total;
 }
 
 /** A stats() value, as its schema has it: total, count. */
 export function readStatsInto(low: Lower, node: Ast.MapAccess, type: AggregateType, to: DirectPlace): void {
-  const { total, count } = addUp(low, node, type);
+  const asset = assetOf(low, node);
+  const { total, count } = low.scoped(() =>
+    addUp(low, asset, type, asset.storage.kind === 'hash' ? lowerKey(low, node) : undefined),
+  );
   low.b.store(to.base, to.offset, 8, total);
   low.b.store(to.base, to.offset + 8, 8, count);
 }
 
-function addUp(low: Lower, node: Ast.MapAccess, type: AggregateType): { readonly total: Reg; readonly count: Reg } {
+function addUp(
+  low: Lower,
+  asset: UserMapAsset,
+  type: AggregateType,
+  key: Reg | undefined,
+): { readonly total: Reg; readonly count: Reg } {
   const { b } = low;
-  const asset = assetOf(low, node);
   const total = b.const(0);
   const count = b.const(0);
   return low.scoped(() => {
-    const key = asset.storage.kind === 'hash' ? lowerKey(low, node) : undefined;
     const cpus = low.options.target.cpus;
     const cpu = b.const(0);
     const again = b.label();

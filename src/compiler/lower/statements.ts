@@ -9,7 +9,7 @@ import { copyValue } from './copy.ts';
 import { arithmetic, lowerCondition, operand, stepOf } from './expressions.ts';
 import { isScalarType, roomOf } from './layout.ts';
 import type { Lower } from './lower.ts';
-import { addToMap, assetOf, assignMap, changeMap } from './maps.ts';
+import { addToMap, aggregateAt, assetOf, assignMap, changeMap } from './maps.ts';
 import { shifted } from './place.ts';
 
 /** Most iterations that bpf_loop runs (BPF_MAX_LOOPS). */
@@ -251,7 +251,10 @@ function forMap(low: Lower, statement: Ast.ForMap): void {
     const to = low.variablePlace(statement.variable);
     low.copy(to, { kind: 'direct', base: key as Reg, offset: 0 }, asset.keySize);
     const valuePlace = shifted(to, roomOf(keyType, low.assets.stored));
-    low.copy(valuePlace, { kind: 'direct', base: value as Reg, offset: 0 }, roomOf(valueType, low.assets.stored));
+    const own = asset.info.value;
+    if (own.kind === 'aggregate')
+      low.b.store(valuePlace.base, valuePlace.offset, 8, aggregateAt(low, asset, own, key as Reg));
+    else low.copy(valuePlace, { kind: 'direct', base: value as Reg, offset: 0 }, roomOf(valueType, low.assets.stored));
     lowerStatements(low, statement.body);
   });
   b.call(bpfHelper.for_each_map_elem, [b.map(asset.index), callback, environment, { imm: 0 }]);

@@ -53,7 +53,7 @@ export function typeOfField(sema: Sema, expr: Ast.FieldAccess): Type {
 }
 
 /** Where the bytes of a composite value came from, for the pointers inside it. */
-function spaceOf(sema: Sema, expr: Ast.Expr): 'user' | 'kernel' | 'either' {
+export function spaceOf(sema: Sema, expr: Ast.Expr): 'user' | 'kernel' | 'either' {
   if (expr.node === 'field' || expr.node === 'index') {
     const type = sema.facts.types.get(expr.object);
     if (type?.kind === 'pointer') return type.space;

@@ -1,11 +1,11 @@
 /** Types of operators, and values of expressions known at compile time. */
 import { describe, sameType } from '../../types/layout.ts';
-import { boolType, int64, type Type, uint64 } from '../../types/model.ts';
+import { boolType, int64, pointerTo, type Type, uint64 } from '../../types/model.ts';
 import { concatType } from '../lower/text.ts';
 import type * as Ast from '../syntax/ast.ts';
 import { arithmeticType, comparison, evaluate, isLiteral, literalType, mixesSigns } from './arithmetic.ts';
 import { joinMapValue, mapKeys, widen, widenVariable } from './mapuse.ts';
-import { decayed } from './members.ts';
+import { decayed, spaceOf } from './members.ts';
 import { isIntegral, isScalar, isTruth, isUnknown, isUnsigned, join, promoted, unknownType } from './scope.ts';
 import type { Sema } from './sema.ts';
 
@@ -39,12 +39,7 @@ export function typeOfUnary(sema: Sema, expr: Ast.Unary): Type {
       sema.error('deref', `Can not dereference type '${describe(type)}'. It's not a pointer.`, expr.span);
       return unknownType;
     case '&':
-      sema.error(
-        'address-of',
-        "the address of a value is not available: '&' is not understood by this version",
-        expr.span,
-      );
-      return unknownType;
+      return addressOf(sema, expr, type);
     case '!':
       if (!isScalar(type)) refuseOperand(sema, operator, type, expr);
       {
@@ -69,6 +64,28 @@ export function typeOfUnary(sema: Sema, expr: Ast.Unary): Type {
       return promoted(type);
     }
   }
+}
+
+/** `&$x`, `&@m`, `&p->field`: where the value is. */
+function addressOf(sema: Sema, expr: Ast.Unary, type: Type): Type {
+  const { operand } = expr;
+  if (operand.node === 'variable') {
+    const info = sema.variable(operand);
+    if (info) info.addressed = true;
+    return pointerTo(type, 'kernel');
+  }
+  if (operand.node === 'map' && sema.maps.get(operand.name)?.value.kind !== 'aggregate')
+    return pointerTo(type, 'kernel');
+  if (operand.node === 'field' || operand.node === 'index' || (operand.node === 'unary' && operand.operator === '*')) {
+    const space = spaceOf(sema, operand);
+    if (space !== undefined) return pointerTo(type, space);
+  }
+  sema.error(
+    'address-of',
+    'the address-of operator (&) takes a variable, a map or a member of what a pointer points to',
+    expr.span,
+  );
+  return unknownType;
 }
 
 function refuseOperand(sema: Sema, operator: string, type: Type, expr: Ast.Expr): void {

@@ -15,6 +15,8 @@ export interface VariableInfo {
   type: Type;
   /** Declared by `let $x: type`: the type does not change. */
   readonly fixed: boolean;
+  /** Its address is taken: it must be in memory. */
+  addressed?: boolean;
   readonly span: Span;
 }
 

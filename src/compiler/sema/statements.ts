@@ -107,10 +107,10 @@ function checkStatement(sema: Sema, statement: Ast.Statement): void {
       if (map.keys !== undefined && map.keys.length === 0) {
         sema.error('for-map', `@${map.name} has no keys: there is nothing to go over`, statement.map.span);
       }
-      if (map.value.kind === 'aggregate') {
+      if (map.value.kind === 'aggregate' && aggregateValue(map.value).kind === 'aggregate') {
         sema.error(
           'for-map',
-          `a loop over @${map.name}, which holds ${map.value.aggregate}() values, is not understood by this version`,
+          `a loop over @${map.name}: ${map.value.aggregate}() values are no single numbers`,
           statement.map.span,
           `print(@${map.name}) shows it`,
         );
