@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { after, describe, test } from 'node:test';
-import { isFunction, listedSymbols, nodePath, output, Workshop } from './binaries.ts';
+import { isFunction, lacking as lackingTools, listedSymbols, nodePath, output, Workshop } from './binaries.ts';
 import { lacking, type Outcome, Running, workerd } from './insitu.ts';
 
 const workshop = new Workshop();
@@ -65,11 +65,12 @@ describe('insitu symbols', { skip: lacking('gcc', 'nm') }, () => {
         offset: `0x${(wanted.address - delta).toString(16)}`,
         size: wanted.size,
         section: '.text',
+        from: '.symtab',
         // gcc has the function begin at its brace.
         source: { file: workshop.path('shop.cc'), line: 6, column: (source.split('\n')[5]?.indexOf('{') ?? 0) + 1 },
       });
       const text = await symbols(path, regex);
-      assert.match(text.stdout, /^ADDRESS +OFFSET +SIZE +SECTION +NAME\n0x/);
+      assert.match(text.stdout, /^ADDRESS +OFFSET +SIZE +SECTION +FROM +NAME\n0x/);
       assert.match(text.stdout, /shop::Basket::total\(int\) {2}\[_ZN4shop6Basket5totalEi\] {2}\S+shop\.cc:6\n$/);
     }
   });
@@ -127,6 +128,92 @@ describe('insitu symbols', { skip: lacking('gcc', 'nm') }, () => {
       child.kill('SIGKILL');
       await gone;
     }
+  });
+
+  test('code that a process made at run time, by its perf map', { timeout: 30_000 }, async () => {
+    const script = workshop.write(
+      'app.js',
+      'function hotspot(x) { let s = 0; for (let i = 0; i < 1e4; i++) s += i * x; return s; }\nsetInterval(() => { for (let i = 0; i < 300; i++) hotspot(i); }, 10);',
+    );
+    const child = spawn(process.execPath, ['--perf-basic-prof', script], { stdio: 'ignore' });
+    await once(child, 'spawn');
+    const map = `/tmp/perf-${child.pid}.map`;
+    try {
+      let answer = await symbols(String(child.pid), '\\*hotspot', '--json');
+      for (let left = 20; left > 0 && answer.status !== 0; left--) {
+        answer = await symbols(String(child.pid), '\\*hotspot', '--json');
+      }
+      const found = lines(answer.stdout).filter(({ data }) => data['file'] === '[jit]');
+      const rows = readFileSync(map, 'utf8')
+        .split('\n')
+        .filter((row) => /\*hotspot/.test(row));
+      assert.ok(found.length > 0 && rows.length > 0, answer.stderr);
+      for (const { data } of found) {
+        const row = `${String(data['address']).slice(2)} ${Number(data['size']).toString(16)} ${data['name']}`;
+        assert.ok(rows.includes(row), `${row} is not in the map`);
+        assert.equal(data['from'], 'perf map');
+      }
+      const explained = await symbols(String(child.pid), '--explain');
+      assert.match(explained.stdout, /perf map +yes +\d+ functions\n +\/tmp\/perf-\d+\.map\n/);
+      assert.match(explained.stdout, /jitdump +no +the process has mapped none/);
+      assert.match(explained.stdout, /\[vdso\]\n/);
+    } finally {
+      const gone = once(child, 'exit');
+      child.kill('SIGKILL');
+      await gone;
+      rmSync(map, { force: true });
+    }
+  });
+
+  test('the kernel', { skip: existsSync('/proc/kallsyms') ? false : 'there is no /proc/kallsyms' }, async () => {
+    const theirs = readFileSync('/proc/kallsyms', 'latin1')
+      .split('\n')
+      .flatMap((row) => {
+        const [, address = '', name = '', module = 'vmlinux'] =
+          /^([0-9a-f]+) [tTwW] (\S+)(?:\t\[(.*)\])?$/.exec(row) ?? [];
+        return /^vfs_(read|write)$/.test(name) ? [`${name} 0x${BigInt(`0x${address}`).toString(16)} ${module}`] : [];
+      });
+    assert.equal(theirs.length, 2);
+    const { stdout } = await symbols('kernel', '^vfs_(read|write)$', '--json');
+    const ours = lines(stdout).map(({ data }) => `${data['name']} ${data['address']} ${data['section']}`);
+    assert.deepEqual(ours.sort(), theirs.sort());
+    const look = await symbols('kernel', '--explain');
+    assert.match(look.stdout, new RegExp(`release: +${output('uname', ['-r']).trim()}`));
+    assert.match(look.stdout, /kallsyms +(yes|no ) +\d+ functions/);
+  });
+
+  test('which kind of file, by readelf', { skip: lackingTools('g++', 'readelf') }, async () => {
+    const text = workshop.write('kind.c', 'int main(void) { return 0; }');
+    const kinds: Readonly<Record<string, readonly [options: readonly string[], kind: RegExp]>> = {
+      pie: [['-pie'], /executable, position-independent/],
+      fixed: [['-no-pie'], /executable, at a fixed address/],
+      'static-pie': [['-static-pie'], /executable, position-independent/],
+      library: [['-shared', '-fPIC'], /shared library/],
+      object: [['-c'], /object file, not linked/],
+    };
+    for (const [name, [options, kind]] of Object.entries(kinds)) {
+      const path = workshop.path(name);
+      output('gcc', [...options, '-o', path, text]);
+      assert.match((await symbols(path)).stdout, new RegExp(`kind: +${kind.source}`), name);
+    }
+  });
+
+  test('which Go', { skip: lackingTools('go') }, async () => {
+    workshop.write('main.go', 'package main\nfunc main() { println(1) }\n');
+    workshop.write('go.mod', 'module shop\ngo 1.20\n');
+    const build = 'cd "$1" && CGO_ENABLED=0 GOTOOLCHAIN=local GOFLAGS=-mod=mod go build -ldflags="-s -w" -o shop-go .';
+    output('sh', ['-c', build, '', workshop.folder]);
+    const version = / go(\S+) /.exec(
+      output('go', ['version', workshop.path('shop-go')])
+        .replace(/:/, ' ')
+        .replace(/\n/, ' '),
+    )?.[1];
+    assert.ok(version !== undefined);
+    assert.match((await symbols(workshop.path('shop-go'))).stdout, new RegExp(`compiler: +Go ${version}\n`));
+    assert.match(
+      (await symbols(workshop.path('shop-go'), '^main\\.main$')).stdout,
+      / \.gopclntab +main\.main +\S*main\.go:2\n/,
+    );
   });
 
   test('mistakes', async () => {

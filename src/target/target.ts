@@ -32,6 +32,8 @@ export interface FunctionSymbol {
   readonly demangled: string;
   readonly address: VirtualAddress;
   readonly size: number;
+  /** Where the name comes from: `.symtab`, `.dynsym`, `debug file` … */
+  readonly origin?: string;
 }
 
 /** A trace point that a program's source defines (sys/sdt.h); one name may stand at many places. */

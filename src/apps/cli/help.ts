@@ -6,7 +6,7 @@ USAGE:
     insitu [options] -e 'PROGRAM' [parameter …]
     insitu [options] - [parameter …]           the script comes from standard input
     insitu -l [PATTERN]                        list probes
-    insitu symbols FILE|PID [REGEX]            functions of a program, or what it is
+    insitu symbols FILE|PID|kernel [REGEX]     functions of a program, or what it is
     insitu types FILE [TYPE]                   a type of a program, with offsets and sizes
     insitu symbols learn FILE                  names in a program with symbols, for --names
 

@@ -300,7 +300,7 @@ export function parseCommand(argv: readonly string[]): Command {
       const options = { ...debugFiles, output: last('output'), format, verbose: given.has('verbose'), explain: false };
       return { kind: 'learn', path: pattern, options };
     }
-    if (what === undefined) throw new UsageError('symbols of what?', 'write: insitu symbols FILE|PID [REGEX]');
+    if (what === undefined) throw new UsageError('symbols of what?', 'write: insitu symbols FILE|PID|kernel [REGEX]');
     if (more !== undefined) {
       throw new UsageError('symbols takes one expression', 'put it in quotes, so that the shell leaves it whole');
     }

@@ -5,6 +5,7 @@ export const ELFCLASS64 = 2;
 export const ELFDATA2LSB = 1;
 export const ELFDATA2MSB = 2;
 
+export const ET_REL = 1;
 export const ET_EXEC = 2;
 export const ET_DYN = 3;
 
@@ -55,5 +56,6 @@ export const DT_SONAME = 14;
 export const DT_RPATH = 15;
 export const DT_RUNPATH = 29;
 export const DT_FLAGS_1 = 0x6ffffffb;
+export const DF_1_PIE = 0x08000000;
 
 export const NT_GNU_BUILD_ID = 3;

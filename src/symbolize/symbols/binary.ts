@@ -71,6 +71,7 @@ class NamedFunction implements FunctionSymbol {
   readonly name: string;
   readonly address: VirtualAddress;
   readonly size: number;
+  readonly origin: string;
   readonly #demangle: Demangle;
   #demangled: string | undefined;
 
@@ -78,6 +79,7 @@ class NamedFunction implements FunctionSymbol {
     this.name = entry.name;
     this.address = entry.address;
     this.size = entry.size;
+    this.origin = entry.origin;
     this.#demangle = demangle;
   }
 

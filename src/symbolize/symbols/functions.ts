@@ -22,12 +22,16 @@ export class ListedFunctions implements FunctionTable {
   /** By address. */
   readonly #entries: readonly SymbolEntry[];
 
-  constructor(functions: Iterable<{ readonly name: string; readonly address: VirtualAddress; readonly size: number }>) {
+  constructor(
+    functions: Iterable<{ readonly name: string; readonly address: VirtualAddress; readonly size: number }>,
+    origin: string,
+  ) {
     this.#entries = Array.from(functions, ({ name, address, size }) => ({
       name,
       address,
       size,
       binding: STB_GLOBAL,
+      origin,
     })).sort((a, b) => a.address - b.address);
   }
 

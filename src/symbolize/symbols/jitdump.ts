@@ -10,12 +10,7 @@
 import type { ProcessAddress } from '../../base/numbers.ts';
 import { Cursor, EndOfBytes } from '../../bytes/cursor.ts';
 import type { FileReader } from '../../bytes/file.ts';
-
-interface Code {
-  readonly start: number;
-  readonly size: number;
-  readonly name: string;
-}
+import type { MadeFunction } from './perfmap.ts';
 
 const magic = 0x4a695444;
 const headerSize = 40;
@@ -27,10 +22,10 @@ const mostEntries = 1_000_000;
 
 export class JitDump {
   /** By start; entries do not overlap, except for what was written before the last sort. */
-  #codes: Code[] = [];
+  #codes: MadeFunction[] = [];
   /** As written since. */
-  #fresh: Code[] = [];
-  readonly #byIndex: Map<number, Code> = new Map();
+  #fresh: MadeFunction[] = [];
+  readonly #byIndex: Map<number, MadeFunction> = new Map();
   #littleEndian = true;
   #consumed = 0;
 
@@ -93,9 +88,15 @@ export class JitDump {
     if (name !== undefined) this.#add(index, { start, size, name });
   }
 
-  #add(index: number, code: Code): void {
+  #add(index: number, code: MadeFunction): void {
     this.#byIndex.set(index, code);
     this.#fresh.push(code);
+  }
+
+  /** All that is there by now, by address. */
+  functions(): Iterable<MadeFunction> {
+    this.#merge();
+    return this.#codes;
   }
 
   /** The function that covers an address, and how far into it that is. */
@@ -104,7 +105,7 @@ export class JitDump {
     return code === undefined ? undefined : { name: code.name, offset: address - code.start };
   }
 
-  #find(address: number): Code | undefined {
+  #find(address: number): MadeFunction | undefined {
     if (this.#fresh.length > 0) this.#merge();
     let low = 0;
     let high = this.#codes.length;
@@ -119,11 +120,11 @@ export class JitDump {
 
   /** Sorts in what is new: it replaces all that it overlaps. */
   #merge(): void {
-    const order = new Map<Code, number>();
+    const order = new Map<MadeFunction, number>();
     const all = [...this.#codes, ...this.#fresh];
     for (const [at, code] of all.entries()) order.set(code, at);
     all.sort((a, b) => a.start - b.start || (order.get(a) as number) - (order.get(b) as number));
-    const kept: Code[] = [];
+    const kept: MadeFunction[] = [];
     for (const code of all) {
       let keep = true;
       for (let last = kept.at(-1); last !== undefined && last.start + last.size > code.start; last = kept.at(-1)) {

@@ -162,19 +162,19 @@ export class Layers {
 
   /** The symbol tables of all layers, those that cost least first. */
   tables(kind: SymbolKind): SymbolTable[] {
-    const found: [ElfFile, Section | undefined][] = [];
+    const found: [ElfFile, Section | undefined, string?][] = [];
     found.push([this.elf, symtab(this.elf)]);
     // A debug file's own .dynsym has no contents (SHT_NOBITS).
     found.push([this.elf, this.elf.sections.find((section) => section.type === SHT_DYNSYM)]);
-    for (const file of [
-      this.symbolsFile(),
-      this.debugFile(),
-      symtab(this.elf) === undefined ? this.mini() : undefined,
-    ]) {
-      if (file !== undefined) found.push([file, symtab(file)]);
-    }
-    return found.flatMap(([file, section]) =>
-      section === undefined ? [] : [new SymbolTable(file, section, kind, this.#options.tables)],
+    const others: [ElfFile | undefined, string][] = [
+      [this.symbolsFile(), '--symbols'],
+      [this.debugFile(), 'debug file'],
+      [symtab(this.elf) === undefined ? this.mini() : undefined, '.gnu_debugdata'],
+    ];
+    for (const [file, origin] of others) if (file !== undefined) found.push([file, symtab(file), origin]);
+    const cache = this.#options.tables;
+    return found.flatMap(([file, section, origin]) =>
+      section === undefined ? [] : [new SymbolTable(file, section, kind, { origin, cache })],
     );
   }
 
@@ -183,10 +183,10 @@ export class Layers {
     const tables: FunctionTable[] = this.tables('function');
     if (this.#hasTable) return tables;
     const go = this.go();
-    if (go !== undefined) tables.push(new ListedFunctions(go.functions()));
+    if (go !== undefined) tables.push(new ListedFunctions(go.functions(), '.gopclntab'));
     else {
       const lines = this.lines();
-      if (lines !== undefined) tables.push(new ListedFunctions(lines.functions()));
+      if (lines !== undefined) tables.push(new ListedFunctions(lines.functions(), 'DWARF'));
     }
     return tables;
   }

@@ -7,7 +7,9 @@
 import type { ProcessAddress } from '../../base/numbers.ts';
 import type { FileReader } from '../../bytes/file.ts';
 
-interface Entry {
+/** A function that a compiler made at run time. */
+export interface MadeFunction {
+  /** Its address in the process. */
   readonly start: number;
   readonly size: number;
   readonly name: string;
@@ -20,7 +22,7 @@ const mostSteps = 256;
 
 export class PerfMap {
   /** By start; of equal ones the later line last. */
-  #entries: Entry[] = [];
+  #entries: MadeFunction[] = [];
   #sorted = true;
   #consumed = 0;
 
@@ -64,11 +66,21 @@ export class PerfMap {
     this.#entries.push(entry);
   }
 
-  /** The function that covers an address, and how far into it that is. */
-  at(address: ProcessAddress): { readonly name: string; readonly offset: number } | undefined {
-    // Array.prototype.sort is stable: of equal starts the later line stays last.
+  /** All of them, by address, earlier lines for the same code included. */
+  functions(): Iterable<MadeFunction> {
+    return this.#inOrder();
+  }
+
+  /** By start; of equal ones the later line last: Array.prototype.sort is stable. */
+  #inOrder(): readonly MadeFunction[] {
     if (!this.#sorted) this.#entries.sort((a, b) => a.start - b.start);
     this.#sorted = true;
+    return this.#entries;
+  }
+
+  /** The function that covers an address, and how far into it that is. */
+  at(address: ProcessAddress): { readonly name: string; readonly offset: number } | undefined {
+    this.#inOrder();
     let low = 0;
     let high = this.#entries.length;
     while (low < high) {
@@ -77,7 +89,7 @@ export class PerfMap {
       else high = middle;
     }
     for (let at = low - 1; at >= Math.max(0, low - mostSteps); at--) {
-      const entry = this.#entries[at] as Entry;
+      const entry = this.#entries[at] as MadeFunction;
       const offset = address - entry.start;
       if (offset < entry.size) return { name: entry.name, offset };
     }

@@ -30,7 +30,7 @@ class MemoryCache implements TableCache {
 
 function table(elf: ElfFile, cache?: TableCache): SymbolTable {
   const section = elf.sections.find(({ type }) => type === SHT_SYMTAB) as Section;
-  return new SymbolTable(elf, section, 'function', cache);
+  return new SymbolTable(elf, section, 'function', { cache });
 }
 
 function open(path: string): ElfFile {

@@ -21,12 +21,20 @@ export interface SymbolEntry {
   readonly address: VirtualAddress;
   readonly size: number;
   readonly binding: number;
+  /** The layer that tells it: `.symtab`, `.dynsym`, `debug file` … */
+  readonly origin: string;
 }
 
 /** Where indexes of large tables are kept, by build-id and content. */
 export interface TableCache {
   read(key: string): Uint8Array | undefined;
   write(key: string, bytes: Uint8Array): void;
+}
+
+export interface TableOptions {
+  /** What to call the table; its section's name when absent. */
+  readonly origin?: string | undefined;
+  readonly cache?: TableCache | undefined;
 }
 
 /** Smaller tables are read as fast as their index would be. */
@@ -38,6 +46,7 @@ export class SymbolTable implements FunctionTable {
   readonly #elf: ElfFile;
   readonly #section: Section;
   readonly #kind: SymbolKind;
+  readonly #origin: string;
   readonly #cache: TableCache | undefined;
   #columns: Columns | undefined;
   /** For each symbol, the highest end among it and all before it. */
@@ -47,13 +56,14 @@ export class SymbolTable implements FunctionTable {
    * The symbols of one kind that are defined in the file; others, and those with an
    * address beyond 2^53, are left out. A table that is cut off gives what is there.
    */
-  constructor(elf: ElfFile, section: Section, kind: SymbolKind, cache?: TableCache) {
+  constructor(elf: ElfFile, section: Section, kind: SymbolKind, options: TableOptions = {}) {
     const names = elf.sections[section.link];
     this.strings = new StringTable(elf.reader, names?.offset ?? 0, names?.size ?? 0);
     this.#elf = elf;
     this.#section = section;
     this.#kind = kind;
-    this.#cache = cache;
+    this.#origin = options.origin ?? section.name;
+    this.#cache = options.cache;
   }
 
   /** How many symbols of the wanted kind there are. */
@@ -101,6 +111,7 @@ export class SymbolTable implements FunctionTable {
       addresses[index] as number,
       sizes[index] as number,
       bindings[index] as number,
+      this.#origin,
     );
   }
 
@@ -204,9 +215,10 @@ function lastAtOrBelow(values: Float64Array, wanted: number): number {
   return low - 1;
 }
 
-function entryOf(name: string, address: number, size: number, binding: number): SymbolEntry {
+function entryOf(name: string, address: number, size: number, binding: number, origin: string): SymbolEntry {
   const version = name.indexOf('@', 1);
-  return { name: version < 0 ? name : name.slice(0, version), address: virtualAddress(address), size, binding };
+  const plain = version < 0 ? name : name.slice(0, version);
+  return { name: plain, address: virtualAddress(address), size, binding, origin };
 }
 
 function reachOf({ addresses, sizes }: Columns): Float64Array {
