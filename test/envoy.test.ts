@@ -4,82 +4,15 @@
  * which code listens, is SO_REUSEADDR set, is TCP_NODELAY set on the accepted connection?
  */
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
-import { envoy, insitu, lacking, Running, root, sharedCases, sleep } from './insitu.ts';
+import { client, configuration, freePort, held, isFree } from './envoy.ts';
+import { insitu, lacking, Running, root, sharedCases, sleep } from './insitu.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'insitu-envoy-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
-
-/** A port of the loopback interface that nobody uses. */
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer().once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0));
-    });
-  });
-}
-
-/** True when nobody listens there. */
-function isFree(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const server = createServer().once('error', () => resolve(false));
-    server.listen(port, '0.0.0.0', () => server.close(() => resolve(true)));
-  });
-}
-
-/** Waits until somebody listens; gives the connection. */
-async function client(port: number, host: string): Promise<Socket> {
-  for (const until = Date.now() + 15_000; Date.now() < until; await sleep(50)) {
-    const socket = await new Promise<Socket | undefined>((resolve) => {
-      const attempt = connect(port, host, () => resolve(attempt));
-      attempt.once('error', () => resolve(undefined));
-    });
-    if (socket !== undefined) return socket;
-  }
-  throw new Error(`nobody listens on ${host} port ${port}`);
-}
-
-/** The article's shell, which becomes Envoy under the same pid when a key is pressed. */
-function held(configuration: string): ChildProcess {
-  const line = `read -r _; exec ${envoy} -c ${configuration} --disable-hot-restart --log-level error`;
-  return spawn('bash', ['-c', line], { stdio: ['pipe', 'ignore', 'ignore'] });
-}
-
-/** Envoy's configuration with a listener elsewhere. */
-function configuration(host: string, port: number, admin: number): string {
-  const path = join(folder, `envoy-${port}.yaml`);
-  const listener = `{ socket_address: { address: "${host}", port_value: ${port} } }`;
-  writeFileSync(
-    path,
-    `admin:
-  address: { socket_address: { address: 127.0.0.1, port_value: ${admin} } }
-static_resources:
-  listeners:
-  - name: l0
-    address: ${listener}
-    filter_chains:
-    - filters:
-      - name: envoy.filters.network.http_connection_manager
-        typed_config:
-          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
-          stat_prefix: ingress
-          route_config:
-            virtual_hosts:
-            - { name: a, domains: ["*"], routes: [{ match: { prefix: "/" }, direct_response: { status: 200 } }] }
-          http_filters:
-          - name: envoy.filters.http.router
-            typed_config: { "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router }
-`,
-  );
-  return path;
-}
 
 interface Event {
   readonly line: string;
@@ -167,7 +100,12 @@ describe("the article's script, unchanged", { skip: lacking('envoy', 'shared', '
 
   test('IPv6', { timeout: 60_000 }, async () => {
     const port = await freePort();
-    const { events, clientPort } = await workflow(script, configuration('::1', port, await freePort()), port, '::1');
+    const { events, clientPort } = await workflow(
+      script,
+      configuration(folder, '::1', port, await freePort()),
+      port,
+      '::1',
+    );
     assertStack(find(events, new RegExp(`bind AF_INET6:::1\\s+${port}\\b`)), 'bind', main);
     assertStack(find(events, new RegExp(`family:10\\s+::1\\s+${clientPort}\\s+\\d+`)), 'accept4', thread);
   });
@@ -192,7 +130,12 @@ describe('tools/sockets.bt', { skip: lacking('envoy', 'tracefs') }, () => {
   ] as const) {
     test(`answers the three questions about Envoy, ${family}`, { timeout: 60_000 }, async () => {
       const port = await freePort();
-      const { events, clientPort } = await workflow(script, configuration(host, port, await freePort()), port, host);
+      const { events, clientPort } = await workflow(
+        script,
+        configuration(folder, host, port, await freePort()),
+        port,
+        host,
+      );
       const bind = find(events, new RegExp(`^== bind fd=\\d+ ${shown} port ${port}$`));
       assertStack(bind, 'bind', main);
       const listener = /fd=(\d+)/.exec(bind.line)?.[1];
