@@ -80,6 +80,10 @@ export function compileScript(options: ScriptOptions, childPid?: number): Compil
     withoutFeatures: options.withoutFeatures,
     traceableFunctions: options.traceableFunctions,
     btf: environment['BPFTRACE_BTF'],
+    vmlinux: environment['BPFTRACE_VMLINUX'],
+    kernelFolders: [environment['BPFTRACE_KERNEL_SOURCE'], environment['BPFTRACE_KERNEL_BUILD']].flatMap(
+      (folder) => folder || [],
+    ),
     constants: { constant, constantNames },
     debugFiles: options.debugFiles,
   });

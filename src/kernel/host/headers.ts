@@ -26,6 +26,13 @@ const systemFolders = lazy((): readonly string[] => [
   ),
 ]);
 
+/** Folders of a kernel's headers below that of its sources or of its build, in the order of the kernel's own Makefile. */
+export function kernelHeaderFolders(folders: readonly string[]): readonly string[] {
+  const arch = machineArch() === 'arm64' ? 'arch/arm64/include' : 'arch/x86/include';
+  const below = [arch, `${arch}/generated`, 'include', `${arch}/uapi`, `${arch}/generated/uapi`, 'include/uapi'];
+  return [...below, 'include/generated/uapi'].flatMap((folder) => folders.map((root) => join(root, folder)));
+}
+
 function read(path: string): { readonly path: string; readonly text: string } | undefined {
   try {
     return statSync(path).isFile() ? { path, text: readFileSync(path, 'utf8') } : undefined;

@@ -3,7 +3,8 @@
  * without that file from a vmlinux with a .BTF section where distributions keep it.
  * Types of modules are looked at when the kernel itself does not know a name.
  */
-import { closeSync, fstatSync, openSync, readdirSync, readFileSync, readSync } from 'node:fs';
+import { closeSync, existsSync, fstatSync, openSync, readdirSync, readFileSync, readSync } from 'node:fs';
+import { MachineError } from '../../base/errors.ts';
 import { lazy } from '../../base/lazy.ts';
 import { type BtfTypes, openBtf } from '../../debuginfo/btf/btf.ts';
 import { ElfFile } from '../../debuginfo/elf/elf.ts';
@@ -159,10 +160,19 @@ const moduleNames = (): string[] => readdirSync(FOLDER).filter((name) => name !=
 
 /**
  * The kernel's types, undefined when there is no readable BTF. `path` (BPFTRACE_BTF) names
- * another file to take them from.
+ * another file to take them from; a MachineError when it has none.
  */
 export function openKernelTypes(path?: string): TypeSource | undefined {
-  if (path !== undefined) return openTypes(path);
+  if (path !== undefined) {
+    const named = openTypes(path);
+    if (named !== undefined) return named;
+    throw new MachineError(`${path} gives no types of the kernel (BTF)`, {
+      code: existsSync(path) ? 'ENOEXEC' : 'ENOENT',
+      hints: [
+        'BPFTRACE_BTF names a file with BTF, or an ELF file with a .BTF section, such as /sys/kernel/btf/vmlinux',
+      ],
+    });
+  }
   const kernel = vmlinux();
   if (kernel === undefined) {
     const { release } = kernelVersion();

@@ -17,7 +17,7 @@ import { cgroupId } from './cgroups.ts';
 import { type DebugFileOptions, hostDebugFiles } from './debugfiles.ts';
 import { type FeatureName, hostFeatures } from './features.ts';
 import { HostFile } from './file.ts';
-import { findHeader } from './headers.ts';
+import { findHeader, kernelHeaderFolders } from './headers.ts';
 import { inferredNames } from './inferred.ts';
 import { inflate } from './inflate.ts';
 import { openKernelTypes } from './kerneltypes.ts';
@@ -29,6 +29,7 @@ import { pidNamespace } from './pidnamespace.ts';
 import { processExists } from './processes.ts';
 import { programFiles } from './programfiles.ts';
 import { tracefs } from './tracefs.ts';
+import { vmlinuxSymbol } from './vmlinux.ts';
 
 /** Macros by name. */
 export interface ConstantTable {
@@ -53,12 +54,17 @@ export interface HostTargetOptions {
   readonly traceableFunctions?: string | undefined;
   /** A file with BTF in place of /sys/kernel/btf/vmlinux (BPFTRACE_BTF). */
   readonly btf?: string | undefined;
+  /** The running kernel's vmlinux file, for symbols that kallsyms lacks (BPFTRACE_VMLINUX). */
+  readonly vmlinux?: string | undefined;
+  /** Folders with the kernel's sources and of its build, for headers (BPFTRACE_KERNEL_SOURCE, _BUILD). */
+  readonly kernelFolders?: readonly string[] | undefined;
 }
 
 /** A Target that answers for this machine. Opened binaries stay open as long as it is in use. */
 export function createHostTarget(options: HostTargetOptions = {}): Target {
   // A mistake in a file that the user named is told before anything is traced.
   if ((options.debugFiles?.names ?? []).length > 0) openLearnt(options.debugFiles?.names);
+  const headerFolders = [...(options.includeDirs ?? []), ...kernelHeaderFolders(options.kernelFolders ?? [])];
   const kernelTypes = lazy(() => openKernelTypes(options.btf));
   const formats = new Map<string, Result<TracepointFormat | undefined, MachineError>>();
   const binaries = new Map<string, Result<Binary, MachineError>>();
@@ -89,10 +95,12 @@ export function createHostTarget(options: HostTargetOptions = {}): Target {
     tracepoints: lazy(readTracepoints),
     kernelFunctions: lazy(() => readKernelFunctions(options.traceableFunctions)),
     cgroupId,
-    kernelSymbol: (name) => kallsyms().addressOf(name),
+    kernelSymbol: (name) =>
+      kallsyms().addressOf(name) ??
+      (options.vmlinux === undefined ? undefined : vmlinuxSymbol(options.vmlinux, name, kallsyms())),
     constant: (name) => options.constants?.constant(name),
     constantNames: () => options.constants?.constantNames() ?? [],
-    header: (path, system, from) => findHeader(path, system, from, options.includeDirs ?? [], options.scriptDir),
+    header: (path, system, from) => findHeader(path, system, from, headerFolders, options.scriptDir),
     binary(name, pid) {
       const path = resolvePath(name, { pid: pid ?? options.pid });
       if (!path.ok) return path;
