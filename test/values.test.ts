@@ -27,11 +27,10 @@ const lack = ({ compiler }: Build): string | false =>
 const titleOf = ({ compiler, flags }: Build): string => `${compiler} ${flags.join(' ')}`;
 
 /** Compiles a program of test/values; its path. */
-function compile(source: string, { compiler, flags }: Build, name: string): string {
+function compile(source: string, { compiler, flags }: Build, name: string, libraries: readonly string[] = []): string {
   const path = join(folder, name);
-  const { status, stderr } = spawnSync(compiler, [...flags, '-o', path, join(root, 'test', 'values', source)], {
-    encoding: 'utf8',
-  });
+  const words = [...flags, '-o', path, join(root, 'test', 'values', source), ...libraries];
+  const { status, stderr } = spawnSync(compiler, words, { encoding: 'utf8' });
   assert.equal(status, 0, stderr);
   return path;
 }
@@ -39,9 +38,16 @@ function compile(source: string, { compiler, flags }: Build, name: string): stri
 let built = 0;
 
 /** Runs the script of test/values on a program; the lines that insitu printed and that the program logged, sorted. */
-async function run(source: string, script: string, build: Build): Promise<{ ours: string[]; logged: string[] }> {
-  const program = compile(source, build, `program${built++}`);
-  const text = readFileSync(join(root, 'test', 'values', script), 'utf8').replaceAll('BIN', program);
+async function run(
+  source: string,
+  script: string,
+  build: Build,
+  libraries: Readonly<Record<string, string>> = {},
+): Promise<{ ours: string[]; logged: string[] }> {
+  // A library stands behind the source that uses it.
+  const program = compile(source, build, `program${built++}`, Object.values(libraries));
+  let text = readFileSync(join(root, 'test', 'values', script), 'utf8').replaceAll('BIN', program);
+  for (const [word, path] of Object.entries(libraries)) text = text.replaceAll(word, path);
   const path = join(folder, 'script.bt');
   writeFileSync(path, text);
   const log = `${program}.log`;
@@ -104,6 +110,40 @@ describe('C++', () => {
     test(titleOf(build), { skip: lack(build), timeout: 60_000 }, async () => {
       const { ours, logged } = await run('classes.cc', 'classes.bt', build);
       assert.ok(logged.length >= 3 * 26, `the program logged ${logged.length} lines`);
+      assert.deepEqual(ours, logged);
+    });
+  }
+});
+
+describe('variables of a program and of its library', () => {
+  for (const flags of [['-O0'], ['-O2'], ['-O2', '-no-pie'], ['-O2', '-gdwarf-4']]) {
+    const build: Build = { compiler: 'gcc', flags: ['-g', ...flags, '-pthread'] };
+    test(titleOf(build), { skip: lack(build), timeout: 60_000 }, async () => {
+      const shared = flags.filter((flag) => flag !== '-no-pie');
+      const library = compile(
+        'globals.c',
+        { ...build, flags: ['-g', ...shared, '-shared', '-fPIC', '-DLIBRARY'] },
+        `lib${built++}.so`,
+      );
+      const { ours, logged } = await run('globals.c', 'globals.bt', build, { LIB: library });
+      assert.equal(logged.length, 6 * 11);
+      assert.deepEqual(ours, logged);
+    });
+  }
+});
+
+describe('types of the C++ library', () => {
+  const builds: Build[] = [
+    { compiler: 'g++', flags: ['-std=c++17', '-g', '-O0'] },
+    { compiler: 'g++', flags: ['-std=c++17', '-g', '-O2'] },
+    { compiler: 'clang++', flags: ['-std=c++17', '-g', '-O0'] },
+    { compiler: 'clang++', flags: ['-std=c++17', '-g', '-O0', '-stdlib=libc++'] },
+    { compiler: 'clang++', flags: ['-std=c++17', '-g', '-O2', '-stdlib=libc++'] },
+  ];
+  for (const build of builds) {
+    test(titleOf(build), { skip: lack(build), timeout: 60_000 }, async () => {
+      const { ours, logged } = await run('library.cc', 'library.bt', build);
+      assert.equal(logged.length, 3 * 33);
       assert.deepEqual(ours, logged);
     });
   }

@@ -31,7 +31,7 @@ import { lowerStatements } from './lower/statements.ts';
 import type { ProbeContext } from './probes/context.ts';
 import { expandBlock } from './probes/expand.ts';
 import type { Scope } from './probes/provider.ts';
-import { mentions, usesLoops } from './sema/mentions.ts';
+import { calls, mentions, usesLoops } from './sema/mentions.ts';
 import { createNames, type ScriptDefinitions } from './sema/names.ts';
 import { printTypes } from './sema/print.ts';
 import { isUnknown, type MapInfo, unknownType } from './sema/scope.ts';
@@ -181,7 +181,7 @@ export function compile(main: Source, target: Target, options: CompileOptions = 
       if (context.processes !== undefined) leaveOthers(one, context.processes);
     };
     const low = make(context, `${context.shortName}_${index}`);
-    const wanted = wantedAtReturn(context, facts);
+    const wanted = wantedAtReturn(context, facts, target);
     const kept = wanted === undefined ? undefined : layOutKept(low, index, wanted);
     if (kept !== undefined && context.function?.entry !== undefined) {
       // Before the return probe, so that no call returns whose entry was not seen.
@@ -276,6 +276,7 @@ function expandAll(
       scope: scopeOf(options),
       missing: config.missingProbes,
       usesArgs: mentions(block, 'args'),
+      usesGlobals: calls(block, 'global') || calls(block, 'uaddr'),
       usesResult: mentions(block, 'retval'),
       usesNumbered: argumentNames.some((name) => mentions(block, name)),
     });
@@ -333,7 +334,13 @@ function lowerFollowers(
     diagnostics.error('no-btf', "--follow needs the kernel's type information (BTF)", undefined);
     return [];
   }
-  const facts: BlockFacts = { types: new Map(), variables: new Map(), notes: new Map(), constants: new Map() };
+  const facts: BlockFacts = {
+    types: new Map(),
+    variables: new Map(),
+    notes: new Map(),
+    constants: new Map(),
+    texts: new Map(),
+  };
   const build = (context: ProbeContext, body: (low: Lower) => void): Lower => {
     const low = new Lower(assets, context, facts, options, context.shortName, false, lowerings);
     low.custom(() => body(low));

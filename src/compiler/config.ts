@@ -58,6 +58,9 @@ const setters: Readonly<Record<string, Setter>> = {
   max_map_keys: number('maxMapKeys', 1, 2 ** 26),
   max_probes: number('maxProbes', 1, 2 ** 20),
   max_strlen: number('maxStrlen', 2, longestString),
+  max_value_bytes: number('maxValueBytes', 1, 4096),
+  max_value_depth: number('maxValueDepth', 1, 8),
+  max_value_elements: number('maxValueElements', 1, 256),
   missing_probes: choice('missingProbes', ['error', 'warn', 'ignore']),
   on_stack_limit: number('onStackLimit', 0, 512),
   perf_rb_pages: number('perfRbPages', 1, 65536),
@@ -77,6 +80,9 @@ const renamed: Readonly<Record<string, string>> = {
 
 export const defaultConfig: Config = {
   maxStrlen: 1024,
+  maxValueDepth: 4,
+  maxValueElements: 16,
+  maxValueBytes: 128,
   maxMapKeys: 4096,
   maxProbes: 1024,
   maxBpfProgs: 1024,

@@ -135,6 +135,9 @@ export function sampleProgram(
 ): Program {
   return {
     config: {
+      maxValueDepth: 4,
+      maxValueElements: 16,
+      maxValueBytes: 128,
       maxStrlen: 1024,
       maxMapKeys: 4096,
       maxProbes: 1024,

@@ -270,6 +270,10 @@ export interface GlobalsLayout {
 
 export interface Config {
   readonly maxStrlen: number;
+  /** Of whole values: how deep contents within contents are followed, how many elements, how many bytes of a text. */
+  readonly maxValueDepth: number;
+  readonly maxValueElements: number;
+  readonly maxValueBytes: number;
   readonly maxMapKeys: number;
   readonly maxProbes: number;
   readonly maxBpfProgs: number;

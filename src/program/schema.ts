@@ -39,6 +39,22 @@ export type Schema =
         readonly bits?: { readonly offset: number; readonly width: number };
       }[];
     }
+  /** i64 status (a negative errno: the value could not be read), then the value. */
+  | { readonly kind: 'checked'; readonly of: Schema }
+  /** The value stands `offset` bytes further on. */
+  | { readonly kind: 'within'; readonly offset: number; readonly of: Schema; readonly size: number }
+  /** i64 length (a negative errno: it could not be read), then at most `limit` bytes, not NUL-terminated. */
+  | { readonly kind: 'text'; readonly limit: number }
+  /** u64 number of elements, then at most `limit` of them, `stride` bytes each. */
+  | { readonly kind: 'elements'; readonly of: Schema; readonly stride: number; readonly limit: number }
+  /** u64 address, then what is there unless it is 0. */
+  | { readonly kind: 'pointed'; readonly of: Schema }
+  /** u64 which case, then its value; null for a case that has none. */
+  | {
+      readonly kind: 'case';
+      readonly size: number;
+      readonly cases: readonly (readonly [value: string, name: string, of: Schema | null])[];
+    }
   | { readonly kind: 'inet' } // u32 family (AF_INET 2, AF_INET6 10), 16 bytes: 20 in all
   | { readonly kind: 'mac_address' } // 6 bytes
   /** Takes no bytes: a value that could not be had, and why. */
@@ -99,7 +115,16 @@ export function schemaSize(schema: Schema): number {
     case 'string':
     case 'tuple':
     case 'record':
+    case 'within':
+    case 'case':
       return schema.size;
+    case 'checked':
+    case 'pointed':
+      return 8 + schemaSize(schema.of);
+    case 'text':
+      return 8 + Math.ceil(schema.limit / 8) * 8;
+    case 'elements':
+      return 8 + schema.limit * schema.stride;
     case 'bool':
       return 1;
     case 'pointer':

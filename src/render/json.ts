@@ -47,9 +47,17 @@ export function valueJson(value: Value, wording: Wording): string {
       return Number.isFinite(value.value) ? String(value.value) : quote(String(value.value));
     case 'buffer':
       return `[${Array.from(value.bytes, signedByte).join(',')}]`;
-    case 'array':
+    case 'array': {
+      const parts = value.elements.map((element) => valueJson(element, wording));
+      if ((value.more ?? 0) > 0) parts.push(quote(`…${value.more} more`));
+      return `[${parts.join(',')}]`;
+    }
     case 'tuple':
       return `[${value.elements.map((element) => valueJson(element, wording)).join(',')}]`;
+    case 'nothing':
+      return 'null';
+    case 'case':
+      return value.value === undefined ? quote(value.name) : object([[value.name, valueJson(value.value, wording)]]);
     case 'record':
       return object(value.fields.map((field) => [field.name, valueJson(field.value, wording)]));
     case 'avg':

@@ -4,7 +4,7 @@
  */
 import { unreachable } from '../base/errors.ts';
 import { defaultFrames } from '../program/unwind.ts';
-import type { Integer, StackValue, StringValue, Value } from '../values/value.ts';
+import type { ArrayValue, Integer, StackValue, StringValue, Value } from '../values/value.ts';
 import { errorText, signalText } from './messages.ts';
 import type { Names, SourceLine, SymbolName } from './names.ts';
 import { strftime } from './strftime.ts';
@@ -167,7 +167,7 @@ export function valueText(value: Value, wording: Wording, layout: Layout = 'plai
     case 'buffer':
       return bufferText(value.bytes);
     case 'array':
-      return `[${value.elements.map((element) => valueText(element, wording, layout)).join(',')}]`;
+      return `[${arrayParts(value, wording, layout).join(',')}]`;
     case 'tuple':
       return `(${partsText(value.elements, wording, layout)})`;
     case 'record': {
@@ -184,6 +184,10 @@ export function valueText(value: Value, wording: Wording, layout: Layout = 'plai
       return Array.from(value.bytes, (byte) => hexByte(byte).toUpperCase()).join(':');
     case 'unavailable':
       return `<${value.reason}>`;
+    case 'nothing':
+      return 'none';
+    case 'case':
+      return value.value === undefined ? value.name : `${value.name}(${valueText(value.value, wording, layout)})`;
     case 'stack':
       return stackText(value, wording, layout);
     case 'symbol':
@@ -214,6 +218,13 @@ export function valueText(value: Value, wording: Wording, layout: Layout = 'plai
     default:
       return unreachable(value, 'value kind');
   }
+}
+
+/** The elements, and a mark for those that were not read. */
+function arrayParts(value: ArrayValue, wording: Wording, layout: Layout): string[] {
+  const parts = value.elements.map((element) => valueText(element, wording, layout));
+  if ((value.more ?? 0) > 0) parts.push(`…${value.more} more`);
+  return parts;
 }
 
 /** Parts of a tuple or of a map's key, without brackets. */

@@ -100,6 +100,7 @@ export function createFixedTarget(data: FixedTargetData = {}): Target {
     cgroupId: () => undefined,
     programFiles: (glob) => Object.keys(data.binaries ?? {}).filter((name) => globPattern(glob).test(name)),
     pidNamespace: () => data.pidNamespace,
+    loadBias: () => undefined,
     processExists: (pid) => (data.pids ?? []).includes(pid),
   };
 }
@@ -146,6 +147,7 @@ function fixedBinary(path: string, data: FixedBinary): Binary {
         }),
       );
     },
+    addressAt: () => undefined,
     types: () => data.types,
     sourcePlaces: () => [],
     sourceLines: () => undefined,

@@ -80,6 +80,8 @@ export interface Binary {
   sourcePlaces(file: string, line: number, column: number | undefined): readonly VirtualAddress[];
   /** Lines of a source file that have code, with their columns, ascending; undefined without debugging information. */
   sourceLines(file: string): readonly { readonly line: number; readonly column: number }[] | undefined;
+  /** The virtual address of a byte in the file that is mapped for execution. */
+  addressAt(offset: FileOffset): VirtualAddress | undefined;
   /** All trace points of the file. */
   usdt(): readonly UsdtProbe[];
   /** An object (global variable) by name. */
@@ -137,4 +139,6 @@ export interface Target {
   /** The tracer's own pid namespace, undefined when it is the machine's first one. */
   pidNamespace(): PidNamespace | undefined;
   processExists(pid: number): boolean;
+  /** What to add to a virtual address of a file to have its address in a process; undefined where it is not mapped. */
+  loadBias(binary: Binary, pid: number): bigint | undefined;
 }

@@ -31,8 +31,14 @@ export type Computation =
   | { readonly op: 'register'; readonly register: number }
   /** A virtual address of the probed file, as it is in the process. */
   | { readonly op: 'address'; readonly address: number }
-  /** Of a thread-local variable: its offset in the file's TLS block, as the address in this thread. */
-  | { readonly op: 'thread'; readonly offset: number }
+  /**
+   * Of a thread-local variable: its address in this thread. `module`: virtual address of
+   * the word with the number of the file's TLS block, in which the offset then counts;
+   * `distance`: virtual address
+   * of the word with the distance from the thread pointer that the offset is added to; without
+   * either the offset counts from the thread pointer.
+   */
+  | { readonly op: 'thread'; readonly offset: number; readonly module?: number; readonly distance?: number }
   | { readonly op: 'read'; readonly size: 1 | 2 | 4 | 8; readonly from: Computation }
   | { readonly op: 'neg' | 'not'; readonly of: Computation }
   | { readonly op: 'extend'; readonly bits: 8 | 16 | 32; readonly signed: boolean; readonly of: Computation }

@@ -7,6 +7,8 @@
  * whole type graph.
  */
 
+import type { Content } from './content.ts';
+
 /** Which memory a pointer points into; `either`: the address itself decides when it is read. */
 export type AddressSpace = 'user' | 'kernel' | 'either';
 
@@ -78,6 +80,8 @@ export interface CompositeType {
   readonly byReference?: () => boolean;
   /** Template arguments by name: types, and values of integers. */
   readonly templateArguments?: () => ReadonlyMap<string, Type | bigint>;
+  /** Of a Rust enum: which of its cases there is. */
+  readonly variants?: () => Content | undefined;
   /** A record of the script, `(name = value, …)`: its members are told apart by name, not by place. */
   readonly record?: true;
 }

@@ -48,4 +48,11 @@ export interface ProgramTypes extends TypeSource {
    * table, tells whether it is a copy that the compiler changed (`f.isra.0`).
    */
   functionAt(address: number, symbol: string): ProgramFunction | undefined;
+  /**
+   * A variable that lies at one place as long as the program runs (or in each thread):
+   * a global one, a static member, or one of a function (`function::name`).
+   */
+  global(name: string): ProgramVariable | undefined;
+  /** Names like one that is no global variable's, best first. */
+  nearGlobals(name: string): readonly string[];
 }

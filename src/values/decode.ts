@@ -186,6 +186,37 @@ export function decode(schema: Schema, bytes: DataView | Uint8Array, offset: num
       return { kind: 'mac_address', bytes: bytesAt(view, offset, 6).slice() };
     case 'unavailable':
       return { kind: 'unavailable', reason: schema.reason };
+    case 'checked': {
+      const status = readInteger(view, offset, 8, true);
+      if (status < 0) return { kind: 'unavailable', reason: 'unreadable: page not present, or a bad address' };
+      return decode(schema.of, view, offset + 8, pid);
+    }
+    case 'within':
+      return decode(schema.of, view, offset + schema.offset, pid);
+    case 'text':
+      return decodeText8(schema.limit, view, offset);
+    case 'elements': {
+      const count = readInteger(view, offset, 8, true);
+      // Damaged or not yet set up: no container is that large.
+      if (count < 0 || count > largestCount) return { kind: 'unavailable', reason: 'not a valid container' };
+      const shown = Math.min(Number(count), schema.limit);
+      const elements = Array.from({ length: shown }, (_, i) =>
+        decode(schema.of, view, offset + 8 + i * schema.stride, pid),
+      );
+      return { kind: 'array', elements, more: Number(count) - shown };
+    }
+    case 'pointed':
+      if (readUnsigned(view, offset, 8) === 0) return { kind: 'nothing' };
+      return decode(schema.of, view, offset + 8, pid);
+    case 'case': {
+      const which = String(readUnsigned(view, offset, 8));
+      const found = schema.cases.find(([value]) => value === which);
+      if (found === undefined) return { kind: 'unavailable', reason: `case ${which}` };
+      const [, name, of] = found;
+      const value = of === null ? undefined : decode(of, view, offset + 8, pid);
+      if (name !== '') return { kind: 'case', name, value };
+      return value ?? { kind: 'nothing' };
+    }
     case 'ustack':
     case 'kstack':
       return readStack(schema, view, offset);
@@ -286,3 +317,17 @@ function sum(view: DataView, offsets: readonly number[], signed: boolean): Integ
 
 /** The process that an event's record tells of, where it does: 0 else. */
 export const recordPid = (record: DataView, offset: number): number => record.getUint32(offset + 4, true);
+
+/** More elements than this are none. */
+const largestCount = 2 ** 40;
+
+/** A text whose length stands before it. */
+function decodeText8(limit: number, view: DataView, offset: number): Value {
+  const length = readInteger(view, offset, 8, true);
+  if (length < 0) return { kind: 'unavailable', reason: 'unreadable: page not present, or a bad address' };
+  if (length > largestCount) return { kind: 'unavailable', reason: 'not a valid string' };
+  const shown = Math.min(Number(length), limit);
+  const text = utf8.decode(bytesAt(view, offset + 8, shown).slice());
+  const cut = length > limit;
+  return { kind: 'string', text: cut ? text.replace(/\ufffd$/, '') : text, cut };
+}

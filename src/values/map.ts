@@ -182,6 +182,7 @@ export function compareValues(a: Value, b: Value): number {
 
 function numberOf(value: Value): Integer {
   if (value.kind === 'symbol') return value.address;
+  if (value.kind === 'case') return 0;
   if (value.kind === 'timestamp') return value.ns;
   if (value.kind === 'cgroup_path') return value.id;
   if (!('value' in value)) return 0;

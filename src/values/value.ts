@@ -45,6 +45,8 @@ export interface BufferValue {
 export interface ArrayValue {
   readonly kind: 'array';
   readonly elements: readonly Value[];
+  /** How many more there are than were read. */
+  readonly more?: number;
 }
 export interface TupleValue {
   readonly kind: 'tuple';
@@ -73,6 +75,16 @@ export interface UnavailableValue {
 }
 export type { StackEnd } from '../program/unwind.ts';
 
+/** A case with a name (of a Rust enum) and its value. */
+export interface CaseValue {
+  readonly kind: 'case';
+  readonly name: string;
+  readonly value: Value | undefined;
+}
+/** Nothing where something may be: an empty optional, a null pointer. */
+export interface NothingValue {
+  readonly kind: 'nothing';
+}
 export interface StackValue {
   readonly kind: 'stack';
   readonly space: 'user' | 'kernel';
@@ -153,6 +165,8 @@ export type Value =
   | InetValue
   | MacAddressValue
   | UnavailableValue
+  | CaseValue
+  | NothingValue
   | StackValue
   | SymbolValue
   | TimestampValue

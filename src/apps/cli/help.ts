@@ -44,6 +44,9 @@ OPTIONS:
                      learn made from a program with symbols; may be given several times
     --unwind HOW     how user stacks are walked: cfi by the program's call frame information,
                      fp by frame pointers, auto (default) cfi where the kernel lets it
+    --printers FILE  how more types of libraries are printed by what they hold; lines as
+                     MyVector<*>  sequence  first=begin_ end=end_ of=#0
+                     (src/types/printers.ts tells more)
     --json           as -f json
     --explain        with symbols: each place where names could come from, and what is there
     --info           tell what this kernel can do

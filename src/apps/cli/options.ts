@@ -64,6 +64,8 @@ export interface RunOptions extends DebugFileWords {
   readonly debug: readonly DebugOutput[];
   readonly includeFolders: readonly string[];
   readonly includes: readonly string[];
+  /** A file with printers of library types (--printers). */
+  readonly printers: string | undefined;
   readonly unwind: 'auto' | 'fp' | 'cfi' | undefined;
 }
 
@@ -149,6 +151,7 @@ const words: Readonly<Record<string, { readonly name: string; readonly value?: s
   '--debuginfo': { name: 'debuginfo', value: 'DIR[:DIR]' },
   '--symbols': { name: 'symbols', value: 'FILE' },
   '--symbols-force': { name: 'symbols-force' },
+  '--printers': { name: 'printers', value: 'FILE' },
   '--names': { name: 'names', value: 'FILE' },
   '--unwind': { name: 'unwind', value: 'auto|fp|cfi' },
   '--json': { name: 'json' },
@@ -356,6 +359,7 @@ export function parseCommand(argv: readonly string[]): Command {
     debug,
     includeFolders: given.get('I') ?? [],
     includes: given.get('include') ?? [],
+    printers: last('printers'),
     unwind: unwind === undefined ? undefined : choice('--unwind', unwind, ['auto', 'fp', 'cfi'] as const),
   });
 

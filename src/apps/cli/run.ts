@@ -1,4 +1,5 @@
 /** Runs a script: its events to the output, its end by a signal, exit() or a process's end. */
+import { readFileSync } from 'node:fs';
 import { MachineError } from '../../base/errors.ts';
 import { explainRefusal } from '../../compiler/emit/verifier.ts';
 import { describeNamed } from '../../compiler/syntax/named.ts';
@@ -6,6 +7,7 @@ import { renderAll } from '../../diag/render.ts';
 import { AttachError } from '../../kernel/attach/attach.ts';
 import { VerifierError } from '../../kernel/load/load.ts';
 import { type Compiled, createRenderer, type Diagnostic, ScriptError, type Trace, trace } from '../../session/index.ts';
+import { parsePrinters, usePrinters } from '../../types/printers.ts';
 import { complain, useColor } from './failure.ts';
 import { debugFilesOf, type RunOptions, type ScriptPlace } from './options.ts';
 import { Output } from './output.ts';
@@ -23,6 +25,7 @@ const childGrace = 2000;
 /** Runs until the script's end; gives the exit status. */
 export async function run(place: ScriptPlace, options: RunOptions): Promise<number> {
   const text = readScript(place);
+  if (options.printers !== undefined) readPrinters(options.printers);
   const color = useColor();
   let compiled: Compiled | undefined;
   let running: Trace;
@@ -73,6 +76,21 @@ export async function run(place: ScriptPlace, options: RunOptions): Promise<numb
 
 /** `-- --help` was given: the script's parameters are shown instead of a run. */
 class HelpAsked extends Error {}
+
+/** A user's own printers of library types. */
+function readPrinters(path: string): void {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (cause) {
+    throw new MachineError(`can't read ${path}: ${(cause as Error).message}`, { code: 'ENOENT', cause });
+  }
+  usePrinters(
+    parsePrinters(text, (line, message) => {
+      throw new MachineError(`${path}:${line}: ${message}`, { code: 'E_BAD_PRINTER' });
+    }),
+  );
+}
 
 /** On standard output, also when the events go to a file. */
 function say(text: string): void {

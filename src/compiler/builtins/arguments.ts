@@ -90,6 +90,10 @@ export const retvalVariable: BuiltinVariable = {
     }
     return uint64;
   },
+  place: (low, node) => {
+    const result = low.probe.function?.result;
+    return result === undefined ? low.materialize(node, low.typeOf(node)) : placeOfVariable(low, result);
+  },
   into: (low, node, to) => {
     const result = low.probe.function?.result as ProgramVariable;
     const type = low.typeOf(node);

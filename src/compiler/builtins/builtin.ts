@@ -6,7 +6,7 @@
 import type { Type } from '../../types/model.ts';
 import type { Reg } from '../ir/ir.ts';
 import type { Lower } from '../lower/lower.ts';
-import type { DirectPlace } from '../lower/place.ts';
+import type { DirectPlace, Place } from '../lower/place.ts';
 import type { Sema } from '../sema/sema.ts';
 import type { Call, Identifier } from '../syntax/ast.ts';
 
@@ -16,6 +16,8 @@ export interface Lowering<Node> {
   readonly scalar?: (low: Lower, node: Node) => Reg;
   /** Everything bigger: writes the value's bytes (schemaSize of its schema) at the place. */
   readonly into?: (low: Lower, node: Node, to: DirectPlace) => void;
+  /** Where the value is, for what names memory: its members and elements are read there. */
+  readonly place?: (low: Lower, node: Node) => Place;
   /** Calls without a value. */
   readonly statement?: (low: Lower, node: Node) => void;
 }

@@ -1,5 +1,7 @@
 /** clear, zero, delete, has_key: what is done to maps. */
-import { boolType, noneType, uint64 } from '../../types/model.ts';
+import { boolType, type CompositeType, noneType, uint64 } from '../../types/model.ts';
+import { contentOf } from '../../types/printers.ts';
+import { lengthOfContent } from '../lower/contents.ts';
 import { emitEvent, spanOf } from '../lower/events.ts';
 import { assetOf, countKeys, deleteKey, hasKey } from '../lower/maps.ts';
 import type { Sema } from '../sema/sema.ts';
@@ -73,14 +75,20 @@ export const mapFunctions: readonly BuiltinFunction[] = [
   },
   {
     name: 'len',
-    signature: 'len(@map), len(stack)',
-    about: 'number of keys of a map, of frames of a stack',
+    signature: 'len(@map), len(stack), len(container)',
+    about:
+      'number of keys of a map, of frames of a stack, of elements of a container or bytes of a string of the program',
     arity: [1, 1],
     type: (sema, call) => {
       const argument = call.args[0] as Expr;
       if (argument.node !== 'map' || argument.keys.length > 0) {
-        const { kind } = sema.expr(argument);
-        if (kind === 'ustack' || kind === 'kstack') return uint64;
+        const type = sema.expr(argument);
+        if (type.kind === 'ustack' || type.kind === 'kstack') return uint64;
+        const container = sema.facts.texts.get(argument) ?? type;
+        if (container.kind === 'struct' && isCounted(container)) {
+          sema.facts.notes.set(call, container);
+          return uint64;
+        }
       }
       const info = sema.mapArgument(call, 0, false);
       if (info?.keys?.length === 0) {
@@ -91,6 +99,8 @@ export const mapFunctions: readonly BuiltinFunction[] = [
     scalar: (low, call) => {
       const argument = call.args[0] as Expr;
       const type = low.typeOf(argument);
+      const container = low.facts.notes.get(call) as CompositeType | undefined;
+      if (container !== undefined) return lengthOfContent(low, argument, container);
       if (type.kind === 'ustack' || type.kind === 'kstack') return countFrames(low, argument, type);
       return countKeys(low, argument as MapAccess);
     },
@@ -107,3 +117,20 @@ export const mapFunctions: readonly BuiltinFunction[] = [
     scalar: (low, call) => hasKey(low, low.facts.notes.get(call) as MapAccess),
   },
 ];
+
+/** Whether a library's type tells how many elements it has. */
+function isCounted(type: CompositeType): boolean {
+  const content = contentOf(type);
+  switch (content?.kind) {
+    case 'text':
+    case 'sequence':
+    case 'tree':
+    case 'blocks':
+    case 'ring':
+      return true;
+    case 'list':
+      return content.count !== undefined;
+    default:
+      return false;
+  }
+}

@@ -8,6 +8,7 @@ import { bufFunction } from './buf.ts';
 import type { Builtins } from './builtin.ts';
 import { exitFunction } from './exit.ts';
 import { findFunction } from './find.ts';
+import { globalFunctions } from './globals.ts';
 import { identityFunctions, identityVariables } from './identity.ts';
 import { macaddrFunction, ntopFunction, ptonFunction } from './inet.ts';
 import { joinFunction } from './join.ts';
@@ -58,6 +59,7 @@ const functions: Builtins['functions'] = byName([
   ...sizeFunctions,
   ...stackFunctions,
   ...symbolFunctions,
+  ...globalFunctions,
   ...timeFunctions,
   bswapFunction,
   bufFunction,

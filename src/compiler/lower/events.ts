@@ -1,13 +1,17 @@
 /** Event records: reserved in the ring buffer, filled in place, submitted; a full buffer is counted. */
 import type { EventArgument, EventSpec } from '../../program/program.ts';
-import { schemaSize } from '../../program/schema.ts';
+import { type Schema, schemaSize } from '../../program/schema.ts';
 import { int32, type Type } from '../../types/model.ts';
+import type { ProgramVariable } from '../../types/source.ts';
 import type { Operand, Reg } from '../ir/ir.ts';
+import { typeOfVariable } from '../sema/members.ts';
 import type * as Ast from '../syntax/ast.ts';
 import { bpfHelper } from './bpfhelper.ts';
+import { type CaptureLimits, captureOf, checkedCapture, hasContent } from './capture.ts';
 import { align8, holdsCode, isScalarType, roomOf, schemaOf } from './layout.ts';
+import { placeOfVariable } from './locations.ts';
 import type { Lower } from './lower.ts';
-import type { DirectPlace } from './place.ts';
+import { type DirectPlace, shifted } from './place.ts';
 
 export interface EventValue {
   readonly type: Type;
@@ -15,15 +19,89 @@ export interface EventValue {
   readonly scalar?: () => Reg;
   /** Writes bigger values into the record. */
   readonly into?: (to: DirectPlace) => void;
-  /** Bytes in the record; by default what the type takes. */
+  /** Bytes in the record, and how they are read; by default what the type tells. */
   readonly room?: number;
+  readonly schema?: Schema;
 }
 
 /** The value of an expression, for an event. */
 export function eventValue(low: Lower, expr: Ast.Expr): EventValue {
   const type = low.typeOf(expr);
+  if (low.probe.userMemory) {
+    const whole = wholeValue(low, expr, type);
+    if (whole !== undefined) return whole;
+  }
   if (isScalarType(type)) return { type, scalar: () => low.scalar(expr) };
   return { type, into: (to) => low.into(expr, to, type) };
+}
+
+/** A composite value of the program, with what its library types hold; undefined for others. */
+function wholeValue(low: Lower, expr: Ast.Expr, type: Type): EventValue | undefined {
+  const { maxValueDepth, maxValueElements, maxValueBytes } = low.assets.config;
+  const limits = { depth: maxValueDepth, elements: maxValueElements, bytes: maxValueBytes };
+  if (type.kind !== 'struct' && type.kind !== 'union' && type.kind !== 'array') return undefined;
+  if (expr.node === 'identifier' && expr.name === 'args') return wholeArguments(low, limits, type);
+  const read = isRead(low, expr);
+  if (!read && !hasContent(type)) return undefined;
+  const capture = read ? checkedCapture(type, limits) : captureOf(type, limits);
+  const { size: room, schema, write } = capture;
+  return { type, room, schema, into: (to) => low.scoped(() => write(low, low.place(expr), to)) };
+}
+
+/** Whether a value lies in the memory of the program, and not in a variable or a map. */
+function isRead(low: Lower, expr: Ast.Expr): boolean {
+  switch (expr.node) {
+    case 'field':
+      if (expr.object.node === 'identifier' && expr.object.name === 'args') {
+        const { location, type } = low.facts.notes.get(expr) as ProgramVariable;
+        if (low.keptPlace(low.facts.notes.get(expr) as ProgramVariable) !== undefined) return false;
+        return location.kind === 'memory' || (type.kind === 'pointer' && type.reference === true);
+      }
+      return low.typeOf(expr.object).kind === 'pointer' || isRead(low, expr.object);
+    case 'index':
+      return low.typeOf(expr.object).kind === 'pointer' || isRead(low, expr.object);
+    case 'unary':
+      return expr.operator === '*';
+    case 'call':
+      return expr.name === 'global';
+    default:
+      return false;
+  }
+}
+
+/** `args` as a whole: each argument as by itself. */
+function wholeArguments(low: Lower, limits: CaptureLimits, type: Type): EventValue | undefined {
+  const list = low.probe.function?.arguments;
+  if (list === undefined || type.kind !== 'struct') return undefined;
+  let size = 0;
+  const parts = list.map((variable) => {
+    const own = typeOfVariable(variable);
+    const capture = captureOf(own, limits, 1);
+    const at = size;
+    size += Math.max(8, capture.size);
+    return { variable, own, capture, at };
+  });
+  const fields = parts.map(({ variable, capture, at }) => ({
+    name: variable.name,
+    offset: at,
+    schema: capture.schema,
+  }));
+  return {
+    type,
+    room: size,
+    schema: { kind: 'record', name: '', size, fields },
+    into: (to) => {
+      for (const { variable, own, capture, at } of parts) {
+        const place = shifted(to, at);
+        if (own.kind === 'unavailable') continue;
+        low.scoped(() => {
+          const from = placeOfVariable(low, variable);
+          if (isScalarType(own)) low.b.store(place.base, place.offset, 8, low.readScalar(from, own));
+          else capture.write(low, from, place);
+        });
+      }
+    },
+  };
 }
 
 /** A stack written straight into the record has its frames in it; one that was kept has an id. */
@@ -50,7 +128,7 @@ export function emitEvent(
   let offset = 8;
   const args = values.map((value): EventArgument => {
     const inline = isInline(low, value.expr);
-    const schema = schemaOf(value.type, inline ? low.assets.inline : low.assets.stored);
+    const schema = value.schema ?? schemaOf(value.type, inline ? low.assets.inline : low.assets.stored);
     const at = offset;
     offset += value.room ?? (inline ? align8(schemaSize(schema)) : roomOf(value.type, low.assets.stored));
     if (schema.kind === 'ustack' || schema.kind === 'usym') low.assets.needsUserSymbols = true;

@@ -1,7 +1,15 @@
 /** Expressions: scalars to registers, the rest to places, conditions to jumps. */
 import { invariant } from '../../base/errors.ts';
 import { describe, type FoundField, sizeOf, type VirtualStep } from '../../types/layout.ts';
-import { type Field, intType, type TupleType, type Type, uint8, uint64 } from '../../types/model.ts';
+import {
+  type CompositeType,
+  type Field,
+  intType,
+  type TupleType,
+  type Type,
+  uint8,
+  uint64,
+} from '../../types/model.ts';
 import type { ProgramVariable } from '../../types/source.ts';
 import type { AluOperator, Condition, Label, Operand, Reg } from '../ir/ir.ts';
 import { arithmeticType, comparison, mixesSigns } from '../sema/arithmetic.ts';
@@ -10,6 +18,7 @@ import { join, promoted } from '../sema/scope.ts';
 import type * as Ast from '../syntax/ast.ts';
 import { stringBytes } from '../syntax/literals.ts';
 import { compareMemory, compareOrder, compareWithLiteral } from './compare.ts';
+import { elementOfContent, pointedByContent, textInto } from './contents.ts';
 import { copyValue } from './copy.ts';
 import { emitRuntimeError } from './events.ts';
 import { align8, isScalarType, roomOf } from './layout.ts';
@@ -439,6 +448,9 @@ export function placeOf(low: Lower, expr: Ast.Expr): Place {
       const type = low.typeOf(expr.object);
       if (type.kind === 'tuple')
         return elementPlace(low, expr.object, type, Number(low.facts.constants.get(expr.index)));
+      if (type.kind === 'struct') {
+        return elementOfContent(low, placeOf(low, expr.object), type, lowerScalar(low, expr.index));
+      }
       const size = type.kind === 'pointer' ? stepOf(type) : type.kind === 'array' ? sizeOf(type.of) : 1;
       const base: Place =
         type.kind === 'pointer'
@@ -454,6 +466,14 @@ export function placeOf(low: Lower, expr: Ast.Expr): Place {
       return low.variablePlace(expr);
     case 'cast':
       return isPlain(low, expr) ? placeOf(low, expr.operand) : low.materialize(expr, low.typeOf(expr));
+    case 'call': {
+      const builtin = low.options.builtins.functions.get(expr.name);
+      return builtin?.place?.(low, expr) ?? low.materialize(expr, low.typeOf(expr));
+    }
+    case 'identifier': {
+      const builtin = low.options.builtins.variables.get(expr.name);
+      return builtin?.place?.(low, expr) ?? low.materialize(expr, low.typeOf(expr));
+    }
     default: {
       // A value that has to be computed: give it memory.
       return low.materialize(expr, low.typeOf(expr));
@@ -520,6 +540,8 @@ function fieldPlace(low: Lower, expr: Ast.FieldAccess): Place {
     type.kind === 'pointer'
       ? { kind: 'memory', address: lowerScalar(low, expr.object), offset: 0, space: type.space }
       : placeOf(low, expr.object);
+  const { smart } = note as { readonly smart?: CompositeType };
+  if (smart !== undefined) object = pointedByContent(low, object, smart);
   for (const step of through) object = virtualBase(low, object, step);
   const place = shifted(object, offset);
   if (field.type.kind !== 'pointer' || !field.type.reference) return place;
@@ -552,6 +574,11 @@ function into(low: Lower, expr: Ast.Expr, to: DirectPlace, type: Type): void {
   const { b } = low;
   const own = low.typeOf(expr);
   if (own.kind === 'unavailable') return;
+  const library = low.facts.texts.get(expr);
+  if (library !== undefined && type.kind === 'string') {
+    textInto(low, placeOf(low, expr), library, to, type);
+    return;
+  }
   if (isScalarType(type) || (isScalarType(own) && own.kind !== 'none')) {
     b.store(to.base, to.offset, 8, lowerScalar(low, expr));
     return;

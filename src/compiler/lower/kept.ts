@@ -4,6 +4,7 @@
  * thread and its stack pointer, which tells the calls of a recursion apart: when a call
  * returns the stack pointer is what it was before it, whatever was called in between.
  */
+import type { Target } from '../../target/target.ts';
 import { sizeOf } from '../../types/layout.ts';
 import type { ProgramVariable } from '../../types/source.ts';
 import type { ProbeContext } from '../probes/context.ts';
@@ -11,7 +12,7 @@ import { argumentsOf } from '../sema/members.ts';
 import type { BlockFacts } from '../sema/sema.ts';
 import { bpfHelper } from './bpfhelper.ts';
 import { align8 } from './layout.ts';
-import { placeOfLocation } from './locations.ts';
+import { entryInstruction, placeOfLocation } from './locations.ts';
 import type { Lower } from './lower.ts';
 import { type DirectPlace, shifted } from './place.ts';
 import { registersOf } from './registers.ts';
@@ -31,10 +32,23 @@ export interface Kept {
 }
 
 /** What a block in a uretprobe wants kept; undefined when it asks for no arguments. */
-export function wantedAtReturn(context: ProbeContext, facts: BlockFacts): readonly ProgramVariable[] | undefined {
+export function wantedAtReturn(
+  context: ProbeContext,
+  facts: BlockFacts,
+  target: Target,
+): readonly ProgramVariable[] | undefined {
   if (context.provider !== 'uretprobe' || context.function?.entry === undefined) return undefined;
-  const wanted = argumentsOf(facts, context.function);
+  const wanted = [...argumentsOf(facts, context.function)];
+  // Addresses of the program's variables are counted from where the function began.
+  if (!context.function.fixed && usesAddresses(facts)) wanted.push(entryInstruction(target));
   return wanted.length > 0 ? wanted : undefined;
+}
+
+function usesAddresses(facts: BlockFacts): boolean {
+  for (const node of facts.notes.keys()) {
+    if (node.node === 'call' && (node.name === 'global' || node.name === 'uaddr')) return true;
+  }
+  return false;
 }
 
 export function layOutKept(low: Lower, owner: number, wanted: readonly ProgramVariable[]): Kept {

@@ -143,6 +143,13 @@ export function holdsCode(schema: Schema): boolean {
       return schema.elements.some((element) => holdsCode(element.schema));
     case 'record':
       return schema.fields.some((field) => holdsCode(field.schema));
+    case 'checked':
+    case 'within':
+    case 'elements':
+    case 'pointed':
+      return holdsCode(schema.of);
+    case 'case':
+      return schema.cases.some(([, , of]) => of !== null && holdsCode(of));
     default:
       return false;
   }

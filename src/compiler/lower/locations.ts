@@ -1,10 +1,12 @@
 /** Variables of the program: from where they are (types/location.ts) to places and registers. */
 import { invariant } from '../../base/errors.ts';
-import { sizeOf } from '../../types/layout.ts';
+import type { Target } from '../../target/target.ts';
+import { findField, sizeOf } from '../../types/layout.ts';
 import type { Computation, Location } from '../../types/location.ts';
 import { uint64 } from '../../types/model.ts';
 import type { ProgramVariable } from '../../types/source.ts';
 import type { Condition, Reg } from '../ir/ir.ts';
+import { bpfHelper } from './bpfhelper.ts';
 import { align8 } from './layout.ts';
 import type { Lower } from './lower.ts';
 import { type DirectPlace, type Place, shifted } from './place.ts';
@@ -13,7 +15,7 @@ import { registersOf } from './registers.ts';
 /** Names in struct pt_regs by DWARF number. */
 const numbered: Readonly<Record<'x86_64' | 'arm64', readonly string[]>> = {
   x86_64: 'ax dx cx bx si di bp sp r8 r9 r10 r11 r12 r13 r14 r15 ip'.split(' '),
-  arm64: [...Array.from({ length: 31 }, (_, i) => `r${i}`), 'sp'],
+  arm64: [...Array.from({ length: 31 }, (_, i) => `r${i}`), 'sp', 'pc'],
 };
 
 /** Byte offset of a DWARF register in the program's context. */
@@ -44,8 +46,7 @@ export function lowerComputation(low: Lower, computation: Computation): Reg {
     case 'address':
       return b.alu('add', loadBias(low), b.const(computation.address));
     case 'thread':
-      invariant(false, 'thread-local variables have an address of their own');
-      break;
+      return threadAddress(low, computation);
     case 'read': {
       const address = lowerComputation(low, computation.from);
       return low.readScalar({ kind: 'memory', address, offset: 0, space: 'user' }, unsignedOf(computation.size));
@@ -91,9 +92,57 @@ function loadBias(low: Lower): Reg {
   const { b } = low;
   const probed = low.probe.function;
   invariant(probed !== undefined, 'an address without a probed function');
-  const { offsets, instruction } = registersOf(low.options.target);
-  const ip = b.load(low.context, offsets[instruction] as number, 8);
+  if (probed.fixed) return b.const(0);
+  // At the return the instruction pointer is the caller's: that of the entry was kept.
+  const kept = low.keptPlace(entryInstruction(low.options.target));
+  const ip = low.readScalar(
+    kept ?? { kind: 'context', offset: offsetOf(low, instructionOf(low.options.target)) },
+    uint64,
+  );
   return b.alu('sub', ip, b.const(probed.address));
+}
+
+const instructionOf = (target: { readonly arch: 'x86_64' | 'arm64' }): number => (target.arch === 'x86_64' ? 16 : 32);
+
+const entryInstructions = new Map<string, ProgramVariable>();
+
+/** Where the function began, as a variable that a return probe may want kept. */
+export function entryInstruction(target: { readonly arch: 'x86_64' | 'arm64' }): ProgramVariable {
+  let variable = entryInstructions.get(target.arch);
+  if (variable === undefined) {
+    const location = { kind: 'register', register: instructionOf(target) } as const;
+    variable = { name: '', type: uint64, declaration: '', location };
+    entryInstructions.set(target.arch, variable);
+  }
+  return variable;
+}
+
+/** The address of a thread-local variable. The thread pointer is in the kernel's task_struct (arch/x86: thread.fsbase). */
+function threadAddress(low: Lower, { offset, module, distance }: Computation & { op: 'thread' }): Reg {
+  const { b } = low;
+  const task = b.call(bpfHelper.get_current_task, []);
+  const pointer = low.readScalar(
+    { kind: 'memory', address: task, offset: threadPointerOffset(low.options.target) ?? 0, space: 'kernel' },
+    uint64,
+  );
+  if (module === undefined && distance === undefined) return b.alu('add', pointer, { imm: offset });
+  // glibc's tcbhead_t: the vector of blocks is the second word; two words for each module.
+  const user = (address: Reg, at: number): Place => ({ kind: 'memory', address, offset: at, space: 'user' });
+  const slot = b.alu('add', loadBias(low), b.const(module ?? distance ?? 0));
+  const number = low.readScalar(user(slot, 0), uint64);
+  if (module === undefined) return b.alu('add', b.alu('add', pointer, number), { imm: offset });
+  const vector = low.readScalar(user(pointer, 8), uint64);
+  const entry = b.alu('add', vector, b.alu('shl', number, { imm: 4 }));
+  return b.alu('add', low.readScalar(user(entry, 0), uint64), { imm: offset });
+}
+
+/** Where task_struct has the thread pointer; undefined where the kernel's types do not tell. */
+export function threadPointerOffset(target: Target): number | undefined {
+  const task = target.kernelTypes()?.find('struct', 'task_struct');
+  const thread = task?.kind === 'struct' ? findField(task, 'thread') : undefined;
+  const composite = thread?.field.type;
+  const base = composite?.kind === 'struct' ? findField(composite, 'fsbase') : undefined;
+  return thread === undefined || base === undefined ? undefined : thread.offset + base.offset;
 }
 
 /** Where a value of `size` bytes is; what is not in memory as one is put together in memory of the program's own. */

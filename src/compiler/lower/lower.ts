@@ -576,6 +576,29 @@ export class Lower {
     b.place(fine);
   }
 
+  /** Reads a few bytes; gives a negative errno where that fails, which is counted. */
+  tryRead(to: DirectPlace, from: Place, size: number): Reg {
+    return this.tryReadSized(to, from, { imm: size });
+  }
+
+  /** The same; `size` may be a register, bounded by the room at `to`. */
+  tryReadSized(to: DirectPlace, from: Place, size: Operand): Reg {
+    if (from.kind !== 'memory') {
+      this.readMemory(to, from, size);
+      return this.b.const(0);
+    }
+    const address = from.offset === 0 ? from.address : this.b.alu('add', from.address, { imm: from.offset });
+    const result = this.#readBySpace(address, from.space, (space) =>
+      this.b.call(space === 'user' ? bpfHelper.probe_read_user : bpfHelper.probe_read_kernel, [
+        this.addressOf(to),
+        size,
+        address,
+      ]),
+    );
+    this.#countFailure(result);
+    return result;
+  }
+
   /** Adds one to a counter in the globals map. */
   count(offset: number): void {
     const base = this.b.mapValue(this.assets.globalsMap, offset);

@@ -1,7 +1,7 @@
 /** What an expanded probe means for the code in its block: where it runs and what it can see. */
 import type { Span } from '../../diag/source.ts';
 import type { BpfProgramType, ProbeSpec, TracingTarget } from '../../program/program.ts';
-import type { TracepointFormat } from '../../target/target.ts';
+import type { Binary, TracepointFormat } from '../../target/target.ts';
 import type { Field, Type } from '../../types/model.ts';
 import type { ProgramTypes, ProgramVariable } from '../../types/source.ts';
 import type { UsdtArgument } from './usdtargs.ts';
@@ -46,6 +46,9 @@ export interface ProbedFunction {
   readonly entry?: Attachment;
   /** Virtual address of the probed instruction: tells where in the process the file lies. */
   readonly address: number;
+  /** The file is always loaded at its virtual addresses. */
+  readonly fixed: boolean;
+  readonly binary: Binary;
 }
 
 /** Which processes a program works for; in others it does nothing. */

@@ -23,6 +23,8 @@ export interface ExpandOptions {
   readonly missing: 'error' | 'warn' | 'ignore';
   /** The block uses `args`: every tracepoint needs a compilation of its own. */
   readonly usesArgs: boolean;
+  /** The block asks for variables of the program, whose addresses depend on where it is loaded. */
+  readonly usesGlobals: boolean;
   /** The block uses `retval`. */
   readonly usesResult: boolean;
   /** The block uses `arg0`, `arg1` …: every place of a usdt probe with arguments of its own needs a compilation of its own. */

@@ -80,13 +80,14 @@ export const uprobe =
       userMemory: true,
       hasProcess: true,
     };
-    if (!options.usesArgs && !(options.usesResult && kind === 'uretprobe')) return [context];
+    const separate = options.usesArgs || options.usesGlobals || (options.usesResult && kind === 'uretprobe');
+    if (!separate) return [context];
     // Every function has arguments of its own, so each has a compilation of its own.
     return places.map((place) => ({
       ...context,
       attachments: [place.attachment],
       programTypes: () => place.binary.types(),
-      function: probedFunction(place),
+      function: probedFunction(place, options.usesArgs || options.usesResult),
     }));
   };
 
@@ -96,14 +97,18 @@ interface Place extends Location {
   readonly attachment: Attachment;
 }
 
-function probedFunction({ binary, attachment, symbol, address }: Place): ProbedFunction {
-  const found = symbol === undefined ? undefined : binary.types()?.functionAt(symbol.address, symbol.name);
+/** `describes`: the block asks for arguments or the result, and not only for where the file lies. */
+function probedFunction({ binary, attachment, symbol, address }: Place, describes: boolean): ProbedFunction {
+  const found =
+    symbol === undefined || !describes ? undefined : binary.types()?.functionAt(symbol.address, symbol.name);
   const reason = 'not available here: only where the function begins';
   const atEntry = symbol?.address === address;
   return {
     name: attachment.name,
     address,
-    ...(attachment.spec.kind === 'uretprobe' && atEntry
+    fixed: !binary.positionIndependent,
+    binary,
+    ...(attachment.spec.kind === 'uretprobe'
       ? { entry: { spec: { ...attachment.spec, kind: 'uprobe', serves: true }, name: attachment.name } as Attachment }
       : {}),
     arguments: atEntry

@@ -2,6 +2,7 @@
 import { nearest } from '../../base/near.ts';
 import { describe, fieldNames, findField, sizeOf } from '../../types/layout.ts';
 import { type Field, int8, type Type } from '../../types/model.ts';
+import { contentOf, elementType } from '../../types/printers.ts';
 import type { ProgramVariable } from '../../types/source.ts';
 import type { ProbedFunction } from '../probes/context.ts';
 import type * as Ast from '../syntax/ast.ts';
@@ -35,6 +36,13 @@ export function typeOfField(sema: Sema, expr: Ast.FieldAccess): Type {
       ...(type.kind === 'int' ? ['cast it to a pointer to a struct first: ((struct NAME *)value)->field'] : []),
     );
     return unknownType;
+  }
+  const content = sema.probe.userMemory && composite.kind === 'struct' ? contentOf(composite) : undefined;
+  // A smart pointer stands for what it points to.
+  const pointed = content?.kind === 'pointer' && content.of.kind === 'struct' ? findField(content.of, name) : undefined;
+  if (pointed !== undefined) {
+    sema.facts.notes.set(expr, { ...pointed, smart: composite });
+    return withSpace(referred(pointed.field.type), 'user');
   }
   const found = findField(composite, name);
   if (found === undefined) {
@@ -194,6 +202,8 @@ export function typeOfIndex(sema: Sema, expr: Ast.Index): Type {
     if (type.kind === 'string') return int8;
     return withSpace(decayed(type.of), spaceOf(sema, expr.object));
   }
+  const element = type.kind === 'struct' && sema.probe.userMemory ? elementType(type) : undefined;
+  if (element !== undefined) return withSpace(decayed(element), 'user');
   if (type.kind === 'pointer') {
     const to = type.to();
     if (sizeOf(to) === 0) {

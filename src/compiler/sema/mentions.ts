@@ -25,6 +25,12 @@ export function mentions(tree: object, name: string): boolean {
   return false;
 }
 
+/** Whether a function of that name is called. */
+export function calls(tree: object, name: string): boolean {
+  for (const node of nodes(tree)) if (node['node'] === 'call' && node['name'] === name) return true;
+  return false;
+}
+
 /** Whether the block has a loop that becomes a callback. */
 export function usesLoops(tree: object): boolean {
   for (const node of nodes(tree)) {

@@ -10,7 +10,8 @@ import type { Span } from '../../diag/source.ts';
 import type { Config } from '../../program/program.ts';
 import type { Target } from '../../target/target.ts';
 import { describe, sizeOf } from '../../types/layout.ts';
-import { int64, type Type } from '../../types/model.ts';
+import { type CompositeType, int64, type Type } from '../../types/model.ts';
+import { contentOf } from '../../types/printers.ts';
 import type { Builtins } from '../builtins/builtin.ts';
 import type { ProbeContext } from '../probes/context.ts';
 import type * as Ast from '../syntax/ast.ts';
@@ -38,6 +39,8 @@ export interface BlockFacts {
   readonly notes: Map<Ast.Node, unknown>;
   /** Values of expressions known at compile time. */
   readonly constants: Map<Ast.Expr, bigint>;
+  /** Strings of a library (std::string), which stand for their text: their own type. */
+  readonly texts: Map<Ast.Expr, CompositeType>;
 }
 
 export interface SemaOptions {
@@ -108,7 +111,7 @@ export class Sema {
   block(block: Ast.ProbeBlock, probe: ProbeContext, variant: string): BlockFacts {
     this.probe = probe;
     this.variant = variant;
-    this.facts = { types: new Map(), variables: new Map(), notes: new Map(), constants: new Map() };
+    this.facts = { types: new Map(), variables: new Map(), notes: new Map(), constants: new Map(), texts: new Map() };
     this.scope = new Scope();
     this.loops = 0;
     if (block.predicate) this.condition(block.predicate);
@@ -207,7 +210,11 @@ export class Sema {
 
   /** The type of an expression, worked out once a pass. */
   expr(expr: Ast.Expr): Type {
-    const type = typeOfExpression(this, expr);
+    let type = typeOfExpression(this, expr);
+    if (type.kind === 'struct' && this.probe.userMemory && contentOf(type)?.kind === 'text') {
+      this.facts.texts.set(expr, type);
+      type = { kind: 'string', size: this.config.maxStrlen + 1 };
+    }
     this.facts.types.set(expr, type);
     return type;
   }

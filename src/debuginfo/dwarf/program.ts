@@ -4,10 +4,12 @@
  * found through .debug_aranges and its unit, a type by name through the name index.
  */
 import { lazy } from '../../base/lazy.ts';
+import { nearest } from '../../base/near.ts';
 import { argumentLocations, type CallingConvention, resultLocation } from '../../types/abi.ts';
 import { type Computation, constant, type Location, sum, unavailable } from '../../types/location.ts';
 import type { EnumType, FunctionType, Type } from '../../types/model.ts';
 import type { ProgramFunction, ProgramTypes, ProgramVariable, TypeKeyword } from '../../types/source.ts';
+import type { ThreadLocals } from '../elf/threadlocal.ts';
 import * as dw from './constants.ts';
 import { declare } from './declare.ts';
 import { type Entry, EntryFile, isBlockForm } from './entry.ts';
@@ -22,6 +24,8 @@ import { UnitMap } from './unitmap.ts';
 
 export interface ProgramOptions {
   readonly convention: CallingConvention;
+  /** Where thread-local variables are, as the file itself (not its debug file) tells. */
+  readonly threadLocals: () => ThreadLocals | undefined;
   /** The name index of a file: from where it is kept, or made. */
   readonly index: (file: EntryFile) => NameIndex;
 }
@@ -92,6 +96,70 @@ export class DwarfTypes implements ProgramTypes {
 
   *names(keyword: TypeKeyword): Generator<string, void, void> {
     for (const entry of this.entries(keyword)) yield qualifiedName(entry, this.reader.scopes);
+  }
+
+  // ---------------------------------------------------------------- variables
+
+  global(name: string): ProgramVariable | undefined {
+    const entry = this.entry('variable', name) ?? this.#staticOf(name);
+    if (entry === undefined) return undefined;
+    const last = name.slice(name.lastIndexOf('::') < 0 ? 0 : name.lastIndexOf('::') + 2);
+    return {
+      name,
+      type: this.reader.ofAttribute(entry),
+      declaration: declare(entry, last, this.reader.scopes),
+      location: this.#globalLocation(entry),
+    };
+  }
+
+  nearGlobals(name: string): readonly string[] {
+    const names = new Set<string>();
+    for (const entry of this.entries('variable')) names.add(qualifiedName(entry, this.reader.scopes));
+    const within = [...names].filter((one) => one.endsWith(`::${name}`)).slice(0, 3);
+    return within.length > 0 ? within : nearest(name, names, 3);
+  }
+
+  #globalLocation(entry: Entry): Location {
+    const expression = entry.block(dw.DW_AT_location);
+    if (expression === undefined) return constantValue(entry) ?? unavailable('optimized out');
+    return this.#inThread(readLocation(expression, { unit: entry.unit }));
+  }
+
+  /** Thread-local variables by what the file itself says of where its block is. */
+  #inThread(location: Location): Location {
+    if (location.kind !== 'memory' || location.address.op !== 'thread') return location;
+    const locals = this.#options.threadLocals();
+    const { offset } = location.address;
+    if (locals?.fromThreadPointer !== undefined) {
+      return { kind: 'memory', address: { op: 'thread', offset: locals.fromThreadPointer + offset } };
+    }
+    if (locals?.moduleSlot === undefined && locals?.distance !== undefined) {
+      const { slot, of } = locals.distance;
+      return { kind: 'memory', address: { op: 'thread', offset: offset - of, distance: slot } };
+    }
+    if (locals?.moduleSlot === undefined)
+      return unavailable("the library does not tell its thread-local variables' place");
+    return { kind: 'memory', address: { op: 'thread', offset, module: locals.moduleSlot } };
+  }
+
+  /** A static variable of a function. Functions are not in the name index: their units are gone through. */
+  #staticOf(name: string): Entry | undefined {
+    const split = /^(.*)::([^:]+)$/s.exec(name);
+    if (split === null) return undefined;
+    const [, owner = '', variable = ''] = split;
+    for (const unit of this.file.units()) {
+      try {
+        for (const { entry, inlined } of readFunctions(unit, this.#map.isCode)) {
+          const found = inlined ? undefined : this.file.at(entry);
+          if (found === undefined || qualifiedName(found, this.reader.scopes) !== owner) continue;
+          const inside = findStatic(found, variable, 0);
+          if (inside !== undefined) return inside;
+        }
+      } catch (error) {
+        if (!isBadInput(error)) throw error;
+      }
+    }
+    return undefined;
   }
 
   // ---------------------------------------------------------------- functions
@@ -172,6 +240,20 @@ export class DwarfTypes implements ProgramTypes {
       return one;
     });
   }
+}
+
+/** A variable with a place of its own in a function or the blocks in it. */
+function findStatic(scope: Entry, name: string, depth: number): Entry | undefined {
+  for (const child of scope.children()) {
+    if (child.tag === dw.DW_TAG_variable && child.originWith(dw.DW_AT_name)?.name === name) {
+      const [first] = child.block(dw.DW_AT_location) ?? [];
+      if (first === dw.DW_OP_addr || first === dw.DW_OP_addrx || first === dw.DW_OP_const8u) return child;
+    } else if (child.tag === dw.DW_TAG_lexical_block && depth < 64) {
+      const found = findStatic(child, name, depth + 1);
+      if (found !== undefined) return found;
+    }
+  }
+  return undefined;
 }
 
 /** Whether two places are the same, as far as both are whole registers or places on the stack. */

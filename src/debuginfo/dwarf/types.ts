@@ -178,6 +178,10 @@ export class TypeReader {
   }
 
   #composite(entry: Entry): CompositeType {
+    if (entry.flag(dw.DW_AT_declaration)) {
+      const known = declaredString(this.scopes.qualified(entry));
+      if (known !== undefined) return known;
+    }
     let fields: readonly Field[] | undefined;
     let byReference: boolean | undefined;
     return {
@@ -281,6 +285,32 @@ export class TypeReader {
     collect(entry);
     return found;
   }
+}
+
+/**
+ * libstdc++ holds std::string ready-made, so that compilers that only describe what they
+ * make (clang without -fstandalone-debug) leave it out. Its layout is part of the ABI.
+ */
+function declaredString(name: string): CompositeType | undefined {
+  const [, part] =
+    /^std::__cxx11::basic_string<char, std::char_traits<char>, std::allocator<char> ?>(::_Alloc_hider)?$/.exec(name) ??
+    [];
+  if (!name.startsWith('std::__cxx11::basic_string<char, std::char_traits<char>, std::allocator<char>'))
+    return undefined;
+  if (part === undefined && !/> ?>$/.test(name)) return undefined;
+  const pointer: Field = { name: '_M_p', type: pointerTo(intType(1, true), 'user'), offset: 0 };
+  const hider: CompositeType = {
+    kind: 'struct',
+    name: part === undefined ? '' : name,
+    size: 8,
+    fields: () => [pointer],
+  };
+  if (part !== undefined) return hider;
+  const fields: readonly Field[] = [
+    { name: '_M_dataplus', type: hider, offset: 0 },
+    { name: '_M_string_length', type: uint64, offset: 8 },
+  ];
+  return { kind: 'struct', name, size: 32, fields: () => fields, byReference: () => true };
 }
 
 function isWrapper(tag: number): boolean {

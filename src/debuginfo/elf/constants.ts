@@ -18,6 +18,7 @@ export const PN_XNUM = 0xffff;
 export const SHN_XINDEX = 0xffff;
 export const SHN_UNDEF = 0;
 
+export const PT_TLS = 7;
 export const PT_LOAD = 1;
 export const PT_DYNAMIC = 2;
 export const PT_INTERP = 3;

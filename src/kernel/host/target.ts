@@ -22,6 +22,7 @@ import { inferredNames } from './inferred.ts';
 import { inflate } from './inflate.ts';
 import { openKernelTypes } from './kerneltypes.ts';
 import { openLearnt } from './learntnames.ts';
+import { loadBias } from './loadbias.ts';
 import { machineArch, possibleCpus } from './machine.ts';
 import { keptNameIndex } from './nameindex.ts';
 import { resolvePath } from './paths.ts';
@@ -116,6 +117,7 @@ export function createHostTarget(options: HostTargetOptions = {}): Target {
     programFiles: (glob, pid) => programFiles(glob, pid ?? options.pid),
     pidNamespace,
     processExists,
+    loadBias,
   };
 }
 

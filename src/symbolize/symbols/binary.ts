@@ -15,10 +15,11 @@ import type { EntryFile } from '../../debuginfo/dwarf/entry.ts';
 import type { SourcePlace } from '../../debuginfo/dwarf/index.ts';
 import { makeNameIndex, type NameIndex } from '../../debuginfo/dwarf/nameindex.ts';
 import { DwarfTypes } from '../../debuginfo/dwarf/program.ts';
-import { EM_AARCH64, ET_DYN } from '../../debuginfo/elf/constants.ts';
+import { EM_AARCH64, EM_X86_64, ET_DYN, PF_X, PT_LOAD } from '../../debuginfo/elf/constants.ts';
 import { ElfFile } from '../../debuginfo/elf/elf.ts';
 import { type FunctionBounds, readFunctionBounds } from '../../debuginfo/elf/frames.ts';
 import { Image } from '../../debuginfo/elf/image.ts';
+import { readThreadLocals } from '../../debuginfo/elf/threadlocal.ts';
 import { readUsdtNotes } from '../../debuginfo/elf/usdt.ts';
 import type { Binary, CodePlace, FunctionSymbol, UsdtProbe } from '../../target/target.ts';
 import { conventions } from '../../types/abi.ts';
@@ -92,6 +93,9 @@ class NamedFunction implements FunctionSymbol {
   }
 }
 
+/** Of x86-64; arm64's largest. */
+const pageSize = 65_536;
+
 export class ElfBinary implements Binary {
   readonly path: string;
   readonly elf: ElfFile;
@@ -130,7 +134,8 @@ export class ElfBinary implements Binary {
     const sections = this.layers.debugSections();
     if (sections === undefined) return undefined;
     const convention = this.elf.header.machine === EM_AARCH64 ? conventions.arm64 : conventions.x86_64;
-    return new DwarfTypes(sections, { convention, index: this.#nameIndex });
+    const threadLocals = lazy(() => (this.elf.header.machine === EM_X86_64 ? readThreadLocals(this.elf) : undefined));
+    return new DwarfTypes(sections, { convention, threadLocals, index: this.#nameIndex });
   });
 
   readonly #functions: () => readonly FunctionTable[] = lazy(() => this.layers.functions());
@@ -302,6 +307,16 @@ export class ElfBinary implements Binary {
 
   toFileOffset(address: VirtualAddress, which: 'executable' | 'any' = 'executable'): Result<FileOffset, MachineError> {
     return this.elf.toFileOffset(address, which);
+  }
+
+  addressAt(offset: FileOffset): VirtualAddress | undefined {
+    for (const segment of this.elf.segments) {
+      if (segment.type !== PT_LOAD || (segment.flags & PF_X) === 0) continue;
+      // A mapping starts at a page, which may lie before the segment.
+      const before = segment.offset - offset;
+      if (before < pageSize && before > -segment.fileSize) return virtualAddress(segment.address - before);
+    }
+    return undefined;
   }
 
   readonly usdt: () => readonly UsdtProbe[] = lazy(() => readUsdtNotes(this.elf));

@@ -1,0 +1,633 @@
+/**
+ * Whole values of the program, with what they point to where that is a part of them: the
+ * text of a string, the elements of a vector (types/content.ts). A value is copied as it
+ * lies in memory; behind its bytes stands what was read besides. How much that is at most
+ * is known when the script is compiled: config max_value_depth, max_value_elements and
+ * max_value_bytes. What is cut off is marked.
+ */
+import type { Schema } from '../../program/schema.ts';
+import type { Content, Measure } from '../../types/content.ts';
+import { sizeOf } from '../../types/layout.ts';
+import { type CompositeType, type Field, pointerTo, type Type, uint64 } from '../../types/model.ts';
+import { contentOf } from '../../types/printers.ts';
+import type { Reg } from '../ir/ir.ts';
+import { align8, schemaOf } from './layout.ts';
+import type { Lower } from './lower.ts';
+import { type DirectPlace, type Place, shifted } from './place.ts';
+
+export interface CaptureLimits {
+  /** Contents within contents, structs within structs. */
+  readonly depth: number;
+  readonly elements: number;
+  /** Of a text that is a part of something. */
+  readonly bytes: number;
+}
+
+/** How a value is captured: its room in the record, how the record is read, and what is to be done. */
+export interface Capture {
+  readonly size: number;
+  readonly schema: Schema;
+  /** `from`: the value in the program's memory. The bytes at `to` are all written. */
+  readonly write: (low: Lower, from: Place, to: DirectPlace) => void;
+}
+
+/** Steps up and down a tree to the next node: more than any tree of a process's size needs at once. */
+const treeSteps = 12;
+/** Captures of one value take no more than this. */
+const mostBytes = 32_768;
+/** A struct of more is shown in part. */
+const largestCopy = 8192;
+
+/** True for types whose values are more than their bytes. */
+export function hasContent(type: Type, depth = 0): boolean {
+  if (depth > 8) return false;
+  switch (type.kind) {
+    case 'struct':
+    case 'union':
+      if (contentOf(type) !== undefined) return true;
+      return type.fields().some((field) => field.virtualBase !== undefined || hasContent(field.type, depth + 1));
+    case 'array':
+      return hasContent(type.of, depth + 1);
+    default:
+      return false;
+  }
+}
+
+export function captureOf(type: Type, limits: CaptureLimits, depth = 0): Capture {
+  if (type.kind === 'struct' || type.kind === 'union') {
+    const content = contentOf(type);
+    if (content !== undefined) return captureContent(type, content, limits, depth);
+    if (hasContent(type)) return captureRecord(type, limits, depth);
+  }
+  if (type.kind === 'array' && hasContent(type.of)) return captureArray(type, limits, depth);
+  const size = sizeOf(type);
+  if (size > largestCopy) return { size: 0, schema: { kind: 'unavailable', reason: `${size} bytes` }, write: () => {} };
+  return {
+    size: align8(size),
+    schema: schemaOf(type, { stacks: 'inline' }, Math.min(depth, 3)),
+    write: (low, from, to) => low.copy(to, from, size),
+  };
+}
+
+/** The value, after a word that tells whether it could be read. */
+export function checkedCapture(type: Type, limits: CaptureLimits): Capture {
+  const inner = captureOf(type, limits);
+  const size = sizeOf(type);
+  return {
+    size: 8 + inner.size,
+    schema: { kind: 'checked', of: inner.schema },
+    write: (low, from, to) => {
+      // A first word of it tells; an empty class has nothing to read.
+      const status = size === 0 ? low.b.const(0) : low.tryRead(shifted(to, 8), from, Math.min(8, size));
+      low.b.store(to.base, to.offset, 8, status);
+      inner.write(low, from, shifted(to, 8));
+    },
+  };
+}
+
+/** The address of a value in the program's memory; undefined for one that lies in the tracing program's own. */
+function addressOf(low: Lower, from: Place): Reg | undefined {
+  if (from.kind !== 'memory') return undefined;
+  return from.offset === 0 ? from.address : low.b.alu('add', from.address, { imm: from.offset });
+}
+
+const memory = (address: Reg, offset = 0): Place => ({ kind: 'memory', address, offset, space: 'user' });
+
+/** A number out of an object's bytes, which lie at `object`. */
+function measure(low: Lower, object: DirectPlace, value: Measure): Reg {
+  const { b } = low;
+  switch (value.kind) {
+    case 'constant':
+      return b.const(value.value);
+    case 'word': {
+      const raw = b.load(object.base, object.offset + value.offset, value.size);
+      if (!value.signed || value.size === 8) return raw;
+      const dst = b.reg();
+      b.push({ op: 'extend', dst, src: raw, bits: (value.size * 8) as 8 | 16 | 32, signed: true });
+      return dst;
+    }
+    case 'distance': {
+      const bytes = b.alu('sub', measure(low, object, value.end), measure(low, object, value.first));
+      return value.unit === 1 ? bytes : b.alu('sdiv', bytes, { imm: value.unit });
+    }
+  }
+}
+
+// ------------------------------------------------------------------ composites
+
+interface Extra {
+  /** Where the member lies in the object, and its capture behind it. */
+  readonly offset: number;
+  readonly at: number;
+  readonly capture: Capture;
+  readonly virtualBase: number | undefined;
+}
+
+type RecordSchema = Extract<Schema, { kind: 'record' }>;
+
+function captureRecord(type: CompositeType, limits: CaptureLimits, depth: number): Capture {
+  const own = sizeOf(type);
+  if (own > largestCopy) return { size: 0, schema: { kind: 'unavailable', reason: `${own} bytes` }, write: () => {} };
+  let size = align8(own);
+  const extras: Extra[] = [];
+  const fields: RecordSchema['fields'][number][] = [];
+  const visit = (composite: CompositeType, start: number, level: number): void => {
+    const plain = schemaOf(withoutContent(composite), { stacks: 'inline' }, Math.min(level, 3));
+    const plainFields = plain.kind === 'record' ? plain.fields : [];
+    let next = 0;
+    for (const field of composite.fields()) {
+      const offset = start + field.offset;
+      const composed = field.type.kind === 'struct' || field.type.kind === 'union';
+      if (!needsCapture(field)) {
+        // What schemaOf made of it: one field, or several of a struct without a name.
+        const count = plainCount(field);
+        for (let i = 0; i < count; i++) {
+          const one = plainFields[next++];
+          if (one !== undefined) fields.push({ ...one, offset: one.offset + start });
+        }
+        continue;
+      }
+      if (field.name === '' && composed && !field.base) {
+        visit(field.type as CompositeType, offset, level + 1);
+        continue;
+      }
+      if (level >= limits.depth) {
+        fields.push({ name: nameOf(field), offset, schema: { kind: 'unavailable', reason: '…' } });
+        continue;
+      }
+      const capture = captureOf(field.type, limits, level + 1);
+      if (size + capture.size > mostBytes) {
+        fields.push({ name: nameOf(field), offset, schema: { kind: 'unavailable', reason: '…' } });
+        continue;
+      }
+      extras.push({ offset, at: size, capture, virtualBase: field.virtualBase });
+      fields.push({ name: nameOf(field), offset: size, schema: capture.schema });
+      size += capture.size;
+    }
+  };
+  visit(type, 0, depth);
+  return {
+    size,
+    schema: { kind: 'record', name: type.name, size, fields },
+    write: (low, from, to) => {
+      low.copy(to, from, own);
+      for (const { offset, at, capture, virtualBase } of extras) {
+        let place = shifted(from, offset);
+        if (virtualBase !== undefined) {
+          const object = addressOf(low, from);
+          if (object === undefined) continue;
+          const table = low.b.load(to.base, to.offset, 8);
+          const distance = low.readScalar(memory(table, virtualBase), uint64);
+          place = memory(low.b.alu('add', object, distance));
+        }
+        low.scoped(() => capture.write(low, place, shifted(to, at)));
+      }
+    },
+  };
+}
+
+const needsCapture = (field: Field): boolean => field.virtualBase !== undefined || hasContent(field.type);
+
+/** The fields that need no capture: for what schemaOf says of them. */
+function withoutContent(type: CompositeType): CompositeType {
+  return { ...type, fields: () => type.fields().filter((field) => !needsCapture(field)) };
+}
+
+/** How many fields schemaOf makes of a member. */
+function plainCount(field: Field): number {
+  const { type } = field;
+  if (type.kind === 'void' || type.kind === 'none') return 0;
+  if (type.kind !== 'struct' && type.kind !== 'union') return 1;
+  if (field.base) return type.fields().length === 0 ? 0 : 1;
+  if (field.name !== '') return 1;
+  return type.fields().reduce((sum, inner) => sum + plainCount(inner), 0);
+}
+
+function nameOf(field: Field): string {
+  if (!field.base || (field.type.kind !== 'struct' && field.type.kind !== 'union')) return field.name;
+  const before = /^[^<]*/.exec(field.type.name)?.[0] ?? '';
+  return field.type.name.slice(before.lastIndexOf('::') < 0 ? 0 : before.lastIndexOf('::') + 2);
+}
+
+function captureArray(type: Type & { kind: 'array' }, limits: CaptureLimits, depth: number): Capture {
+  const each = captureOf(type.of, limits, depth + 1);
+  const stride = sizeOf(type.of);
+  const shown = Math.min(type.length, limits.elements, room(each));
+  return {
+    size: 8 + shown * each.size,
+    schema: { kind: 'elements', of: each.schema, stride: each.size, limit: shown },
+    write: (low, from, to) => {
+      low.b.store(to.base, to.offset, 8, { imm: type.length });
+      for (let i = 0; i < shown; i++) {
+        low.scoped(() => each.write(low, shifted(from, i * stride), shifted(to, 8 + i * each.size)));
+      }
+    },
+  };
+}
+
+const room = (each: Capture): number => Math.max(1, Math.floor(mostBytes / 4 / Math.max(8, each.size)));
+
+// ------------------------------------------------------------------ contents
+
+/** [the object's bytes][its content]: the schema sees the content only. */
+function captureContent(type: CompositeType, content: Content, limits: CaptureLimits, depth: number): Capture {
+  const own = sizeOf(type);
+  const start = align8(own);
+  if (depth > limits.depth) return { size: 0, schema: { kind: 'unavailable', reason: '…' }, write: () => {} };
+  const inner = contentCapture(content, limits, depth);
+  return {
+    size: start + inner.size,
+    schema: { kind: 'within', offset: start, of: inner.schema, size: start + inner.size },
+    write: (low, from, to) => {
+      low.copy(to, from, own);
+      inner.write(low, from, shifted(to, start), to);
+    },
+  };
+}
+
+interface ContentCapture {
+  readonly size: number;
+  readonly schema: Schema;
+  /** `object`: the object's own bytes. */
+  readonly write: (low: Lower, from: Place, to: DirectPlace, object: DirectPlace) => void;
+}
+
+function contentCapture(content: Content, limits: CaptureLimits, depth: number): ContentCapture {
+  switch (content.kind) {
+    case 'text':
+      return textCapture(content, limits.bytes);
+    case 'sequence':
+    case 'list':
+    case 'tree':
+    case 'blocks':
+    case 'ring':
+      return elementsCapture(content, limits, depth);
+    case 'optional':
+      return caseCapture(
+        (low, object) => measure(low, object, content.engaged),
+        [
+          { value: 0n, name: '', capture: undefined, from: (_low, place) => place },
+          {
+            value: 1n,
+            name: '',
+            capture: captureOf(content.of, limits, depth + 1),
+            from: (_low, place) => shifted(place, content.offset),
+          },
+        ],
+      );
+    case 'alternatives':
+      return caseCapture(
+        (low, object) => measure(low, object, content.index),
+        content.cases.map(({ value, name, offset, of }) => ({
+          value,
+          name,
+          capture: of === undefined ? undefined : captureOf(of, limits, depth + 1),
+          from: (_low: Lower, place: Place) => shifted(place, offset),
+        })),
+      );
+    case 'pointer': {
+      // What it points to is shown like a member, a plain pointer where that has no size or lies too deep.
+      const shown = depth < limits.depth && sizeOf(content.of) > 0 && sizeOf(content.of) <= 1024;
+      const capture = shown ? captureOf(content.of, limits, depth + 1) : undefined;
+      if (capture === undefined) {
+        const schema = schemaOf(pointerTo(content.of, 'user'), { stacks: 'inline' });
+        return {
+          size: 8,
+          schema,
+          write: (low, _from, to, object) => low.b.store(to.base, to.offset, 8, measure(low, object, content.address)),
+        };
+      }
+      return {
+        size: 8 + capture.size,
+        schema: { kind: 'pointed', of: capture.schema },
+        write: (low, _from, to, object) => {
+          const address = measure(low, object, content.address);
+          low.b.store(to.base, to.offset, 8, address);
+          const done = low.b.label();
+          low.b.branch('eq', address, { imm: 0 }, done);
+          low.scoped(() => capture.write(low, memory(address), shifted(to, 8)));
+          low.b.place(done);
+        },
+      };
+    }
+    case 'plain': {
+      const capture = captureOf(content.of, limits, depth);
+      return { ...capture, write: (low, from, to) => capture.write(low, shifted(from, content.offset), to) };
+    }
+    case 'tuple': {
+      let size = 0;
+      const members = content.members.map(({ offset, of }) => {
+        const capture = captureOf(of, limits, depth + 1);
+        const at = size;
+        size += capture.size;
+        return { offset, at, capture };
+      });
+      return {
+        size,
+        schema: {
+          kind: 'tuple',
+          size,
+          elements: members.map(({ at, capture }) => ({ offset: at, schema: capture.schema })),
+        },
+        write: (low, from, to) => {
+          for (const { offset, at, capture } of members) {
+            low.scoped(() => capture.write(low, shifted(from, offset), shifted(to, at)));
+          }
+        },
+      };
+    }
+  }
+}
+
+/** Where a text starts and how long it is; `object`: the object's bytes, `from` where they come from. */
+export function textOf(
+  low: Lower,
+  content: Content & { kind: 'text' },
+  from: Place,
+  object: DirectPlace,
+): { readonly data: Reg; readonly length: Reg } {
+  const { b } = low;
+  if (!content.short) return { data: measure(low, object, content.data), length: measure(low, object, content.length) };
+  const data = b.reg();
+  const length = b.reg();
+  const long = b.label();
+  const done = b.label();
+  const first = b.load(object.base, object.offset, 1);
+  b.branch('set', first, { imm: 1 }, long);
+  b.mov(length, b.alu('lshr', first, { imm: 1 }));
+  const address = addressOf(low, from);
+  b.mov(data, address === undefined ? b.const(0) : b.alu('add', address, { imm: 1 }));
+  b.jump(done);
+  b.place(long);
+  b.mov(data, measure(low, object, content.data));
+  b.mov(length, measure(low, object, content.length));
+  b.place(done);
+  return { data, length };
+}
+
+/** Reads at most `limit` bytes of a text whose length is known; gives what the read gave. */
+export function readText(low: Lower, to: DirectPlace, data: Reg, length: Reg, limit: number): Reg {
+  const { b } = low;
+  const bounded = b.reg();
+  b.mov(bounded, length);
+  const fits = b.label();
+  b.branch('ule', bounded, { imm: limit }, fits);
+  b.push({ op: 'const', dst: bounded, value: BigInt(limit) });
+  b.place(fits);
+  const status = b.const(0);
+  const empty = b.label();
+  b.branch('eq', bounded, { imm: 0 }, empty);
+  b.mov(status, low.tryReadSized(to, memory(data), bounded));
+  b.place(empty);
+  return status;
+}
+
+/** [i64 length, negative when it could not be read][bytes]. */
+function textCapture(content: Content & { kind: 'text' }, limit: number): ContentCapture {
+  const size = 8 + align8(limit);
+  return {
+    size,
+    schema: { kind: 'text', limit },
+    write: (low, from, to, object) => {
+      const { b } = low;
+      const { data, length } = textOf(low, content, from, object);
+      b.store(to.base, to.offset, 8, length);
+      const status = readText(low, shifted(to, 8), data, length, limit);
+      const fine = b.label();
+      b.branch('sge', status, { imm: 0 }, fine);
+      b.store(to.base, to.offset, 8, status);
+      b.place(fine);
+    },
+  };
+}
+
+/** [u64 how many there are][the first ones]. */
+function elementsCapture(
+  content: Content & { kind: 'sequence' | 'list' | 'tree' | 'blocks' | 'ring' },
+  limits: CaptureLimits,
+  depth: number,
+): ContentCapture {
+  const inside = depth < limits.depth;
+  const each = captureOf(content.of, limits, depth + 1);
+  const shown = inside ? Math.min(limits.elements, room(each)) : 0;
+  return {
+    size: 8 + shown * each.size,
+    schema: { kind: 'elements', of: each.schema, stride: each.size, limit: shown },
+    write: (low, _from, to, object) => {
+      const { b } = low;
+      const done = b.label();
+      const walk = walkOf(low, content, object);
+      const counted = walk.count;
+      if (counted !== undefined) b.store(to.base, to.offset, 8, counted);
+      else b.store(to.base, to.offset, 8, { imm: 0 });
+      for (let i = 0; i < shown; i++) {
+        if (counted !== undefined) b.branch('ule', counted, { imm: i }, done);
+        else {
+          b.branch('eq', walk.node, { imm: 0 }, done);
+          b.store(to.base, to.offset, 8, { imm: i + 1 });
+        }
+        low.scoped(() => each.write(low, memory(walk.node, walk.value), shifted(to, 8 + i * each.size)));
+        if (i + 1 < shown) walk.next();
+      }
+      b.place(done);
+    },
+  };
+}
+
+/** Going through a container: the address of the current node, in which the element is at `value`. */
+interface Walk {
+  readonly node: Reg;
+  readonly value: number;
+  readonly count: Reg | undefined;
+  readonly next: () => void;
+}
+
+function walkOf(
+  low: Lower,
+  content: Content & { kind: 'sequence' | 'list' | 'tree' | 'blocks' | 'ring' },
+  object: DirectPlace,
+): Walk {
+  const { b } = low;
+  const node = b.reg();
+  const step = Math.max(1, sizeOf(content.of));
+  switch (content.kind) {
+    case 'sequence':
+      b.mov(node, measure(low, object, content.first));
+      return {
+        node,
+        value: 0,
+        count: measure(low, object, content.count),
+        next: () => b.push({ op: 'alu', operator: 'add', dst: node, left: node, right: { imm: step } }),
+      };
+    case 'list':
+      b.mov(node, measure(low, object, content.first));
+      return {
+        node,
+        value: content.value,
+        count: content.count === undefined ? undefined : measure(low, object, content.count),
+        next: () => b.mov(node, low.readScalar(memory(node, content.next), uint64)),
+      };
+    case 'tree':
+      b.mov(node, measure(low, object, content.first));
+      return {
+        node,
+        value: content.value,
+        count: measure(low, object, content.count),
+        next: () => nextInTree(low, content, node),
+      };
+    case 'ring': {
+      const { perBlock } = content;
+      const first = measure(low, object, content.first);
+      const block = b.reg();
+      const place = b.reg();
+      b.mov(
+        block,
+        b.alu(
+          'add',
+          measure(low, object, content.row),
+          b.alu('shl', b.alu('udiv', first, { imm: perBlock }), { imm: 3 }),
+        ),
+      );
+      b.mov(place, b.alu('umod', first, { imm: perBlock }));
+      b.mov(node, b.alu('add', low.readScalar(memory(block), uint64), b.alu('mul', place, { imm: step })));
+      return {
+        node,
+        value: 0,
+        count: measure(low, object, content.count),
+        next: () => {
+          const within = b.label();
+          b.push({ op: 'alu', operator: 'add', dst: node, left: node, right: { imm: step } });
+          b.push({ op: 'alu', operator: 'add', dst: place, left: place, right: { imm: 1 } });
+          b.branch('ne', place, { imm: perBlock }, within);
+          b.push({ op: 'const', dst: place, value: 0n });
+          b.push({ op: 'alu', operator: 'add', dst: block, left: block, right: { imm: 8 } });
+          b.mov(node, low.readScalar(memory(block), uint64));
+          b.place(within);
+        },
+      };
+    }
+    case 'blocks': {
+      // Each iterator: cur, first, last, node; blocks hold 512 bytes, at least one element.
+      const perBlock = Math.max(1, Math.floor(512 / step));
+      const word = (at: number): Reg => b.load(object.base, object.offset + at, 8);
+      const { start, finish } = content;
+      b.mov(node, word(start));
+      const last = b.reg();
+      b.mov(last, word(start + 16));
+      const block = b.reg();
+      b.mov(block, word(start + 24));
+      const blocks = b.alu('sub', b.alu('sdiv', b.alu('sub', word(finish + 24), word(start + 24)), { imm: 8 }), {
+        imm: 1,
+      });
+      const whole = b.alu('mul', blocks, { imm: perBlock });
+      const tail = b.alu('sdiv', b.alu('sub', word(finish), word(finish + 8)), { imm: step });
+      const head = b.alu('sdiv', b.alu('sub', word(start + 16), word(start)), { imm: step });
+      const count = b.alu('add', b.alu('add', whole, tail), head);
+      return {
+        node,
+        value: 0,
+        count,
+        next: () => {
+          const within = b.label();
+          b.push({ op: 'alu', operator: 'add', dst: node, left: node, right: { imm: step } });
+          b.branch('ne', node, last, within);
+          b.push({ op: 'alu', operator: 'add', dst: block, left: block, right: { imm: 8 } });
+          b.mov(node, low.readScalar(memory(block), uint64));
+          b.mov(last, b.alu('add', node, { imm: perBlock * step }));
+          b.place(within);
+        },
+      };
+    }
+  }
+}
+
+/** The node that follows in order: the leftmost one below on the right, else the first parent on whose left it lies. */
+function nextInTree(low: Lower, tree: Content & { kind: 'tree' }, node: Reg): void {
+  const { b } = low;
+  const link = (of: Reg, at: number): Reg => low.readScalar(memory(of, at), uint64);
+  const up = b.label();
+  const done = b.label();
+  const right = link(node, tree.right);
+  b.branch('eq', right, { imm: 0 }, up);
+  b.mov(node, right);
+  for (let i = 0; i < treeSteps; i++) {
+    const left = link(node, tree.left);
+    b.branch('eq', left, { imm: 0 }, done);
+    b.mov(node, left);
+  }
+  b.jump(done);
+  b.place(up);
+  for (let i = 0; i < treeSteps; i++) {
+    const parent = link(node, tree.parent);
+    const fromRight = link(parent, tree.right);
+    const child = b.reg();
+    b.mov(child, node);
+    b.mov(node, parent);
+    b.branch('ne', fromRight, child, done);
+  }
+  b.place(done);
+}
+
+interface Case {
+  readonly value: bigint;
+  readonly name: string;
+  readonly capture: Capture | undefined;
+  readonly from: (low: Lower, place: Place) => Place;
+}
+
+/** [u64 which][the value of that case]. */
+function caseCapture(which: (low: Lower, object: DirectPlace) => Reg, cases: readonly Case[]): ContentCapture {
+  const room = cases.reduce((most, { capture }) => Math.max(most, capture?.size ?? 0), 0);
+  return {
+    size: 8 + room,
+    schema: {
+      kind: 'case',
+      size: 8 + room,
+      cases: cases.map(({ value, name, capture }) => [String(value), name, capture?.schema ?? null] as const),
+    },
+    write: (low, from, to, object) => {
+      const { b } = low;
+      const index = which(low, object);
+      b.store(to.base, to.offset, 8, index);
+      const done = b.label();
+      for (const { value, capture, from: placeOf } of cases) {
+        if (capture === undefined) continue;
+        const other = b.label();
+        if (BigInt.asIntN(32, value) === value) b.branch('ne', index, { imm: Number(value) }, other);
+        else b.branch('ne', index, b.const(value), other);
+        low.scoped(() => capture.write(low, placeOf(low, from), shifted(to, 8)));
+        b.jump(done);
+        b.place(other);
+      }
+      b.place(done);
+    },
+  };
+}
+
+/** How many elements a container has; undefined where only going through it would tell. */
+export function countOf(low: Lower, content: Content, object: DirectPlace, from: Place): Reg | undefined {
+  switch (content.kind) {
+    case 'text':
+      return textOf(low, content, from, object).length;
+    case 'sequence':
+    case 'list':
+    case 'tree':
+    case 'blocks':
+    case 'ring':
+      return walkOf(low, content, object).count;
+    default:
+      return undefined;
+  }
+}
+
+/** Address of an element of a sequence. */
+export function elementAddress(
+  low: Lower,
+  content: Content & { kind: 'sequence' },
+  object: DirectPlace,
+  index: Reg,
+): Reg {
+  const step = sizeOf(content.of);
+  const bytes = step === 1 ? index : low.b.alu('mul', index, { imm: step });
+  return low.b.alu('add', measure(low, object, content.first), bytes);
+}

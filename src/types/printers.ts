@@ -1,0 +1,414 @@
+/**
+ * Library types by their content: a table of lines, and how a line is read.
+ *
+ *   PATTERN  KIND  NAME=VALUE …
+ *
+ * PATTERN is a type's name as C++, Rust or Go write it, without inline namespaces
+ * (`std::__cxx11::`, `std::__1::`); `*` stands for anything. A value is a path of members
+ * (`_M_impl._M_start`); members of base classes are found too, `:NAME` goes into the base
+ * class whose name starts so; `a|b` takes the first path that there is. `of=` is a type:
+ * `#0` the first template argument, `_M_t.#1` the second one of
+ * that member's type, a path the type of that member, `*PATH` what it points to; `a|b` as above. Numbers stand for themselves.
+ *
+ *   text      data= length=           (length= may be data's end with end=)
+ *   sequence  first= count= | end=    of=
+ *   list      first= [count=] next= value= of=
+ *   tree      first= count= left= right= parent= value= of=
+ *   blocks    start= finish= of=      libstdc++'s deque
+ *   ring      row= first= count= of=  libc++'s deque
+ *   optional  engaged= value=
+ *   pointer   address= [of=]
+ *   variant   index= value=           its cases are the template arguments
+ *   plain     value=
+ *   tuple     member= …               in the order of the line
+ *
+ * The first line whose pattern matches and whose members are all there counts, so that
+ * versions of a library with other members get lines of their own. A user's own lines
+ * (config printers, a file) come before these.
+ */
+import type { Content, Measure } from './content.ts';
+import { alignOf, findField, sizeOf } from './layout.ts';
+import { type CompositeType, type Type, voidType } from './model.ts';
+
+const table = `
+# libstdc++
+std::basic_string<*>        text      data=_M_dataplus._M_p length=_M_string_length
+std::basic_string_view<*>   text      data=_M_str length=_M_len
+std::vector<bool,*>         none
+std::vector<*>              sequence  first=_M_impl._M_start end=_M_impl._M_finish of=#0
+std::array<*>               plain     value=_M_elems
+std::deque<*>               blocks    start=_M_impl._M_start finish=_M_impl._M_finish of=#0
+std::list<*>                list      first=_M_impl._M_node._M_next count=_M_impl._M_node._M_size next=0 value=16 of=#0
+std::forward_list<*>        list      first=_M_impl._M_head._M_next next=0 value=8 of=#0
+std::map<*>                 tree      first=_M_t._M_impl._M_header._M_left count=_M_t._M_impl._M_node_count left=16 right=24 parent=8 value=32 of=_M_t.#1
+std::multimap<*>            tree      first=_M_t._M_impl._M_header._M_left count=_M_t._M_impl._M_node_count left=16 right=24 parent=8 value=32 of=_M_t.#1
+std::set<*>                 tree      first=_M_t._M_impl._M_header._M_left count=_M_t._M_impl._M_node_count left=16 right=24 parent=8 value=32 of=#0
+std::multiset<*>            tree      first=_M_t._M_impl._M_header._M_left count=_M_t._M_impl._M_node_count left=16 right=24 parent=8 value=32 of=#0
+std::unordered_map<*>       list      first=_M_h._M_before_begin._M_nxt count=_M_h._M_element_count next=0 value=8 of=_M_h.#1
+std::unordered_set<*>       list      first=_M_h._M_before_begin._M_nxt count=_M_h._M_element_count next=0 value=8 of=#0
+std::unordered_multimap<*>  list      first=_M_h._M_before_begin._M_nxt count=_M_h._M_element_count next=0 value=8 of=_M_h.#1
+std::unordered_multiset<*>  list      first=_M_h._M_before_begin._M_nxt count=_M_h._M_element_count next=0 value=8 of=#0
+std::optional<*>            optional  engaged=_M_payload._M_engaged value=_M_payload._M_payload._M_value
+std::variant<*>             variant   index=_M_index value=_M_u
+std::pair<*>                tuple     member=first member=second
+std::tuple<>                none
+std::unique_ptr<*>          pointer   address=_M_t._M_t.:_Head_base<0._M_head_impl of=#0
+std::shared_ptr<*>          pointer   address=_M_ptr of=#0
+std::weak_ptr<*>            pointer   address=_M_ptr of=#0
+std::function<*>            plain     value=_M_invoker
+std::chrono::duration<*>    plain     value=__r
+std::chrono::time_point<*>  plain     value=__d.__r
+std::atomic<*>              plain     value=_M_base._M_i|_M_b._M_p|_M_i
+std::reference_wrapper<*>   pointer   address=_M_data of=#0
+# libc++
+std::basic_string<*>        shorttext data=16 length=8 check=__r_
+std::basic_string_view<*>   text      data=__data_|__data length=__size_|__size
+std::vector<*>              sequence  first=__begin_ end=__end_ of=#0
+std::array<*>               plain     value=__elems_
+std::list<*>                list      first=__end_.__next_ count=__size_alloc_.__value_|__size_ next=8 value=16 of=#0
+std::map<*>                 tree      first=__tree_.__begin_node_ count=__tree_.__pair3_.__value_|__tree_.__size_ left=0 right=8 parent=16 value=25 of=__tree_.#0
+std::multimap<*>            tree      first=__tree_.__begin_node_ count=__tree_.__pair3_.__value_|__tree_.__size_ left=0 right=8 parent=16 value=25 of=__tree_.#0
+std::set<*>                 tree      first=__tree_.__begin_node_ count=__tree_.__pair3_.__value_|__tree_.__size_ left=0 right=8 parent=16 value=25 of=#0
+std::multiset<*>            tree      first=__tree_.__begin_node_ count=__tree_.__pair3_.__value_|__tree_.__size_ left=0 right=8 parent=16 value=25 of=#0
+std::unordered_map<*>       list      first=__table_.__p1_.__value_.__next_|__table_.__first_node_.__next_ count=__table_.__p2_.__value_|__table_.__size_ next=0 value=16 of=__table_.#0
+std::unordered_set<*>       list      first=__table_.__p1_.__value_.__next_|__table_.__first_node_.__next_ count=__table_.__p2_.__value_|__table_.__size_ next=0 value=16 of=#0
+std::forward_list<*>        list      first=__before_begin_.__value_.__next_|__before_begin_.__next_ next=0 value=8 of=#0
+std::deque<*>               ring      row=__map_.__begin_ first=__start_ count=__size_.__value_|__size_ of=#0
+std::optional<*>            optional  engaged=__engaged_ value=__val_
+std::variant<*>             variant   index=__impl.__index|__impl_.__index value=__impl.__data|__impl_.__data
+std::unique_ptr<*>          pointer   address=__ptr_.__value_|__ptr_ of=#0
+std::shared_ptr<*>          pointer   address=__ptr_ of=#0
+std::weak_ptr<*>            pointer   address=__ptr_ of=#0
+std::chrono::duration<*>    plain     value=__rep_
+std::chrono::time_point<*>  plain     value=__d_.__rep_
+std::atomic<*>              plain     value=__a_.__a_value
+std::__value_type<*>        plain     value=__cc_|__cc
+std::__hash_value_type<*>   plain     value=__cc_|__cc
+# Abseil
+absl::string_view           text      data=ptr_ length=length_
+# Rust
+&str                        text      data=data_ptr length=length
+&mut str                    text      data=data_ptr length=length
+alloc::string::String       text      data=vec.buf.inner.ptr.pointer.pointer|vec.buf.ptr.pointer.pointer length=vec.len
+alloc::vec::Vec<*>          sequence  first=buf.inner.ptr.pointer.pointer|buf.ptr.pointer.pointer count=len of=#0
+&[*]                        sequence  first=data_ptr count=length of=*data_ptr
+&mut [*]                    sequence  first=data_ptr count=length of=*data_ptr
+alloc::rc::Rc<*>            pointer   address=ptr.pointer of=*ptr.pointer
+alloc::sync::Arc<*>         pointer   address=ptr.pointer of=*ptr.pointer
+# Go
+string                      text      data=str length=len
+[]*                         sequence  first=array count=len of=*array
+`;
+
+interface Printer {
+  readonly pattern: RegExp;
+  readonly kind: string;
+  readonly values: ReadonlyMap<string, readonly string[]>;
+}
+
+/** Reads lines of the table; `problem` is told of a line that is none. */
+export function parsePrinters(text: string, problem: (line: number, message: string) => void): readonly Printer[] {
+  const printers: Printer[] = [];
+  for (const [index, line] of text.split('\n').entries()) {
+    const trimmed = line.trim();
+    if (trimmed === '' || trimmed.startsWith('#')) continue;
+    const words = /^(.*?)\s{2,}(\w+)\s*(.*)$/.exec(trimmed) ?? /^(\S+)\s+(\w+)\s*(.*)$/.exec(trimmed);
+    if (words === null || !((words[2] as string) in makers)) {
+      problem(index + 1, `not a printer: ${trimmed} (a line is: TYPE  KIND  name=member …)`);
+      continue;
+    }
+    const [, name = '', kind = '', rest = ''] = words;
+    const values = new Map<string, string[]>();
+    for (const word of rest.split(/\s+/)) {
+      const equals = word.indexOf('=');
+      if (equals <= 0) continue;
+      const key = word.slice(0, equals);
+      values.set(key, [...(values.get(key) ?? []), word.slice(equals + 1)]);
+    }
+    const source = name.replace(/[\\^$.|+?()[\]{}]/g, '\\$&').replace(/\*/g, '[^]*');
+    printers.push({ pattern: new RegExp(`^${source}$`), kind, values });
+  }
+  return printers;
+}
+
+let parsed: readonly Printer[] | undefined;
+let own: readonly Printer[] = [];
+
+/** Puts a user's printers before the table's. */
+export function usePrinters(printers: readonly Printer[]): void {
+  own = printers;
+}
+
+/** A type's name without the namespaces that a library puts between. */
+const plainName = (name: string): string => name.replace(/::(?:__cxx11|__1|__ndk1|_V2|lts_\d+)(?=::)/g, '');
+
+const known = new WeakMap<CompositeType, Content | 'none'>();
+
+/** What an object of a type holds; undefined for types that no printer knows. */
+export function contentOf(type: CompositeType): Content | undefined {
+  if (type.name === '' || type.size === 0) return undefined;
+  let content = known.get(type);
+  if (content === undefined) {
+    content = findContent(type) ?? 'none';
+    known.set(type, content);
+  }
+  return content === 'none' ? undefined : content;
+}
+
+function findContent(type: CompositeType): Content | undefined {
+  if (type.variants !== undefined) {
+    const variants = type.variants();
+    if (variants !== undefined) return variants;
+  }
+  const name = plainName(type.name);
+  parsed ??= parsePrinters(table, (_line, message) => {
+    throw new Error(message);
+  });
+  for (const printers of [own, parsed]) {
+    for (const printer of printers) {
+      if (!printer.pattern.test(name)) continue;
+      if (printer.kind === 'none') return undefined;
+      const content = makers[printer.kind]?.(new Paths(type, printer.values));
+      if (content !== undefined) return content;
+    }
+  }
+  return name.startsWith('std::tuple<') ? tupleContent(type) : undefined;
+}
+
+interface Found {
+  readonly offset: number;
+  readonly type: Type;
+}
+
+/** The type of the elements that `[]` reaches in a container; undefined where it reaches none. */
+export function elementType(type: CompositeType): Type | undefined {
+  const content = contentOf(type);
+  if (content?.kind === 'sequence') return content.of;
+  return content?.kind === 'plain' && content.of.kind === 'array' ? content.of.of : undefined;
+}
+
+/** Looks up the values of one line in one type. */
+class Paths {
+  readonly type: CompositeType;
+  readonly #values: ReadonlyMap<string, readonly string[]>;
+
+  constructor(type: CompositeType, values: ReadonlyMap<string, readonly string[]>) {
+    this.type = type;
+    this.#values = values;
+  }
+
+  all(key: string): readonly string[] {
+    return this.#values.get(key) ?? [];
+  }
+
+  /** The member that a value names; the first of its alternatives that there is. */
+  member(key: string): Found | undefined {
+    const [text] = this.all(key);
+    return text === undefined ? undefined : follow(this.type, text);
+  }
+
+  /** A member that is a number or pointer, or a number of the line itself. */
+  measure(key: string): Measure | undefined {
+    const [text] = this.all(key);
+    if (text === undefined) return undefined;
+    // A bare number is an offset of a word.
+    if (/^\d+$/.test(text)) return { kind: 'word', offset: Number(text), size: 8, signed: false };
+    const found = follow(this.type, text);
+    return found === undefined ? undefined : wordAt(found);
+  }
+
+  number(key: string): number | undefined {
+    const [text] = this.all(key);
+    return text !== undefined && /^\d+$/.test(text) ? Number(text) : undefined;
+  }
+
+  of(): Type | undefined {
+    for (const text of this.all('of').flatMap((one) => one.split('|'))) {
+      const pointed = text.startsWith('*');
+      const found = typeAt(this.type, (pointed ? text.slice(1) : text).split('.'));
+      if (!pointed && found !== undefined) return found;
+      if (found?.kind === 'pointer') return found.to();
+    }
+    return undefined;
+  }
+}
+
+/** A type by a path of members and template arguments (`#1`). */
+function typeAt(type: CompositeType, path: readonly string[]): Type | undefined {
+  let here: Type | bigint | undefined = type;
+  for (const word of path) {
+    if (typeof here !== 'object' || (here.kind !== 'struct' && here.kind !== 'union')) return undefined;
+    if (word.startsWith('#')) here = [...(here.templateArguments?.().values() ?? [])][Number(word.slice(1))];
+    else here = follow(here, word)?.type;
+  }
+  return typeof here === 'object' ? here : undefined;
+}
+
+function wordAt({ offset, type }: Found): Measure | undefined {
+  switch (type.kind) {
+    case 'pointer':
+      return { kind: 'word', offset, size: 8, signed: false };
+    case 'int':
+    case 'enum':
+      return { kind: 'word', offset, size: type.size, signed: type.signed };
+    case 'bool':
+      return { kind: 'word', offset, size: 1, signed: false };
+    default: {
+      // A pointer or number wrapped in a class of its size (an iterator, a NonNull).
+      const size = sizeOf(type);
+      return size === 8 || size === 4 || size === 2 || size === 1
+        ? { kind: 'word', offset, size, signed: false }
+        : undefined;
+    }
+  }
+}
+
+function follow(type: CompositeType, alternatives: string): Found | undefined {
+  for (const path of alternatives.split('|')) {
+    let here: Found | undefined = { offset: 0, type };
+    for (const word of path.split('.')) {
+      const composite: Type | undefined = here?.type;
+      if (here === undefined || (composite?.kind !== 'struct' && composite?.kind !== 'union')) {
+        here = undefined;
+        break;
+      }
+      const inner: Found | undefined = word.startsWith(':')
+        ? baseNamed(composite, word.slice(1))
+        : memberNamed(composite, word);
+      here = inner === undefined ? undefined : { offset: here.offset + inner.offset, type: inner.type };
+    }
+    if (here !== undefined) return here;
+  }
+  return undefined;
+}
+
+function memberNamed(composite: CompositeType, name: string): Found | undefined {
+  const found = findField(composite, name);
+  return found === undefined || found.through !== undefined
+    ? undefined
+    : { offset: found.offset, type: found.field.type };
+}
+
+function baseNamed(composite: CompositeType, start: string, depth = 0): Found | undefined {
+  for (const field of composite.fields()) {
+    if (!field.base || field.virtualBase !== undefined || field.type.kind !== 'struct' || depth > 16) continue;
+    if (lastWord(field.type.name).startsWith(start)) return { offset: field.offset, type: field.type };
+    const inner = baseNamed(field.type, start, depth + 1);
+    if (inner !== undefined) return { offset: field.offset + inner.offset, type: inner.type };
+  }
+  return undefined;
+}
+
+function lastWord(name: string): string {
+  const before = /^[^<]*/.exec(name)?.[0] ?? '';
+  return name.slice(before.lastIndexOf('::') < 0 ? 0 : before.lastIndexOf('::') + 2);
+}
+
+type Make = (paths: Paths) => Content | undefined;
+
+const sequence: Make = (paths) => {
+  const first = paths.measure('first');
+  const of = paths.of();
+  if (first === undefined || of === undefined) return undefined;
+  const end = paths.measure('end');
+  const count: Measure | undefined =
+    end === undefined ? paths.measure('count') : { kind: 'distance', first, end, unit: Math.max(1, sizeOf(of)) };
+  return count === undefined ? undefined : { kind: 'sequence', first, count, of };
+};
+
+/** Where a value lies in a node, behind the links: where its alignment lets it. */
+const valueAt = (after: number, of: Type): number => {
+  const alignment = Math.max(1, alignOf(of));
+  return Math.ceil(after / alignment) * alignment;
+};
+
+const makers: Readonly<Record<string, Make>> = {
+  none: () => undefined,
+  text: (paths) => {
+    const data = paths.measure('data');
+    const length = paths.measure('length');
+    return data && length && { kind: 'text', data, length, short: false };
+  },
+  shorttext: (paths) => {
+    const data = paths.measure('data');
+    const length = paths.measure('length');
+    return paths.member('check') && data && length && { kind: 'text', data, length, short: true };
+  },
+  sequence,
+  list: (paths) => {
+    const first = paths.measure('first');
+    const of = paths.of();
+    const next = paths.number('next');
+    const value = paths.number('value');
+    if (first === undefined || of === undefined || next === undefined || value === undefined) return undefined;
+    const counted = paths.all('count').length > 0;
+    const count = paths.measure('count');
+    if (counted && count === undefined) return undefined;
+    return { kind: 'list', first, count, next, value: valueAt(value, of), of };
+  },
+  tree: (paths) => {
+    const first = paths.measure('first');
+    const count = paths.measure('count');
+    const of = paths.of();
+    const [left, right, parent, value] = ['left', 'right', 'parent', 'value'].map((key) => paths.number(key));
+    if (first === undefined || count === undefined || of === undefined) return undefined;
+    if (left === undefined || right === undefined || parent === undefined || value === undefined) return undefined;
+    return { kind: 'tree', first, count, left, right, parent, value: valueAt(value, of), of };
+  },
+  blocks: (paths) => {
+    const start = paths.member('start');
+    const finish = paths.member('finish');
+    const of = paths.of();
+    return start && finish && of && { kind: 'blocks', start: start.offset, finish: finish.offset, of };
+  },
+  ring: (paths) => {
+    const row = paths.measure('row');
+    const first = paths.measure('first');
+    const count = paths.measure('count');
+    const of = paths.of();
+    if (row === undefined || first === undefined || count === undefined || of === undefined) return undefined;
+    const size = Math.max(1, sizeOf(of));
+    return { kind: 'ring', row, first, count, perBlock: size < 256 ? Math.floor(4096 / size) : 16, of };
+  },
+  optional: (paths) => {
+    const engaged = paths.measure('engaged');
+    const value = paths.member('value');
+    return engaged && value && { kind: 'optional', engaged, offset: value.offset, of: value.type };
+  },
+  pointer: (paths) => {
+    const address = paths.measure('address');
+    return address && { kind: 'pointer', address, of: paths.of() ?? voidType };
+  },
+  variant: (paths) => {
+    const index = paths.measure('index');
+    const value = paths.member('value');
+    const types = [...(paths.type.templateArguments?.().values() ?? [])];
+    if (index === undefined || value === undefined) return undefined;
+    const cases = types.flatMap((of, at) =>
+      typeof of === 'object' ? [{ value: BigInt(at), name: '', offset: value.offset, of }] : [],
+    );
+    return { kind: 'alternatives', index, cases };
+  },
+  plain: (paths) => {
+    const value = paths.member('value');
+    return value && { kind: 'plain', offset: value.offset, of: value.type };
+  },
+  tuple: (paths) => {
+    const members = paths.all('member').map((path) => follow(paths.type, path));
+    if (members.some((one) => one === undefined)) return undefined;
+    return { kind: 'tuple', members: (members as Found[]).map(({ offset, type }) => ({ offset, of: type })) };
+  },
+};
+
+/** std::tuple: a base class for each element, with its number in its name. */
+function tupleContent(type: CompositeType): Content | undefined {
+  const members: { offset: number; of: Type }[] = [];
+  for (let index = 0; index < 32; index++) {
+    const found =
+      follow(type, `:_Head_base<${index},._M_head_impl|:_Head_base<${index}UL,._M_head_impl`) ??
+      follow(type, `__base_.:__tuple_leaf<${index}UL,.__value_|__base_.:__tuple_leaf<${index},.__value_`);
+    if (found === undefined) break;
+    members.push({ offset: found.offset, of: found.type });
+  }
+  return members.length === 0 ? undefined : { kind: 'tuple', members };
+}
