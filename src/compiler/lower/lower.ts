@@ -595,7 +595,7 @@ export class Lower {
         address,
       ]),
     );
-    this.#countFailure(result);
+    this.#countFailure(result, 'probe_read', from.space);
     return result;
   }
 
