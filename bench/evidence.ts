@@ -157,6 +157,8 @@ function* fixtures(): Generator<{ readonly path: string; readonly title: string 
     ['g++ -O2, fixed address', 'g++', ['-O2', '-no-pie', '-fno-pie']],
     ['g++ -O2, static', 'g++', ['-O2', '-static']],
     ['g++ -O2, RELR', 'g++', ['-O2', '-Wl,-z,pack-relative-relocs']],
+    ['g++ -O1, frame pointers', 'g++', ['-O1', '-fno-omit-frame-pointer']],
+    ['g++ -O3', 'g++', ['-O3']],
     ['clang++ -O2, libstdc++', 'clang++', ['-O2']],
     ['clang++ -O2, libc++', 'clang++', ['-O2', '-stdlib=libc++']],
     ['clang++ -O2, libc++ linked in', 'clang++', ['-O2', '-stdlib=libc++', '-static-libstdc++', '-fuse-ld=lld']],

@@ -28,6 +28,7 @@ import { Source } from '../../src/diag/source.ts';
 import { parseLdCache } from '../../src/kernel/host/ldcache.ts';
 import { demangleBoth } from '../../src/symbolize/demangle/index.ts';
 import { nameFunctions } from '../../src/symbolize/evidence/index.ts';
+import { encodeLearnt, Learnt } from '../../src/symbolize/evidence/learnt.ts';
 import { encodeNames, StoredNames } from '../../src/symbolize/evidence/store.ts';
 import { openBinary } from '../../src/symbolize/symbols/binary.ts';
 import { checksum, decodeColumns, encodeColumns, readColumns } from '../../src/symbolize/symbols/columns.ts';
@@ -211,6 +212,38 @@ function withEvidence(input: Input): string {
   const names = nameFunctions(elf);
   if (!names.ok) return `refused: ${names.error.code}`;
   return Array.from(names.value, ({ name, address }) => `${name}@${address}`).join();
+}
+
+const learntSeed = new TextEncoder().encode(
+  encodeLearnt(
+    'shop 12ab',
+    [{ mangled: 'N4shop6BasketE', slots: ['~Basket', '~Basket', '', 'all'] }],
+    Array.from({ length: 40 }, (_, index) => ({
+      name: `_ZN4shop6Basket2f${index}Ev`,
+      shape: index < 30 ? index * 0x3_1415_9265 : -1,
+      instructions: index + 6,
+      calls: [(index * 7) % 40, -1, (index * 3) % 40],
+      texts: [index * 0x1_0001],
+    })),
+  ),
+);
+
+function withLearnt(input: Input): string {
+  const parsed = Learnt.parse(decoded(input), 'damaged');
+  if (!parsed.ok) return `refused: ${parsed.error.code}`;
+  const learnt = parsed.value;
+  const calls = learnt.names.map((_, index) => learnt.calls(index));
+  for (const line of calls.flat()) if (line >= learnt.names.length) throw new Error(`a call of line ${line}`);
+  const shapes = [...learnt.shapes].map((shape) => learnt.withShape(shape).length);
+  return [
+    learnt.from,
+    learnt.names,
+    calls,
+    shapes,
+    [...learnt.texts].flat(),
+    learnt.slots('N4shop6BasketE', 4),
+    [...learnt.instructions],
+  ].join('|');
 }
 
 function withGo(input: Input): string {
@@ -413,6 +446,17 @@ export const targets: readonly Target[] = [
       ...tableStart(seed),
     ],
     read: withGo,
+  },
+  {
+    name: 'learnt names',
+    seeds: () => [learntSeed],
+    // The names, and what follows the shapes: those must be in order.
+    regions: (seed) =>
+      [...new TextDecoder().decode(seed).matchAll(/\t_Z\w+|\t\d+\t[\w,]*\t[\w,]*$/gm)].map(({ index, 0: field }) => ({
+        start: index + 1,
+        size: field.length - 1,
+      })),
+    read: withLearnt,
   },
   { name: 'jitdump', seeds: () => [jitDumpSeed()], read: withJitDump },
   {

@@ -171,7 +171,10 @@ export class Learnt {
   calls(index: number): readonly number[] {
     const field = this.#field(index, 4);
     if (field === '') return [];
-    return field.split(',').map((one) => (one === '' ? -1 : Number.parseInt(one, 36)));
+    return field.split(',').map((one) => {
+      const line = one === '' ? -1 : Number.parseInt(one, 36);
+      return line < this.names.length ? line : -1;
+    });
   }
 
   /** Hash of a text → the one function that refers to it. */
