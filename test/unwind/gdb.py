@@ -1,12 +1,44 @@
 # Runs a program under gdb and prints its stacks, return addresses only, one stop a line:
 #   STACK <tid> <pc> <pc> …          innermost first, without inlined and tail call frames
 # Settings by environment: STOP ("syscall NAME…" or "break LOCATION"), COUNT of stops to
-# print, READY and GO: files; READY gets the process's id when it stands at its first
+# print, SAVE (a file that gets registers, stack and mappings), READY and GO: files; READY gets the process's id when it stands at its first
 # instruction, and the program is let go when GO exists.
+import json
 import os
 import time
 
 import gdb
+
+registers = 'rax rdx rcx rbx rsi rdi rbp rsp r8 r9 r10 r11 r12 r13 r14 r15 rip'.split()
+
+
+def save(pid, pcs, path):
+    """What an unwinder needs to come to the same frames: registers, stacks, mappings."""
+    newest = gdb.newest_frame()
+    stacks = []
+    frame = newest
+    while frame is not None:
+        stacks.append(int(frame.read_register('rsp')) & 2**64 - 1)
+        try:
+            frame = frame.older()
+        except gdb.error:
+            break
+    with open(f'/proc/{pid}/maps') as file:
+        maps = file.read()
+    memory = []
+    for line in maps.splitlines():
+        start, end = (int(part, 16) for part in line.split()[0].split('-'))
+        inside = [sp for sp in stacks if start <= sp < end]
+        if not inside:
+            continue
+        first = max(start, min(inside) - 1024)
+        last = min(end, max(inside) + 65536)
+        data = gdb.selected_inferior().read_memory(first, last - first)
+        memory.append({'address': '%x' % first, 'bytes': bytes(data).hex()})
+    values = ['%x' % (int(newest.read_register(name)) & 2**64 - 1) for name in registers]
+    with open(path, 'w') as file:
+        json.dump({'registers': values, 'memory': memory, 'maps': maps, 'frames': pcs}, file)
+
 
 stop = os.environ['STOP']
 count = int(os.environ['COUNT'])
@@ -77,6 +109,8 @@ try:
             except gdb.error:
                 break
         print('STACK', tid, *pcs, flush=True)
+        if 'SAVE' in os.environ:
+            save(pid, pcs, os.environ['SAVE'] + (f'.{printed}' if count > 1 else ''))
         printed += 1
     if stop.startswith('syscall'):
         # The tracepoint comes behind gdb's stop.

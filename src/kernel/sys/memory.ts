@@ -56,3 +56,38 @@ export function mapForReading(fd: number, size: number): Uint8Array | undefined 
   const address = trySystemCall('mmap', 0, size, PROT_READ, MAP_PRIVATE, fd, 0);
   return address < 0 ? undefined : new Uint8Array(viewMemory(address, size));
 }
+
+const MAP_FIXED_NOREPLACE = 0x100000;
+const pageBytes = 4096n;
+
+/**
+ * Puts words at given addresses of this process, in pages of their own that hold zeros
+ * besides, as somebody else's memory is looked at in tests. Fails with EEXIST where
+ * something is mapped already.
+ */
+export function placeMemory(words: readonly (readonly [address: bigint, value: bigint])[]): { close(): void } {
+  const pages = new Map<bigint, DataView>();
+  const close = (): void => {
+    for (const page of pages.keys()) trySystemCall('munmap', Number(page * pageBytes), Number(pageBytes));
+  };
+  try {
+    for (const [address, value] of words) {
+      for (let byte = 0n; byte < 8n; byte++) {
+        const page = (address + byte) / pageBytes;
+        let view = pages.get(page);
+        if (view === undefined) {
+          const flags = MAP_PRIVATE | MAP_FIXED_NOREPLACE | MAP_ANONYMOUS;
+          const at = Number(page * pageBytes);
+          systemCall('mmap', 'mmap', at, Number(pageBytes), PROT_READ | PROT_WRITE, flags, -1, 0);
+          view = new DataView(viewMemory(at, Number(pageBytes)));
+          pages.set(page, view);
+        }
+        view.setUint8(Number((address + byte) % pageBytes), Number((value >> (8n * byte)) & 0xffn));
+      }
+    }
+  } catch (error) {
+    close();
+    throw error;
+  }
+  return { close };
+}

@@ -25,6 +25,8 @@ const mostSectionBytes = 1 << 30;
 /** Entries that are read in one go. */
 const batch = 4096;
 
+export type RuleWords = readonly [a: number, b: number, c: number, d: number];
+
 export interface UnwindTable {
   /** Four words a rule, by the file's own numbers. */
   readonly rules: Int32Array;
@@ -221,6 +223,32 @@ function packRows(sorted: Float64Array): Packed {
     row = last;
   }
   return { blocks: blocks.slice(0, (block + 1) * blockWords), rows: total, cut };
+}
+
+/** A table of given rows: from an offset in the file on the rule of four words holds; ascending. */
+export function tableOfRows(rows: readonly (readonly [offset: number, ...words: RuleWords])[]): UnwindTable {
+  const rules = new RuleSet(mostRules);
+  const packed = Float64Array.from(rows, ([offset, ...words]) => {
+    const rule = rules.add(...words);
+    return offset * layerScale + (rule === 0 ? 0 : ruleScale) + rule;
+  });
+  const { blocks, rows: count, cut } = packRows(packed.sort());
+  const counts = { functions: 0, damaged: 0, unsupported: 0, rows: count, cutRows: cut };
+  return { rules: rules.words.slice(), blocks, counts };
+}
+
+/** The rows of a table from one offset to before another, with the one that holds at the start. */
+export function rowsBetween(table: UnwindTable, from: number, to: number): [offset: number, ...words: RuleWords][] {
+  const rows: [number, ...RuleWords][] = [];
+  let last = -1;
+  for (let offset = from; offset < to; offset++) {
+    const rule = ruleAt(table.blocks, offset);
+    if (rule === last) continue;
+    last = rule;
+    const [a = 0, b = 0, c = 0, d = 0] = table.rules.subarray(4 * rule, 4 * rule + 4);
+    rows.push([offset, a, b, c, d]);
+  }
+  return rows;
 }
 
 /** The number of the rule that holds at an offset in the file; 0 when there is none. */
