@@ -19,7 +19,7 @@ export type Schema =
   /** u64 address of a function of the traced process, whose number an event's record has at its start. */
   | { readonly kind: 'code' }
   /** NUL-terminated in `size` bytes. `trailer`: when byte size-1 is not NUL the text was cut. */
-  | { readonly kind: 'string'; readonly size: number }
+  | { readonly kind: 'string'; readonly size: number; readonly typeName?: true }
   /** u32 length, then `size` bytes of room (total 4 + size). */
   | { readonly kind: 'buffer'; readonly size: number }
   | { readonly kind: 'array'; readonly of: Schema; readonly length: number }

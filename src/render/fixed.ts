@@ -17,6 +17,7 @@ export function fixedNames(machine: FixedMachine = {}): Names {
   const { symbols = {}, buildIds = {}, stacks = {}, users = {}, now = 0n, zone = { offset: 0, name: 'UTC' } } = machine;
   return {
     userSymbol: (_pid, address) => symbols[address.toString(16)],
+    typeName: (mangled) => mangled,
     kernelSymbol: (address) => symbols[address.toString(16)],
     buildId: (_pid, address) => buildIds[address.toString(16)],
     storedStack: (_map, id) => stacks[Number(id)],

@@ -32,6 +32,8 @@ export interface Names {
    * or nobody wants to know (config show_debug_info).
    */
   userSource?(pid: number, address: number): readonly SourceLine[] | undefined;
+  /** A C++ type by its typeinfo's name (`N2ns5ClassE`), as the source writes it. */
+  typeName(mangled: string): string;
   kernelSymbol(address: bigint): SymbolName | undefined;
   /** For stack mode build_id: which file an address belongs to, by its build-id in hex, and where in it. */
   buildId(pid: number, address: number): { readonly buildId: string; readonly offset: number } | undefined;

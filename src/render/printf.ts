@@ -207,7 +207,7 @@ function pieceFormatter(piece: Conversion, argument: EventArgument, wording: Wor
       return (record, offset) => padded(String.fromCharCode(Number(read(record, offset))), piece);
     }
     case 's':
-      if (schema.kind === 'string') return stringFormatter(piece, schema.size, at, wording);
+      if (schema.kind === 'string' && !schema.typeName) return stringFormatter(piece, schema.size, at, wording);
   }
   return (record, offset) =>
     convertValue(piece, decode(schema, record, offset + at, recordPid(record, offset)), wording);

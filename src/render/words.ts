@@ -26,6 +26,7 @@ export function hexText(value: Integer): string {
 }
 
 export function stringText(value: StringValue, wording: Wording): string {
+  if (value.typeName) return value.text === '' ? '' : wording.names.typeName(value.text);
   return value.cut ? value.text + wording.trailer : value.text;
 }
 

@@ -10,6 +10,7 @@ import { syscallName } from '../kernel/host/constants/index.ts';
 import { Clock, clockNanoseconds } from '../kernel/sys/process.ts';
 import type { Program } from '../program/program.ts';
 import type { Names, SourceLine, SymbolName } from '../render/names.ts';
+import { demangle } from '../symbolize/demangle/index.ts';
 import type { Integer } from '../values/value.ts';
 
 /** Names for the addresses of processes, as of the moment when they were taken. */
@@ -51,6 +52,12 @@ export class MachineNames implements Names {
 
   buildId(pid: number, address: number): { readonly buildId: string; readonly offset: number } | undefined {
     return this.#user?.place(pid, address);
+  }
+
+  typeName(mangled: string): string {
+    // GCC marks the names of types that only one file knows.
+    const name = mangled.replace(/^\*/, '');
+    return demangle(`_ZTS${name}`)?.replace(/^typeinfo name for /, '') ?? name;
   }
 
   kernelSymbol(address: bigint): SymbolName | undefined {

@@ -95,6 +95,8 @@ export interface FunctionType {
 export interface StringType {
   readonly kind: 'string';
   readonly size: number;
+  /** The name of a C++ type as its typeinfo has it, mangled: shown as the source writes it. */
+  readonly typeName?: boolean;
 }
 /** Bytes with a length: u32 length, then up to `size` bytes. */
 export interface BufferType {

@@ -154,7 +154,9 @@ export function decode(schema: Schema, bytes: DataView | Uint8Array, offset: num
       return { kind: 'symbol', space: 'user', address, pid };
     }
     case 'string':
-      return readString(view, offset, schema.size);
+      return schema.typeName
+        ? { ...readString(view, offset, schema.size), typeName: true }
+        : readString(view, offset, schema.size);
     case 'buffer': {
       const length = Math.min(view.getUint32(offset, true), schema.size);
       return { kind: 'buffer', bytes: bytesAt(view, offset + 4, length).slice() };

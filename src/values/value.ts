@@ -37,6 +37,8 @@ export interface StringValue {
   readonly text: string;
   /** The last byte was not NUL: there was more text than room. */
   readonly cut: boolean;
+  /** The mangled name of a C++ type. */
+  readonly typeName?: true;
 }
 export interface BufferValue {
   readonly kind: 'buffer';

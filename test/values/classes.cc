@@ -48,6 +48,9 @@ KEPT void diamond(Left *left, Bottom &bottom) {
 }
 KEPT void sideways(Counted *counted) { LOG("sideways %d %ld\n", static_cast<Shape *>(counted)->id, counted->count); }
 
+template <typename T> struct Poly : Shape { Poly(int id) : Shape(id) {} T extra{}; };
+KEPT void named(Shape *shape, Counted *counted) { LOG("named %s %s %s\n", counted->count % 2 ? "geo::Shape" : "geo::Poly<long>", counted->count % 2 ? "geo::Shape" : "geo::Poly<long>", counted->count % 2 ? "yes" : "no"); (void)shape; asm volatile("" ::"r"(shape)); }
+
 template <typename T, int N> struct Box { T items[N]; int used; KEPT void put(T item) { LOG("put.item %ld\nput.used %d\nput.last %ld\n", (long)item, used, (long)items[N - 1]); items[used++ % N] = item; } };
 } // namespace geo
 
@@ -76,6 +79,8 @@ int main(int argc, char **argv) {
     geo::Bottom bottom; bottom.top = v; bottom.left = v + 1; bottom.right = v + 2; bottom.bottom = v + 3;
     geo::diamond(&bottom, bottom);
     geo::sideways(&shape);
+    geo::Shape odd(2 * v + 1 - 2); odd.count = 1; geo::named(&odd, &odd);
+    geo::Poly<long> poly(v); poly.count = 2; geo::named(&poly, &poly);
     geo::Box<int, 4> ints = {{1, 2, 3, v}, i}; ints.put(v);
     geo::Box<unsigned char, 2> bytes = {{9, (unsigned char)v}, i}; bytes.put(v);
     Hidden h{v}; hidden(&h);

@@ -27,6 +27,7 @@ import { stringFunctions } from './strings.ts';
 import { symbolFunctions } from './symbols.ts';
 import { timeFunctions, timeVariables } from './time.ts';
 import { typeinfoFunction } from './typeinfo.ts';
+import { typenameFunction } from './typename.ts';
 import { typeFunctions } from './types.ts';
 import { unsafeFunctions } from './unsafe.ts';
 
@@ -73,6 +74,7 @@ const functions: Builtins['functions'] = byName([
   regFunction,
   strFunction,
   typeinfoFunction,
+  typenameFunction,
 ]);
 
 export const builtins: Builtins = { variables, functions };

@@ -407,7 +407,8 @@ function compareValues(low: Lower, expr: Ast.Binary, left: Type, right: Type, op
       if (literal) {
         const other = literal === expr.right ? expr.left : expr.right;
         const type = literal === expr.right ? left : right;
-        compareWithLiteral(low, low.materialize(other, type), type.size, literal.value, want, to);
+        const text = type.typeName ? mangledName(literal.value) : literal.value;
+        compareWithLiteral(low, low.materialize(other, type), type.size, text, want, to);
         return;
       }
       const type: Type = left.size >= right.size ? left : right;
@@ -429,6 +430,13 @@ function compareValues(low: Lower, expr: Ast.Binary, left: Type, right: Type, op
     const size = roomOf(type, low.assets.stored);
     compareMemory(low, low.materialize(expr.left, type), low.materialize(expr.right, type), size, want, to);
   });
+}
+
+/** `ns::Class` as a typeinfo has it; of templates the script writes the mangled name. */
+function mangledName(name: string): string {
+  if (!/^\w+(?:::\w+)*$/.test(name) || /^(?:N|St|\d)/.test(name)) return name;
+  const parts = name.split('::').map((part) => `${part.length}${part}`);
+  return parts.length === 1 ? (parts[0] as string) : `N${parts.join('')}E`;
 }
 
 // ------------------------------------------------------------------ places

@@ -39,7 +39,7 @@ export function schemaOf(type: Type, options: SchemaOptions, depth = 0): Schema 
     case 'function':
       return { kind: 'pointer' };
     case 'string':
-      return { kind: 'string', size: type.size };
+      return { kind: 'string', size: type.size, ...(type.typeName ? { typeName: true } : {}) };
     case 'buffer':
       return { kind: 'buffer', size: type.size };
     case 'array':
