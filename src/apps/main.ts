@@ -40,6 +40,8 @@ async function main(argv: readonly string[]): Promise<number> {
         return await (await import('./cli/list.ts')).list(command.pattern, command.options);
       case 'symbols':
         return (await import('./cli/symbols.ts')).symbols(command.what, command.pattern, command.options);
+      case 'object':
+        return (await import('./cli/object.ts')).object(command.pid, command.address, command.options);
       case 'types':
         return (await import('./cli/types.ts')).types(command.file, command.type, command.options);
       case 'learn':

@@ -8,6 +8,7 @@ USAGE:
     insitu -l [PATTERN]                        list probes
     insitu symbols FILE|PID|kernel [REGEX]     functions of a program, or what it is
     insitu types FILE [TYPE]                   a type of a program, with offsets and sizes
+    insitu object PID 0xADDRESS                an object as a tree, by what its words are
     insitu symbols learn FILE                  names in a program with symbols, for --names
 
 OPTIONS:
@@ -44,6 +45,8 @@ OPTIONS:
                      learn made from a program with symbols; may be given several times
     --unwind HOW     how user stacks are walked: cfi by the program's call frame information,
                      fp by frame pointers, auto (default) cfi where the kernel lets it
+    --depth N, --bytes N
+                     with object: how deep (2), how much of each object (512)
     --printers FILE  how more types of libraries are printed by what they hold; lines as
                      MyVector<*>  sequence  first=begin_ end=end_ of=#0
                      (src/types/printers.ts tells more)

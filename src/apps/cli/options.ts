@@ -34,6 +34,16 @@ export interface SymbolsOptions extends DebugFileWords {
   readonly explain: boolean;
 }
 
+/** Of `insitu object`. */
+export interface ObjectOptions extends DebugFileWords {
+  readonly output: string | undefined;
+  readonly format: 'text' | 'json';
+  readonly verbose: boolean;
+  readonly depth: number;
+  /** Of each object, as far as nothing tells its size. */
+  readonly bytes: number;
+}
+
 /** Of `insitu types`. */
 export interface TypesOptions extends DebugFileWords {
   readonly output: string | undefined;
@@ -90,6 +100,7 @@ export type Command =
       readonly pattern: string | undefined;
       readonly options: SymbolsOptions;
     }
+  | { readonly kind: 'object'; readonly pid: number; readonly address: number; readonly options: ObjectOptions }
   | {
       readonly kind: 'types';
       readonly file: string;
@@ -151,6 +162,8 @@ const words: Readonly<Record<string, { readonly name: string; readonly value?: s
   '--debuginfo': { name: 'debuginfo', value: 'DIR[:DIR]' },
   '--symbols': { name: 'symbols', value: 'FILE' },
   '--symbols-force': { name: 'symbols-force' },
+  '--depth': { name: 'depth', value: 'N' },
+  '--bytes': { name: 'bytes', value: 'N' },
   '--printers': { name: 'printers', value: 'FILE' },
   '--names': { name: 'names', value: 'FILE' },
   '--unwind': { name: 'unwind', value: 'auto|fp|cfi' },
@@ -309,6 +322,21 @@ export function parseCommand(argv: readonly string[]): Command {
     }
     const options = { ...debugFiles, output: last('output'), format, verbose: given.has('verbose') };
     return { kind: 'symbols', what, pattern, options: { ...options, explain: given.has('explain') } };
+  }
+  if (argv[0] === 'object') {
+    const [, pid, address, more] = rest;
+    if (pid === undefined || address === undefined || more !== undefined || !/^\d+$/.test(pid)) {
+      throw new UsageError('object of what?', 'write: insitu object PID 0xADDRESS');
+    }
+    if (!/^0x[0-9a-f]{1,13}$|^\d{1,15}$/i.test(address)) throw new UsageError(`'${address}' is not an address`);
+    const number = (name: string, fallback: number, most: number): number => {
+      const text = last(name) ?? String(fallback);
+      if (!/^\d+$/.test(text) || Number(text) > most) throw new UsageError(`--${name} takes a number up to ${most}`);
+      return Number(text);
+    };
+    const options = { ...debugFiles, output: last('output'), format, verbose: given.has('verbose') };
+    const limits = { depth: number('depth', 2, 16), bytes: number('bytes', 512, 65_536) };
+    return { kind: 'object', pid: Number(pid), address: Number(address), options: { ...options, ...limits } };
   }
   if (argv[0] === 'types') {
     const [, file, ...words] = rest;
