@@ -14,7 +14,17 @@ export interface ProcessView {
   /** Up to `size` bytes; fewer, or none, where nothing is mapped. */
   read(address: number, size: number): Uint8Array;
   /** What is mapped at an address; undefined for nothing. */
-  mapping(address: number): { readonly path: string; readonly executable: boolean; readonly writable: boolean; readonly start: number; readonly end: number } | undefined;
+  mapping(
+    address: number,
+  ):
+    | {
+        readonly path: string;
+        readonly executable: boolean;
+        readonly writable: boolean;
+        readonly start: number;
+        readonly end: number;
+      }
+    | undefined;
   /** The function at an address, `name+offset`; undefined where none is known. */
   functionName(address: number): string | undefined;
 }
@@ -114,7 +124,8 @@ export class Explorer {
     if (mapping === undefined || !mapping.path.startsWith('/')) return undefined;
     const top = this.#word(address - 16);
     const typeinfo = this.#word(address - 8);
-    if (top === undefined || typeinfo === undefined || typeinfo === 0n || typeinfo >= BigInt(largestAddress)) return undefined;
+    if (top === undefined || typeinfo === undefined || typeinfo === 0n || typeinfo >= BigInt(largestAddress))
+      return undefined;
     const toTop = Number(BigInt.asIntN(64, top));
     if (!(toTop <= 0 && toTop > -deepestPart)) return undefined;
     const name = this.#word(Number(typeinfo) + 8);
@@ -156,7 +167,7 @@ export class Explorer {
       return one('vtable', `vtable of ${info.type}${info.toTop === 0 ? '' : ` (part at ${-info.toTop})`}`);
     }
     const mapping = this.#view.mapping(address);
-    if (mapping === undefined) return one('number', `0x${value.toString(16)}`);
+    if (mapping === undefined) return one('number', value < 2n ** 32n ? String(value) : `0x${value.toString(16)}`);
     if (mapping.executable) return one('function', this.#view.functionName(address) ?? `code of ${mapping.path}`);
     const inside = address % 8 === 0 ? this.#word(address) : undefined;
     const target = inside === undefined ? undefined : this.vtable(Number(inside));
@@ -172,16 +183,27 @@ export class Explorer {
   }
 
   /** A std::string of libstdc++ (32 bytes) or libc++ (24) that is not empty. */
-  #stringAt(start: number, offset: number, view: DataView, bytes: Uint8Array): { readonly size: number; readonly detail: string } | undefined {
+  #stringAt(
+    start: number,
+    offset: number,
+    view: DataView,
+    bytes: Uint8Array,
+  ): { readonly size: number; readonly detail: string } | undefined {
     const left = bytes.length - offset;
     if (left >= 32) {
       const data = Number(view.getBigUint64(offset, true));
       const length = Number(view.getBigUint64(offset + 8, true));
       if (length > 0 && length < 1 << 20) {
         if (data === start + offset + 16 && length < 16) {
-          const text = bytes[offset + 16 + length] === 0 ? printable(bytes.subarray(offset + 16, offset + 16 + length)) : undefined;
+          const text =
+            bytes[offset + 16 + length] === 0
+              ? printable(bytes.subarray(offset + 16, offset + 16 + length))
+              : undefined;
           if (text !== undefined) return { size: 32, detail: JSON.stringify(text) };
-        } else if (Number(view.getBigUint64(offset + 16, true)) >= length && Number(view.getBigUint64(offset + 16, true)) < 1 << 21) {
+        } else if (
+          Number(view.getBigUint64(offset + 16, true)) >= length &&
+          Number(view.getBigUint64(offset + 16, true)) < 1 << 21
+        ) {
           const text = this.#textOf(data, length);
           if (text !== undefined) return { size: 32, detail: text };
         }
@@ -232,7 +254,11 @@ function printable(bytes: Uint8Array): string | undefined {
 }
 
 /** A sockaddr_in with a port, or a sockaddr_in6 (ip(7), ipv6(7)). */
-function socketAddress(view: DataView, bytes: Uint8Array, offset: number): { readonly size: number; readonly detail: string } | undefined {
+function socketAddress(
+  view: DataView,
+  bytes: Uint8Array,
+  offset: number,
+): { readonly size: number; readonly detail: string } | undefined {
   const family = view.getUint16(offset, true);
   const port = view.getUint16(offset + 2, false);
   if (family === 2 && port !== 0 && offset + 16 <= bytes.length) {

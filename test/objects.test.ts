@@ -1,0 +1,172 @@
+/**
+ * Objects of programs without symbols: the class of an object by its vtable, layouts that
+ * a script declares, and the tree that `insitu object` prints. Envoy is the stripped
+ * program; what a client knows of its own connection is the truth.
+ */
+import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { connect, createServer, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, describe, test } from 'node:test';
+import { envoy, insitu, lacking, Running, sleep } from './insitu.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'insitu-objects-'));
+after(() => rmSync(folder, { recursive: true, force: true }));
+
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer().once('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address();
+      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0));
+    });
+  });
+}
+
+async function client(port: number): Promise<Socket> {
+  for (const until = Date.now() + 15_000; Date.now() < until; await sleep(50)) {
+    const socket = await new Promise<Socket | undefined>((resolve) => {
+      const attempt = connect(port, '127.0.0.1', () => resolve(attempt));
+      attempt.once('error', () => resolve(undefined));
+    });
+    if (socket !== undefined) return socket;
+  }
+  throw new Error(`nobody listens on port ${port}`);
+}
+
+function configuration(port: number): string {
+  const path = join(folder, 'envoy.yaml');
+  writeFileSync(
+    path,
+    `static_resources:
+  listeners:
+  - address: { socket_address: { address: 127.0.0.1, port_value: ${port} } }
+    filter_chains:
+    - filters:
+      - name: envoy.filters.network.http_connection_manager
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+          stat_prefix: ingress
+          route_config:
+            virtual_hosts:
+            - { name: a, domains: ["*"], routes: [{ match: { prefix: "/" }, direct_response: { status: 200 } }] }
+          http_filters:
+          - name: envoy.filters.http.router
+            typed_config: { "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router }
+`,
+  );
+  return path;
+}
+
+/** Where Envoy 1.40 keeps the peer's address, found with \`insitu object\`. */
+const script = `
+struct sockaddr4 { uint16_t family; uint16_t port; uint8_t addr[4]; };
+struct Ipv4Instance { char pad[0x40]; struct sockaddr4 in; };
+struct ConnectionInfo { char pad[0x30]; struct Ipv4Instance *remote; };
+struct AcceptedSocket { char pad[0x10]; struct ConnectionInfo *info; };
+struct Connection { char pad[0xc0]; uint64_t socket; };
+uprobe:${envoy}:"~Envoy::Network::ConnectionImpl::noDelay" {
+  $connection = (struct Connection *)arg0;
+  $socket = (struct AcceptedSocket *)($connection->socket - 56);
+  $in = $socket->info->remote->in;
+  printf("%s %s %d at %p\\n", typename(arg0), ntop($in.addr), bswap($in.port), arg0);
+}
+uprobe:${envoy}:"~Envoy::Network::TcpListenerImpl::onSocketEvent" { printf("listener %s\\n", typename(arg0)); }
+`;
+
+describe('Envoy', { skip: lacking('envoy', 'tracefs') }, () => {
+  test('classes by vtable, and the address of a peer', { timeout: 120_000 }, async () => {
+    const port = await freePort();
+    const server = spawn(envoy, ['-c', configuration(port), '--disable-hot-restart', '--log-level', 'off'], {
+      stdio: 'ignore',
+    });
+    try {
+      (await client(port)).destroy();
+      const path = join(folder, 'peer.bt');
+      writeFileSync(path, script);
+      const tracer = new Running(['-q', '-p', String(server.pid), path], { timeout: 90_000 });
+      await tracer.attached();
+      const socket = await client(port);
+      const shown = `Envoy::Network::ServerConnectionImpl 127.0.0.1 ${socket.localPort} at `;
+      await tracer.until(() => tracer.stdout.includes(shown), 'the connection is seen');
+      const address = tracer.stdout.split(shown)[1]?.split('\n')[0] ?? '';
+      const tree = await insitu(['object', String(server.pid), address, '--depth', '4'], { timeout: 60_000 });
+      assert.match(tree.stdout, /^Envoy::Network::ServerConnectionImpl at 0x/);
+      assert.match(tree.stdout, /Envoy::Network::AcceptedSocketImpl at 0x/);
+      assert.match(tree.stdout, new RegExp(`sockaddr_in 127\\.0\\.0\\.1:${socket.localPort}\n`));
+      socket.destroy();
+      const { stdout } = await tracer.interrupt();
+      const listeners = new Set(stdout.match(/^listener .*$/gm));
+      assert.deepEqual([...listeners], ['listener Envoy::Network::TcpListenerImpl']);
+    } finally {
+      server.kill('SIGKILL');
+    }
+  });
+});
+
+describe('insitu object', { skip: lacking('gcc') }, () => {
+  const source = `#include <string>
+#include <cstdio>
+#include <unistd.h>
+#include <netinet/in.h>
+struct Base { virtual ~Base() {} int kind = 3; };
+struct Side { virtual ~Side() {} long weight = 77; };
+struct Leaf : Base { std::string text = "the text of the leaf, on the heap"; };
+struct Root : Base, Side { std::string name = "root"; Leaf *leaf = new Leaf; Side *side = this; const char *literal = "literal";
+  unsigned (*function)(unsigned) = sleep; sockaddr_in address{AF_INET, htons(8080), {htonl(INADDR_LOOPBACK)}}; long number = 4242; };
+int main() { printf("%p\\n", (void *)new Root); fflush(stdout); pause(); }
+`;
+  for (const [compiler, ...flags] of [['g++'], ['clang++'], ['clang++', '-stdlib=libc++']] as const) {
+    const missing = spawnSync(compiler, ['--version']).error !== undefined && `needs ${compiler}`;
+    test([compiler, ...flags, 'stripped'].join(' '), { skip: missing, timeout: 60_000 }, async () => {
+      const path = join(folder, `object${flags.length}${compiler}.cc`);
+      writeFileSync(path, source);
+      const program = path.replace(/\.cc$/, '');
+      const built = spawnSync(compiler, ['-O1', '-s', ...flags, '-o', program, path], { encoding: 'utf8' });
+      assert.equal(built.status, 0, built.stderr);
+      const child = spawn(program, { stdio: ['ignore', 'pipe', 'ignore'] });
+      try {
+        const address = await new Promise<string>((resolve) => {
+          child.stdout.setEncoding('utf8').once('data', (text: string) => resolve(text.trim()));
+        });
+        const { stdout, stderr, status } = await insitu(['object', String(child.pid), address]);
+        assert.equal(status, 0, stderr);
+        const lines = stdout
+          .split('\n')
+          .map((line) => line.replace(/^ *\+0x[0-9a-f]+ +/, '').replace(/0x[0-9a-f]{6,}/g, 'ADDRESS'));
+        assert.deepEqual(
+          lines.filter((line) => line !== '').map((line) => line.trim()),
+          [
+            'Root at ADDRESS',
+            'vtable   vtable of Root',
+            'number   3',
+            'vtable   vtable of Root (part at 16)',
+            'number   77',
+            'string   "root"',
+            'object   Leaf',
+            'Leaf at ADDRESS',
+            'vtable   vtable of Leaf',
+            'number   3',
+            'string   "the text of the leaf, on the heap"',
+            'object   Root (part at 16)',
+            'Root at ADDRESS (shown above)',
+            'text     "literal"',
+            'function sleep',
+            'socket   sockaddr_in 127.0.0.1:8080',
+            'number   4242',
+          ],
+        );
+      } finally {
+        child.kill('SIGKILL');
+      }
+    });
+  }
+
+  test('an address that is none', async () => {
+    const { status, stderr } = await insitu(['object', String(process.pid), '0x10']);
+    assert.equal(status, 1);
+    assert.match(stderr, /has nothing at 0x10/);
+  });
+});
