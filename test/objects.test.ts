@@ -73,7 +73,8 @@ uprobe:${envoy}:"~Envoy::Network::ConnectionImpl::noDelay" {
   $in = $socket->info->remote->in;
   printf("%s %s %d at %p\\n", typename(arg0), ntop($in.addr), bswap($in.port), arg0);
 }
-uprobe:${envoy}:"~Envoy::Network::TcpListenerImpl::onSocketEvent" { printf("listener %s\\n", typename(arg0)); }
+// Its result is an absl::Status, whose place is the first argument: the listener is the second.
+uprobe:${envoy}:"~Envoy::Network::TcpListenerImpl::onSocketEvent" { printf("listener %s\\n", typename(arg1)); }
 `;
 
 describe('Envoy', { skip: lacking('envoy', 'tracefs') }, () => {

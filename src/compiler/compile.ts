@@ -176,7 +176,9 @@ export function compile(main: Source, target: Target, options: CompileOptions = 
   for (const [index, { block, context }] of variants.entries()) {
     const facts = analysed.facts[index] as BlockFacts;
     const make = (of: ProbeContext, name: string): Lower =>
-      new Lower(assets, of, facts, semaOptions, name, usesLoops(block), lowerings);
+      Object.assign(new Lower(assets, of, facts, semaOptions, name, usesLoops(block), lowerings), {
+        maySleep: maySleep(block, of, target),
+      });
     const limit = (one: Lower): void => {
       if (context.processes !== undefined) leaveOthers(one, context.processes);
     };
@@ -199,7 +201,8 @@ export function compile(main: Source, target: Target, options: CompileOptions = 
   const programs = units.map((unit, index) => {
     const span = lowered[index]?.block.span;
     const context = lowered[index]?.context ?? (followers[index - lowered.length] as Lower).probe;
-    return emitProgram(unit, context, span, source, target, options, diagnostics);
+    const emitted = emitProgram(unit, context, span, source, target, options, diagnostics);
+    return emitted !== undefined && lowered[index]?.low.sleeps ? { ...emitted, sleepable: true } : emitted;
   });
   if (diagnostics.hasErrors) return failed();
   const probes = lowered.flatMap(({ context }, index) =>
@@ -457,6 +460,17 @@ function checkLimits(variants: readonly Variant[], config: Config, diagnostics: 
       'the limit is config max_bpf_progs',
     );
   }
+}
+
+/**
+ * Whether a program may wait for pages of the process: those of uprobes may, since Linux
+ * 6.6 also many at a time. Stack maps are not for such programs.
+ */
+function maySleep(block: ProbeBlock, { provider }: ProbeContext, target: Target): boolean {
+  if (provider !== 'uprobe' && provider !== 'uretprobe' && provider !== 'usdt') return false;
+  const { major, minor } = target.features.kernel;
+  if (!target.features.uprobeMulti || major < 6 || (major === 6 && minor < 6)) return false;
+  return !['ustack', 'kstack', 'stack'].some((name) => mentions(block, name) || calls(block, name));
 }
 
 function emitProgram(

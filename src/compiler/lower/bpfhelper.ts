@@ -35,6 +35,7 @@ export const bpfHelper = {
   per_cpu_ptr: 153,
   this_cpu_ptr: 154,
   get_current_task_btf: 158,
+  copy_from_user: 148,
   ktime_get_coarse_ns: 160,
   for_each_map_elem: 164,
   get_func_ip: 173,

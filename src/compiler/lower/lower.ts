@@ -36,6 +36,9 @@ const inlineBytes = 128;
 /** Part of the BPF stack (512 bytes in all) for small values that live as long as one statement. */
 const stackBytes = 128;
 
+/** Reads of a program that are tried again: the rest would make it too long. */
+const mostRetries = 200;
+
 /** Header of a program's scratch memory: u64 in use, u64 set by `return` inside a loop. */
 const scratchHeader = { busy: 0, returned: 8, size: 16 } as const;
 
@@ -528,7 +531,7 @@ export class Lower {
       return;
     }
     const address = from.offset === 0 ? from.address : this.b.alu('add', from.address, { imm: from.offset });
-    const result = this.#readBySpace(address, from.space, (space) =>
+    const result = this.#readBySpace(address, from.space, size, false, (space) =>
       this.b.call(space === 'user' ? bpfHelper.probe_read_user : bpfHelper.probe_read_kernel, [
         this.addressOf(to),
         size,
@@ -538,8 +541,47 @@ export class Lower {
     this.#countFailure(result, 'probe_read', from.space);
   }
 
+  /** Whether a read may wait for a page (decided by compile()), and whether one does. */
+  maySleep: boolean = false;
+  sleeps: boolean = false;
+  #retries = 0;
+
+  /**
+   * A read of the process's memory. Where the program may sleep, one that fails is tried
+   * again after its pages have been asked for: bpf_probe_read_user never waits for them.
+   */
+  #readUser(address: Reg, size: Operand, text: boolean, read: () => Reg): Reg {
+    const first = read();
+    if (!this.maySleep || this.#retries >= mostRetries) return first;
+    this.#retries++;
+    this.sleeps = true;
+    const b = this.b;
+    const result = b.reg();
+    const fine = b.label();
+    b.mov(result, first);
+    b.branch('sge', result, { imm: 0 }, fine);
+    const slot = b.newSlot(8, 8, 'page');
+    const touch = (at: Reg): void => void b.call(bpfHelper.copy_from_user, [b.slotAddress(slot), { imm: 1 }, at]);
+    touch(address);
+    // A text may go on in the next page, other values end in one.
+    if (text) touch(b.alu('add', b.alu('or', address, { imm: 4095 }), { imm: 1 }));
+    else if (typeof size === 'object' && size.imm > 1) touch(b.alu('add', address, { imm: size.imm - 1 }));
+    else if (typeof size !== 'object') touch(b.alu('add', address, size));
+    b.mov(result, read());
+    b.place(fine);
+    return result;
+  }
+
   /** Runs the user or the kernel variant of a read, by the space or, where that is open, by the address. */
-  #readBySpace(address: Reg, space: AddressSpace, read: (space: 'user' | 'kernel') => Reg): Reg {
+  #readBySpace(
+    address: Reg,
+    space: AddressSpace,
+    size: Operand,
+    text: boolean,
+    run: (space: 'user' | 'kernel') => Reg,
+  ): Reg {
+    const read = (which: 'user' | 'kernel'): Reg =>
+      which === 'user' ? this.#readUser(address, size, text, () => run('user')) : run('kernel');
     if (space !== 'either') return read(space);
     const b = this.b;
     const kernel = b.label();
@@ -588,7 +630,7 @@ export class Lower {
       return this.b.const(0);
     }
     const address = from.offset === 0 ? from.address : this.b.alu('add', from.address, { imm: from.offset });
-    const result = this.#readBySpace(address, from.space, (space) =>
+    const result = this.#readBySpace(address, from.space, size, false, (space) =>
       this.b.call(space === 'user' ? bpfHelper.probe_read_user : bpfHelper.probe_read_kernel, [
         this.addressOf(to),
         size,
@@ -618,7 +660,7 @@ export class Lower {
       return b.call(bpfHelper.probe_read_kernel_str, [this.addressOf(to), size, source]);
     }
     const address = from.offset === 0 ? from.address : b.alu('add', from.address, { imm: from.offset });
-    const result = this.#readBySpace(address, from.space, (space) =>
+    const result = this.#readBySpace(address, from.space, size, true, (space) =>
       b.call(space === 'user' ? bpfHelper.probe_read_user_str : bpfHelper.probe_read_kernel_str, [
         this.addressOf(to),
         size,

@@ -14,9 +14,7 @@ export interface ProcessView {
   /** Up to `size` bytes; fewer, or none, where nothing is mapped. */
   read(address: number, size: number): Uint8Array;
   /** What is mapped at an address; undefined for nothing. */
-  mapping(
-    address: number,
-  ):
+  mapping(address: number):
     | {
         readonly path: string;
         readonly executable: boolean;
