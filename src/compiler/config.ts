@@ -68,6 +68,8 @@ const setters: Readonly<Record<string, Setter>> = {
   show_debug_info: flag('showDebugInfo'),
   stack_mode: choice('stackMode', ['bpftrace', 'perf', 'raw', 'build_id']),
   str_trunc_trailer: text('strTruncTrailer'),
+  unstable_tseries: choice('unstableTseries', ['error', 'warn', 'enable']),
+  unstable_dw_ustack: choice('unstableDwUstack', ['error', 'warn', 'enable']),
   ustack_unwind: choice('ustackUnwind', ['auto', 'fp', 'cfi']),
 };
 
@@ -100,10 +102,21 @@ export const defaultConfig: Config = {
   missingProbes: 'error',
   cacheUserSymbols: 'PER_PROGRAM',
   license: 'GPL',
+  unstableTseries: 'warn',
+  unstableDwUstack: 'warn',
   logSize: 1000000,
 };
 
-/** Config of a script: defaults, then the environment, then the script's own block (which wins). */
+/** Features that were unstable in earlier versions of the language, and are not any more: their flags are taken. */
+const settled: readonly string[] = [
+  'unstable_map_decl',
+  'unstable_addr',
+  'unstable_typeinfo',
+  'unstable_import',
+  'unstable_macro',
+];
+
+/** Config of a script: defaults, then the script's own block, then the environment (which wins). */
 export function resolveConfig(
   script: Script,
   environment: Readonly<Record<string, string | undefined>>,
@@ -111,7 +124,8 @@ export function resolveConfig(
 ): Config {
   const config: Mutable<Config> = { ...defaultConfig };
   const set = (name: string, value: string | bigint, span: Span | undefined, shown: string): void => {
-    const key = name.toLowerCase();
+    const key = name.toLowerCase().replace(/^bpftrace_/, '');
+    if (settled.includes(key)) return;
     const replacement = renamed[key];
     if (replacement !== undefined) {
       diagnostics.error('renamed-config', `config variable '${shown}' is now called '${replacement}'`, span);
@@ -131,11 +145,11 @@ export function resolveConfig(
     const complaint = setter(config, value);
     if (complaint !== undefined) diagnostics.error('bad-config-value', `config variable '${shown}' ${complaint}`, span);
   };
+  for (const item of script.config) set(item.name, item.value, item.nameSpan, item.name);
   for (const [name, value] of Object.entries(environment)) {
     if (value === undefined || !name.startsWith('BPFTRACE_')) continue;
     const key = name.slice('BPFTRACE_'.length).toLowerCase();
     if (key in setters || key in renamed) set(key, value, undefined, name);
   }
-  for (const item of script.config) set(item.name, item.value, item.nameSpan, item.name);
   return config;
 }

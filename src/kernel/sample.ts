@@ -153,6 +153,8 @@ export function sampleProgram(
       stackMode: 'bpftrace',
       ustackUnwind: 'fp',
       missingProbes: 'error',
+      unstableTseries: 'warn',
+      unstableDwUstack: 'warn',
       cacheUserSymbols: 'PER_PID',
       license: 'GPL',
       logSize: 1_000_000,
@@ -165,6 +167,7 @@ export function sampleProgram(
     events: [],
     globals: {
       startNs: 0,
+      wallClock: 0,
       selfPid: 0,
       childPid: 0,
       failedReads: 0,

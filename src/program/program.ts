@@ -239,6 +239,8 @@ export type EventSpec = { readonly size: number; readonly span: readonly [start:
 export interface GlobalsLayout {
   /** u64: CLOCK_BOOTTIME nanoseconds at the start of tracing, for `elapsed`. Set by the runtime. */
   readonly startNs: number;
+  /** u64: what CLOCK_BOOTTIME lacks to the nanoseconds since 1970, for tseries(). Set by the runtime. */
+  readonly wallClock: number;
   /** u32 tgid of the tracer, u32 of the -c child; set by the runtime, 0 when none. */
   readonly selfPid: number;
   readonly childPid: number;
@@ -289,6 +291,8 @@ export interface Config {
   /** How user stacks are walked: by call frame information (auto: where that can be done), or frame pointers. */
   readonly ustackUnwind: 'auto' | 'fp' | 'cfi';
   readonly missingProbes: 'error' | 'warn' | 'ignore';
+  readonly unstableTseries: 'error' | 'warn' | 'enable';
+  readonly unstableDwUstack: 'error' | 'warn' | 'enable';
   readonly cacheUserSymbols: 'PER_PID' | 'PER_PROGRAM' | 'NONE';
   readonly license: string;
   readonly logSize: number;

@@ -90,6 +90,7 @@ export type Schema =
    * Aggregations, as one CPU keeps them; the reader adds the CPUs up. count: u64.
    * sum: u64. min, max: u64 value, u64 is-set. avg, stats: u64 total, u64 count.
    * hist: u64 per bucket (values/histogram.ts tells how many and their bounds).
+   * tseries: per interval u64 its number since 1970 (0: none), u64 value, u64 how many (avg), when (last), or is-set.
    * lhist: u64 per bucket: below min, (max-min)/step buckets, from max on.
    */
   | {
@@ -98,6 +99,14 @@ export type Schema =
       readonly signed: boolean;
     }
   | { readonly kind: 'hist'; readonly bits: number; readonly buckets: number }
+  | {
+      readonly kind: 'tseries';
+      readonly signed: boolean;
+      /** Nanoseconds. */
+      readonly interval: string;
+      readonly combine: 'last' | 'sum' | 'avg' | 'min' | 'max';
+      readonly buckets: number;
+    }
   | {
       readonly kind: 'lhist';
       readonly min: string;
@@ -156,6 +165,8 @@ export function schemaSize(schema: Schema): number {
       return 4;
     case 'aggregate':
       return schema.aggregate === 'count' || schema.aggregate === 'sum' ? 8 : 16;
+    case 'tseries':
+      return 24 * schema.buckets;
     case 'hist':
     case 'lhist':
       return 8 * schema.buckets;

@@ -9,6 +9,7 @@ import type { MapValue } from '../values/map.ts';
 import type { HistogramValue, Integer, Value } from '../values/value.ts';
 import type { Renderer, RendererOptions } from './renderer.ts';
 import { droppedText, isOwn, runtimeErrorText } from './report.ts';
+import { momentText } from './series.ts';
 import type { Wording } from './words.ts';
 import { keyText, valueText } from './words.ts';
 
@@ -67,6 +68,12 @@ export function valueJson(value: Value, wording: Wording): string {
     case 'hist':
     case 'lhist':
       return histogramJson(value);
+    case 'tseries': {
+      const points = value.points.map(
+        ({ start, value: at }) => `{"interval_start":${quote(momentText(start, wording))},"value":${at}}`,
+      );
+      return `[${points.join(',')}]`;
+    }
     default:
       return quote(valueText(value, wording));
   }
@@ -83,7 +90,7 @@ function mapJson(map: MapValue, wording: Wording): string {
 }
 
 function silent(map: MapValue): boolean {
-  return map.keyed ? map.entries.length === 0 : map.kind === 'hist' && !map.set;
+  return map.keyed ? map.entries.length === 0 : (map.kind === 'hist' || map.kind === 'tseries') && !map.set;
 }
 
 export function jsonRenderer(options: RendererOptions): Renderer {

@@ -6,6 +6,7 @@ import type { Value } from '../values/value.ts';
 import { drawHistogram } from './bars.ts';
 import type { Renderer, RendererOptions } from './renderer.ts';
 import { droppedText, frameText, isOwn, placeText, runtimeErrorText } from './report.ts';
+import { drawSeries } from './series.ts';
 import type { Wording } from './words.ts';
 import { keyText, valueText } from './words.ts';
 
@@ -20,6 +21,7 @@ export function mapText(map: MapValue, wording: Wording): string {
 }
 
 function entryText(name: string, value: Value, map: MapValue, wording: Wording): string {
+  if (value.kind === 'tseries') return map.keyed || map.set ? `${name}:\n${drawSeries(value, wording)}\n` : '';
   if (value.kind !== 'hist' && value.kind !== 'lhist') return `${name}: ${valueText(value, wording)}\n`;
   if (!map.keyed && !map.set) return '';
   return `${name}:\n${drawHistogram(value)}\n`;

@@ -216,6 +216,8 @@ export function valueText(value: Value, wording: Wording, layout: Layout = 'plai
     case 'hist':
     case 'lhist':
       return value.counts.join(',');
+    case 'tseries':
+      return value.points.map((point) => String(point.value)).join(',');
     default:
       return unreachable(value, 'value kind');
   }

@@ -290,7 +290,9 @@ export class Trace implements AsyncIterable<TraceEvent> {
   #setGlobals({ buffer }: Mapping): void {
     const { globals } = this.program;
     const view = new DataView(buffer);
-    view.setBigUint64(globals.startNs, clockNanoseconds(Clock.MONOTONIC), true);
+    const now = clockNanoseconds(Clock.BOOTTIME);
+    view.setBigUint64(globals.startNs, now, true);
+    view.setBigUint64(globals.wallClock, clockNanoseconds(Clock.REALTIME) - now, true);
     view.setUint32(globals.selfPid, process.pid, true);
     view.setUint32(globals.childPid, this.#parts.child?.pid ?? 0, true);
   }

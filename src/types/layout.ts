@@ -72,6 +72,8 @@ export function sizeOf(type: Type): number {
           const { min, max, step } = type.lhist;
           return 8 * (Number((max - min + step - 1n) / step) + 2);
         }
+        case 'tseries':
+          return 24 * (type.tseries?.count ?? 0);
         case 'hist':
           invariant(false, 'the size of a hist is asked of its Schema');
       }
@@ -326,7 +328,10 @@ function sameAtDepth(left: Type, right: Type, depth: number): boolean {
         left.hist?.bits === right.hist?.bits &&
         left.lhist?.min === right.lhist?.min &&
         left.lhist?.max === right.lhist?.max &&
-        left.lhist?.step === right.lhist?.step
+        left.lhist?.step === right.lhist?.step &&
+        left.tseries?.interval === right.tseries?.interval &&
+        left.tseries?.count === right.tseries?.count &&
+        left.tseries?.combine === right.tseries?.combine
       );
   }
 }

@@ -139,12 +139,16 @@ export interface CgroupPathType {
   readonly kind: 'cgroup_path';
   readonly pattern: string;
 }
-export type AggregateKind = 'count' | 'sum' | 'avg' | 'min' | 'max' | 'stats' | 'hist' | 'lhist';
+export type AggregateKind = 'count' | 'sum' | 'avg' | 'min' | 'max' | 'stats' | 'hist' | 'lhist' | 'tseries';
+/** How the values of one interval of a time series become one. */
+export type SeriesCombination = 'last' | 'sum' | 'avg' | 'min' | 'max';
 export interface AggregateType {
   readonly kind: 'aggregate';
   readonly aggregate: AggregateKind;
   /** Of the values that go in. */
   readonly signed: boolean;
+  /** tseries: nanoseconds of an interval, how many are kept, what becomes of several values in one. */
+  readonly tseries?: { readonly interval: bigint; readonly count: number; readonly combine: SeriesCombination };
   /** hist: sub-bucket bits 0…5. lhist: min, max, step. */
   readonly hist?: { readonly bits: number };
   readonly lhist?: { readonly min: bigint; readonly max: bigint; readonly step: bigint };

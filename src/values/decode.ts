@@ -9,6 +9,7 @@ import { schemaSize } from '../program/schema.ts';
 import { defaultFrames, guessedFlag, stackEnds } from '../program/unwind.ts';
 import { filledRange } from './histogram.ts';
 import { compareIntegers, divide, exact, readInteger, readUnsigned } from './integer.ts';
+import { series } from './series.ts';
 import type { EnumValue, Integer, StackValue, StringValue, Value } from './value.ts';
 
 /** A DataView over the same bytes. */
@@ -246,13 +247,14 @@ export function decode(schema: Schema, bytes: DataView | Uint8Array, offset: num
     case 'aggregate':
     case 'hist':
     case 'lhist':
+    case 'tseries':
       return aggregate(schema, view, [offset]);
     default:
       return unreachable(schema, 'schema kind');
   }
 }
 
-export type AggregateSchema = Extract<Schema, { kind: 'aggregate' | 'hist' | 'lhist' }>;
+export type AggregateSchema = Extract<Schema, { kind: 'aggregate' | 'hist' | 'lhist' | 'tseries' }>;
 
 /**
  * One aggregation from the values that the CPUs keep, at the given offsets. Sums wrap
@@ -260,6 +262,7 @@ export type AggregateSchema = Extract<Schema, { kind: 'aggregate' | 'hist' | 'lh
  * nothing set anywhere reads as 0.
  */
 export function aggregate(schema: AggregateSchema, view: DataView, offsets: readonly number[]): Value {
+  if (schema.kind === 'tseries') return series(schema, view, offsets);
   if (schema.kind !== 'aggregate') {
     const counts = new Array<number>(schema.buckets).fill(0);
     for (const offset of offsets) {

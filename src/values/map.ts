@@ -28,7 +28,7 @@ export interface MapValue {
   /** Without `@`. */
   readonly name: string;
   /** What JSON calls it: avg and stats are `stats`, hist and lhist `hist`. */
-  readonly kind: 'map' | 'hist' | 'stats';
+  readonly kind: 'map' | 'hist' | 'stats' | 'tseries';
   readonly keyed: boolean;
   /** In printing order. A map without keys has exactly one. */
   readonly entries: readonly MapEntry[];
@@ -44,6 +44,7 @@ export function holdsSomething(map: MapValue): boolean {
 /** What JSON calls a map of such values. */
 export function mapKind(schema: Schema): MapValue['kind'] {
   if (schema.kind === 'hist' || schema.kind === 'lhist') return 'hist';
+  if (schema.kind === 'tseries') return 'tseries';
   return schema.kind === 'aggregate' && (schema.aggregate === 'avg' || schema.aggregate === 'stats') ? 'stats' : 'map';
 }
 
@@ -91,7 +92,7 @@ function slices(user: UserMap, view: DataView, spec: MapSpec, cpus: number): num
 }
 
 function combine(schema: Schema, view: DataView, offsets: readonly number[]): Value {
-  if (schema.kind === 'aggregate' || schema.kind === 'hist' || schema.kind === 'lhist')
+  if (schema.kind === 'aggregate' || schema.kind === 'hist' || schema.kind === 'lhist' || schema.kind === 'tseries')
     return aggregate(schema, view, offsets);
   // A plain value that CPUs keep apart has no sum: the first CPU that holds anything speaks.
   const size = schemaSize(schema);

@@ -138,6 +138,14 @@ export interface StatsValue {
   readonly count: Integer;
   readonly total: Integer;
 }
+/** tseries(): the intervals that have a value, in time. */
+export interface SeriesValue {
+  readonly kind: 'tseries';
+  /** Nanoseconds. */
+  readonly interval: bigint;
+  /** `start`: nanoseconds since 1970 UTC. */
+  readonly points: readonly { readonly start: bigint; readonly value: Integer }[];
+}
 export interface HistogramValue {
   readonly kind: 'hist' | 'lhist';
   /** Events per bucket, bucket 0 first; values/histogram.ts tells the bounds. */
@@ -176,4 +184,5 @@ export type Value =
   | CgroupPathValue
   | AverageValue
   | StatsValue
-  | HistogramValue;
+  | HistogramValue
+  | SeriesValue;

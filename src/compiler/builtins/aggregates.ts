@@ -1,6 +1,6 @@
 /** count(), sum(n), avg(n), min(n), max(n), stats(n), hist(n [, k]), lhist(n, min, max, step): typing; see lower/aggregates.ts. */
 import { lhistBuckets } from '../../program/histogram.ts';
-import type { AggregateKind, AggregateType, Type } from '../../types/model.ts';
+import type { AggregateKind, AggregateType, SeriesCombination, Type } from '../../types/model.ts';
 import { promoted } from '../sema/scope.ts';
 import type { Sema } from '../sema/sema.ts';
 import type { Call } from '../syntax/ast.ts';
@@ -8,6 +8,14 @@ import type { BuiltinFunction } from './builtin.ts';
 
 /** Most buckets of lhist, as bpftrace has it. */
 const maxLinearBuckets = 1000;
+
+/** Intervals of tseries: one value must fit the kernel's 32 KiB for a per-CPU value. */
+const maxIntervals = 1024n;
+
+const combinations: readonly string[] = ['last', 'sum', 'avg', 'min', 'max'] satisfies readonly SeriesCombination[];
+
+const isCombination = (text: string | undefined): text is SeriesCombination =>
+  text !== undefined && combinations.includes(text);
 
 function signedness(sema: Sema, call: Call): boolean {
   const type = sema.integerArgument(call, 0);
@@ -66,6 +74,36 @@ export const aggregateFunctions: readonly BuiltinFunction[] = [
     }
     return { kind: 'aggregate', aggregate: 'hist', signed, hist: { bits } };
   }),
+  aggregate(
+    'tseries',
+    '@m = tseries(n, interval, count [, "avg|max|min|sum"])',
+    'the values of the last intervals, in time',
+    [3, 4],
+    (sema, call) => {
+      const signed = signedness(sema, call);
+      const interval = literal(sema, call, 1, 'the interval');
+      const count = literal(sema, call, 2, 'the number of intervals');
+      const complain = (text: string): void => sema.error('tseries-bounds', `tseries() ${text}`, call.span);
+      if (interval < 1n) complain(`interval_ns must be >= 1 (${interval} provided)`);
+      if (count < 1n || count > maxIntervals)
+        complain(`num_intervals must be from 1 to ${maxIntervals} (${count} provided)`);
+      const fourth = call.args[3];
+      const combine = fourth === undefined ? 'last' : sema.literalText(fourth);
+      if (!isCombination(combine) || (fourth !== undefined && combine === 'last')) {
+        const given = combine === undefined ? '' : ` ("${combine}" provided)`;
+        complain(`expects one of the following aggregation functions: avg, max, min, sum${given}`);
+      }
+      if (fourth && fourth.node !== 'type') sema.expr(fourth);
+      const bounded = count < 1n || count > maxIntervals ? 1 : Number(count);
+      const series = {
+        interval: interval < 1n ? 1n : interval,
+        count: bounded,
+        combine: isCombination(combine) ? combine : 'last',
+      } as const;
+      sema.unstable('tseries', call.span);
+      return { kind: 'aggregate', aggregate: 'tseries', signed, tseries: series };
+    },
+  ),
   aggregate('lhist', '@m = lhist(n, min, max, step)', 'histogram with buckets of equal width', [4, 4], (sema, call) => {
     const signed = signedness(sema, call);
     const min = literal(sema, call, 1, 'min');

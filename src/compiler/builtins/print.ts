@@ -39,7 +39,10 @@ export const printFunction: BuiltinFunction = {
       sema.error('argument-count', 'print() takes top and div only with a whole map', call.span);
     } else if (!isUnknown(type) && (type.kind === 'none' || type.kind === 'void' || type.kind === 'function')) {
       sema.error('argument-type', `${describe(type)} type passed to print() is not printable`, argument.span);
-    } else if (type.kind === 'aggregate' && (type.aggregate === 'hist' || type.aggregate === 'lhist')) {
+    } else if (
+      type.kind === 'aggregate' &&
+      (type.aggregate === 'hist' || type.aggregate === 'lhist' || type.aggregate === 'tseries')
+    ) {
       sema.error(
         'argument-type',
         `Map type ${type.aggregate}_t cannot print the value of individual keys. You must print the whole map.`,

@@ -10,6 +10,7 @@ import { lhistBuckets } from '../../program/histogram.ts';
 import type { AggregateType } from '../../types/model.ts';
 import type { Label, Reg } from '../ir/ir.ts';
 import type * as Ast from '../syntax/ast.ts';
+import { bpfHelper } from './bpfhelper.ts';
 import type { Lower } from './lower.ts';
 import { assetOf, lookup, lowerKey, markSet, update } from './maps.ts';
 
@@ -86,6 +87,54 @@ function addValue(low: Lower, part: Reg, value: Reg | undefined, type: Aggregate
     case 'lhist':
       bump(low, part, linearBucket(low, value as Reg, type));
       return;
+    case 'tseries':
+      addToSeries(low, part, value as Reg, type);
+      return;
+  }
+}
+
+/** Bytes of one interval: its number, the value, and how many there were, or when (Schema kind tseries). */
+const seriesEntry = { number: 0, value: 8, meta: 16, size: 24 } as const;
+
+function addToSeries(low: Lower, part: Reg, value: Reg, type: AggregateType): void {
+  const { b } = low;
+  const series = type.tseries;
+  invariant(series, 'tseries without its intervals');
+  const offset = b.load(b.mapValue(low.assets.globalsMap, low.assets.globals.wallClock), 0, 8);
+  const now = b.alu('add', b.call(bpfHelper.ktime_get_boot_ns, []), offset);
+  const number = b.alu('udiv', now, b.const(series.interval));
+  const index = bounded(low, b.alu('umod', number, { imm: series.count }), series.count - 1);
+  const entry = b.alu('add', part, b.alu('mul', index, { imm: seriesEntry.size }));
+  const current = b.label();
+  b.branch('eq', b.load(entry, seriesEntry.number, 8), number, current);
+  b.store(entry, seriesEntry.number, 8, number);
+  b.store(entry, seriesEntry.value, 8, { imm: 0 });
+  b.store(entry, seriesEntry.meta, 8, { imm: 0 });
+  b.place(current);
+  switch (series.combine) {
+    case 'last':
+      b.store(entry, seriesEntry.value, 8, value);
+      b.store(entry, seriesEntry.meta, 8, now);
+      return;
+    case 'sum':
+    case 'avg':
+      add(low, entry, seriesEntry.value, value);
+      add(low, entry, seriesEntry.meta, b.const(1));
+      return;
+    case 'min':
+    case 'max': {
+      const take = b.label();
+      const done = b.label();
+      b.branch('eq', b.load(entry, seriesEntry.meta, 8), { imm: 0 }, take);
+      const kept = b.load(entry, seriesEntry.value, 8);
+      const condition = series.combine === 'min' ? (type.signed ? 'sge' : 'uge') : type.signed ? 'sle' : 'ule';
+      b.branch(condition, value, kept, done);
+      b.place(take);
+      b.store(entry, seriesEntry.value, 8, value);
+      b.store(entry, seriesEntry.meta, 8, { imm: 1 });
+      b.place(done);
+      return;
+    }
   }
 }
 

@@ -101,7 +101,7 @@ export class Assets {
     this.inline = { stacks: 'inline', unwound: unwinding !== undefined };
     this.cpus = powerOfTwo(cpus);
     const names = [...maps];
-    const lost = 64;
+    const lost = 128;
     const stackEndsAt = lost + 64 * this.cpus;
     const afterEnds = stackEndsAt + 8 * endNumbers;
     const afterLost = afterEnds + 16;
@@ -115,6 +115,7 @@ export class Assets {
       exit: 40,
       notKept: 48,
       notFollowed: 56,
+      wallClock: 64,
       lost,
       lostSlots: this.cpus,
       mapFull: afterLost,

@@ -172,6 +172,12 @@ function aggregateSchema(type: AggregateType): Schema {
         buckets: lhistBuckets(bounds.min, bounds.max, bounds.step),
       };
     }
+    case 'tseries': {
+      const series = type.tseries;
+      invariant(series, 'tseries without its intervals');
+      const { interval, count, combine } = series;
+      return { kind: 'tseries', signed: type.signed, interval: String(interval), combine, buckets: count };
+    }
     default:
       return { kind: 'aggregate', aggregate: type.aggregate, signed: type.signed };
   }

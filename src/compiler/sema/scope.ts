@@ -127,6 +127,8 @@ export function join(first: Type, second: Type): Type | undefined {
 
 function sameHistogram(a: Type & { kind: 'aggregate' }, b: Type & { kind: 'aggregate' }): boolean {
   if (a.hist?.bits !== b.hist?.bits) return false;
+  if (a.tseries?.interval !== b.tseries?.interval || a.tseries?.count !== b.tseries?.count) return false;
+  if (a.tseries?.combine !== b.tseries?.combine) return false;
   if (a.lhist === undefined || b.lhist === undefined) return a.lhist === b.lhist;
   return a.lhist.min === b.lhist.min && a.lhist.max === b.lhist.max && a.lhist.step === b.lhist.step;
 }

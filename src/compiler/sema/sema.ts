@@ -208,6 +208,19 @@ export class Sema {
     }
   }
 
+  /** A feature that bpftrace calls unstable: refused, warned of or taken as config unstable_NAME says. */
+  unstable(feature: 'tseries', span: Span): void {
+    const setting = this.config.unstableTseries;
+    if (setting === 'enable') return;
+    if (setting === 'error')
+      this.error('unstable', `${feature} is not enabled`, span, `set it in the config: unstable_${feature}=enable`);
+    else {
+      const how = `To prevent this warning you must explicitly enable it in the config e.g. unstable_${feature}=enable`;
+      // Once for the script, at no place in it.
+      this.diagnostics.warning('unstable', `Script is using an unstable feature: ${feature}. ${how}`, undefined);
+    }
+  }
+
   /** The type of an expression, worked out once a pass. */
   expr(expr: Ast.Expr): Type {
     let type = typeOfExpression(this, expr);
