@@ -11,13 +11,20 @@ import { BadPacking, Unpacked, unpackLzma2 } from '../../src/bytes/lzma.ts';
 import { unpackXz } from '../../src/bytes/xz.ts';
 import { unpackZstd } from '../../src/bytes/zstd.ts';
 import { compile } from '../../src/compiler/compile.ts';
+import { hasContent } from '../../src/compiler/lower/capture.ts';
 import { formatScript } from '../../src/compiler/syntax/format.ts';
 import { parse } from '../../src/compiler/syntax/parse.ts';
 import { openBtf } from '../../src/debuginfo/btf/btf.ts';
+import { EntryFile } from '../../src/debuginfo/dwarf/entry.ts';
 import { createLineIndex } from '../../src/debuginfo/dwarf/index.ts';
+import { printType } from '../../src/debuginfo/dwarf/layout.ts';
+import { buildNameIndex, makeNameIndex, NameIndex, qualifiedName } from '../../src/debuginfo/dwarf/nameindex.ts';
+import { DwarfTypes } from '../../src/debuginfo/dwarf/program.ts';
+import { DwarfSections } from '../../src/debuginfo/dwarf/sections.ts';
 import { ElfFile, type Inflate } from '../../src/debuginfo/elf/elf.ts';
 import { readFunctionBounds } from '../../src/debuginfo/elf/frames.ts';
 import { Image } from '../../src/debuginfo/elf/image.ts';
+import { readThreadLocals } from '../../src/debuginfo/elf/threadlocal.ts';
 import { readUsdtNotes } from '../../src/debuginfo/elf/usdt.ts';
 import { GoFunctions } from '../../src/debuginfo/go/pclntab.ts';
 import { Kallsyms } from '../../src/debuginfo/text/kallsyms.ts';
@@ -35,6 +42,9 @@ import { checksum, decodeColumns, encodeColumns, readColumns } from '../../src/s
 import { JitDump } from '../../src/symbolize/symbols/jitdump.ts';
 import { PerfMap } from '../../src/symbolize/symbols/perfmap.ts';
 import { framePointers } from '../../src/symbolize/symbols/prologue.ts';
+import { conventions } from '../../src/types/abi.ts';
+import { alignOf, describe, sizeOf } from '../../src/types/layout.ts';
+import { contentOf } from '../../src/types/printers.ts';
 import { ProgramGenerator } from '../generator.ts';
 import { sampleTarget } from '../sample.ts';
 import { poisonedReader, within } from './input.ts';
@@ -195,6 +205,44 @@ function withLines(input: Input): string {
   parts.push(...index.addressesOf((path) => path.endsWith('.cc'), 20).map(String), ...index.producers());
   return parts.join('|') || 'refused: nothing at these addresses';
 }
+
+/** Types, functions with their arguments, and variables, by all names that the index has. */
+function withTypes(input: Input): string {
+  const elf = openElf(input);
+  if (typeof elf === 'string') return elf;
+  const types = new DwarfTypes(new DwarfSections(elf, inflate), {
+    convention: conventions.x86_64,
+    threadLocals: () => readThreadLocals(elf),
+    index: makeNameIndex,
+  });
+  const parts: string[] = [];
+  let left = 60;
+  for (const kind of ['struct', 'union', 'enum', 'typedef'] as const) {
+    for (const entry of types.entries(kind)) {
+      if (left-- < 0) break;
+      parts.push(...printType(entry, types.reader).slice(0, 200));
+      const type = types.reader.of(entry);
+      parts.push(`${sizeOf(type)} ${alignOf(type)} ${describe(type)}`.slice(0, 1000));
+      if (type.kind === 'struct') parts.push(`${contentOf(type)?.kind} ${type.byReference?.()} ${hasContent(type)}`);
+    }
+  }
+  for (const entry of types.entries('variable')) {
+    if (left-- < -60) break;
+    const variable = types.global(qualifiedName(entry, types.reader.scopes));
+    if (variable !== undefined) parts.push(`${variable.declaration} ${shown(variable.location)}`);
+  }
+  const start = elf.section('.text')?.address ?? 0x1000;
+  for (let offset = 0; offset < 0x100; offset += 16) {
+    const found = types.functionAt(start + offset, '');
+    for (const one of found === undefined ? [] : [...found.parameters, found.result]) {
+      parts.push(`${one.declaration} ${shown(one.location)}`);
+    }
+  }
+  return parts.join('|') || 'refused: nothing found';
+}
+
+const shown = (value: unknown): string =>
+  JSON.stringify(value, (_key, inner: unknown) => (typeof inner === 'bigint' ? `${inner}n` : inner));
 
 function withBounds(input: Input): string {
   const elf = openElf(input);
@@ -377,6 +425,26 @@ export const targets: readonly Target[] = [
     regions: (seed) => partsOf(seed, /^\.debug_/),
     read: withLines,
     weight: 4,
+  },
+  {
+    name: 'types',
+    seeds: (folder) => seedsIn(folder, /^(dwarf|debug\.|object|shared).*\.elf$/),
+    regions: (seed) => partsOf(seed, /^\.debug_(info|abbrev|types|str|loc|addr)/),
+    read: withTypes,
+    weight: 4,
+  },
+  {
+    name: 'nameindex',
+    seeds: (folder) =>
+      seedsIn(folder, /^dwarf-5\.elf$/).map((bytes) => {
+        const elf = openElf({ bytes, poison: 0 });
+        return typeof elf === 'string' ? bytes : buildNameIndex(new EntryFile(new DwarfSections(elf, inflate)));
+      }),
+    read({ bytes, poison }) {
+      const index = NameIndex.read(within(bytes, poison));
+      if (index === undefined) return 'refused: not an index';
+      return `${index.size} ${shown(index.find('struct', 'Basket'))} ${index.all('typedef').length}`;
+    },
   },
   {
     name: 'debugdata',

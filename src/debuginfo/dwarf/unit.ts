@@ -170,18 +170,29 @@ export class Unit {
     const lowAddress = low === undefined ? 0 : this.address(low.form, low.value);
     const high = found.get(dw.DW_AT_high_pc);
     const ranges = found.get(dw.DW_AT_ranges);
-    let all: readonly number[] = [];
-    if (ranges !== undefined) all = this.rangesOf(ranges.form, ranges.value, lowAddress);
-    else if (low !== undefined && high !== undefined) all = [lowAddress, this.endOf(high.form, high.value, lowAddress)];
+    const all = lazy((): readonly number[] => {
+      if (ranges !== undefined) return this.rangesOf(ranges.form, ranges.value, lowAddress);
+      if (low === undefined || high === undefined) return [];
+      return [lowAddress, this.endOf(high.form, high.value, lowAddress)];
+    });
     return {
       tag: abbreviation?.tag ?? 0,
-      name: text(dw.DW_AT_name),
-      compilationFolder: text(dw.DW_AT_comp_dir),
-      producer: text(dw.DW_AT_producer),
+      // Texts are read when they are asked for: most units are only asked for their language.
+      get name() {
+        return text(dw.DW_AT_name);
+      },
+      get compilationFolder() {
+        return text(dw.DW_AT_comp_dir);
+      },
+      get producer() {
+        return text(dw.DW_AT_producer);
+      },
       language: found.get(dw.DW_AT_language)?.value ?? 0,
       lineProgram: found.get(dw.DW_AT_stmt_list)?.value ?? -1,
       lowAddress,
-      ranges: all,
+      get ranges() {
+        return all();
+      },
       splitName: text(dw.DW_AT_dwo_name) || text(dw.DW_AT_GNU_dwo_name),
       splitId: this.signature || splitId,
     };
