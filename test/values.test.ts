@@ -43,10 +43,12 @@ async function run(
   script: string,
   build: Build,
   libraries: Readonly<Record<string, string>> = {},
+  words: Readonly<Record<string, string>> = {},
 ): Promise<{ ours: string[]; logged: string[] }> {
   // A library stands behind the source that uses it.
   const program = compile(source, build, `program${built++}`, Object.values(libraries));
   let text = readFileSync(join(root, 'test', 'values', script), 'utf8').replaceAll('BIN', program);
+  for (const [word, value] of Object.entries(words)) text = text.replaceAll(word, value);
   for (const [word, path] of Object.entries(libraries)) text = text.replaceAll(word, path);
   const path = join(folder, 'script.bt');
   writeFileSync(path, text);
@@ -147,4 +149,60 @@ describe('types of the C++ library', () => {
       assert.deepEqual(ours, logged);
     });
   }
+});
+
+describe('locals by source line', () => {
+  const lines: Record<string, string> = {};
+  for (const [index, line] of readFileSync(join(root, 'test', 'values', 'locals.c'), 'utf8')
+    .split('\n')
+    .entries()) {
+    const [, mark] = /\/\* (LINE_\w+) \*\//.exec(line) ?? [];
+    if (mark !== undefined) lines[mark] = String(index + 1);
+  }
+  for (const build of [
+    { compiler: 'gcc', flags: ['-g', '-O0'] },
+    { compiler: 'gcc', flags: ['-g', '-O0', '-fomit-frame-pointer'] },
+    { compiler: 'clang', flags: ['-g', '-O0'] },
+  ]) {
+    test(titleOf(build), { skip: lack(build), timeout: 60_000 }, async () => {
+      const { ours, logged } = await run('locals.c', 'locals.bt', build, {}, lines);
+      assert.equal(logged.length, 3 * 5);
+      // One line may be several places in the code: each shows the same.
+      assert.deepEqual([...new Set(ours)], [...new Set(logged)]);
+    });
+  }
+});
+
+describe('without debugging information of its own', { skip: lack({ compiler: 'gcc', flags: [] }) }, () => {
+  test('--types takes another build', { timeout: 60_000 }, async () => {
+    const build: Build = { compiler: 'gcc', flags: ['-g', '-O2'] };
+    const whole = compile('plain.c', build, `whole${built++}`);
+    const bare = `${whole}-bare`;
+    assert.equal(spawnSync('strip', ['--strip-debug', '-o', bare, whole]).status, 0);
+    const script = `uprobe:${bare}:structs { printf("structs.point %s\\n", args.point); }`;
+    const without = await insitu(['-q', '-e', script]);
+    assert.equal(without.status, 1);
+    assert.match(without.stderr, /has no debugging information for it/);
+    const log = `${bare}.log`;
+    const { stdout } = await insitu(['-q', '--types', whole, '-c', `sh -c "exec ${bare} 2>${log}"`, '-e', script]);
+    const logged = readFileSync(log, 'utf8')
+      .split('\n')
+      .filter((line) => line.startsWith('structs.point '));
+    assert.equal(logged.length, 3);
+    assert.deepEqual(
+      stdout.split('\n').filter((line) => line !== ''),
+      logged,
+    );
+  });
+
+  test('-lv tells what is in scope at a line', { timeout: 60_000 }, async () => {
+    const program = compile('locals.c', { compiler: 'gcc', flags: ['-g', '-O0'] }, `locals${built++}`);
+    const source = readFileSync(join(root, 'test', 'values', 'locals.c'), 'utf8').split('\n');
+    const line = source.findIndex((text) => text.includes('LINE_inner')) + 1;
+    const { stdout } = await insitu(['-lv', `uprobe:${program}@locals.c:${line}`]);
+    assert.equal(
+      stdout,
+      `uprobe:${program}@locals.c:${line}\n    int n\n    const char *text\n    struct point point\n    int area\n    int total\n`,
+    );
+  });
 });

@@ -278,7 +278,7 @@ function expandAll(
       parameters: options.parameters ?? [],
       scope: scopeOf(options),
       missing: config.missingProbes,
-      usesArgs: mentions(block, 'args'),
+      usesArgs: mentions(block, 'args') || mentions(block, 'vars'),
       usesGlobals: calls(block, 'global') || calls(block, 'uaddr'),
       usesResult: mentions(block, 'retval'),
       usesNumbered: argumentNames.some((name) => mentions(block, name)),

@@ -48,6 +48,10 @@ export interface ProgramTypes extends TypeSource {
    * table, tells whether it is a copy that the compiler changed (`f.isra.0`).
    */
   functionAt(address: number, symbol: string): ProgramFunction | undefined;
+  /** The function that an instruction belongs to: its arguments as they are there. */
+  functionAround(address: number): ProgramFunction | undefined;
+  /** Variables in scope at an instruction, arguments too, each name once: the innermost one. */
+  variablesAt(address: number): readonly ProgramVariable[];
   /**
    * A variable that lies at one place as long as the program runs (or in each thread):
    * a global one, a static member, or one of a function (`function::name`).

@@ -213,6 +213,7 @@ function withTypes(input: Input): string {
   const types = new DwarfTypes(new DwarfSections(elf, inflate), {
     convention: conventions.x86_64,
     threadLocals: () => readThreadLocals(elf),
+    frameAddress: () => undefined,
     index: makeNameIndex,
   });
   const parts: string[] = [];
@@ -233,6 +234,7 @@ function withTypes(input: Input): string {
   }
   const start = elf.section('.text')?.address ?? 0x1000;
   for (let offset = 0; offset < 0x100; offset += 16) {
+    for (const one of types.variablesAt(start + offset)) parts.push(`${one.declaration} ${shown(one.location)}`);
     const found = types.functionAt(start + offset, '');
     for (const one of found === undefined ? [] : [...found.parameters, found.result]) {
       parts.push(`${one.declaration} ${shown(one.location)}`);

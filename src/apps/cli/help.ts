@@ -40,6 +40,8 @@ OPTIONS:
                      look for debug files below DIR too, not only /usr/lib/debug;
                      DEBUGINFOD_URLS names servers that have more
     --symbols FILE   a build of the same program with symbols; refused if its build-id differs
+    --types FILE     a build of the same program with debugging information: types and
+                     arguments of one that has none
     --symbols-force  then compare the code, and take FILE if it is the same
     --names FILE     name functions of stripped programs by FILE too, which insitu symbols
                      learn made from a program with symbols; may be given several times

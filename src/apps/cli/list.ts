@@ -14,7 +14,7 @@ import { Glob } from '../../symbolize/symbols/glob.ts';
 import type { Binary, Target } from '../../target/target.ts';
 import { describe } from '../../types/layout.ts';
 import type { Field, Type } from '../../types/model.ts';
-import type { TypeSource } from '../../types/source.ts';
+import type { ProgramVariable, TypeSource } from '../../types/source.ts';
 import { complain } from './failure.ts';
 import { debugFilesOf, type RunOptions } from './options.ts';
 import { Output } from './output.ts';
@@ -52,6 +52,18 @@ const functions = (prefix: string): Lister =>
     // The path may hold no colon: BINARY[:FUNCTION].
     const colon = pattern.indexOf(':');
     const path = colon < 0 ? pattern : pattern.slice(0, colon);
+    const at = path.lastIndexOf('@');
+    if (at > 0) {
+      yield* sourceLines(
+        target,
+        prefix,
+        path.slice(0, at),
+        path.slice(at + 1),
+        pattern.slice(path.length + 1),
+        options,
+      );
+      return;
+    }
     for (const [shown, binary] of binaries(target, path, options)) {
       const wanted = colon < 0 ? '*' : pattern.slice(colon + 1);
       const functions = wanted.startsWith('~') ? binary.inferred(wanted.slice(1)) : binary.match(wanted);
@@ -59,6 +71,23 @@ const functions = (prefix: string): Lister =>
       for (const name of [...names].sort()) yield `${prefix}:${shown}:${name}`;
     }
   };
+
+/** Lines with code of a source file: BINARY@FILE[:LINE]. */
+function* sourceLines(
+  target: Target,
+  prefix: string,
+  path: string,
+  file: string,
+  line: string,
+  options: RunOptions,
+): Generator<string, void, void> {
+  if (prefix !== 'uprobe') return;
+  for (const [shown, binary] of binaries(target, path, options)) {
+    const lines = new Set((binary.sourceLines(file) ?? []).map((one) => one.line));
+    for (const one of lines)
+      if (line === '' || line === '*' || line === String(one)) yield `uprobe:${shown}@${file}:${one}`;
+  }
+}
 
 /** BINARY[:PROVIDER][:NAME]. */
 const tracePoints: Lister = function* (target, pattern, options) {
@@ -190,6 +219,7 @@ function details(target: Target, probe: string, options: RunOptions): readonly s
     }
     case 'uprobe':
     case 'uretprobe':
+      if (/@[^/@]*$/.test(category)) return lineDetails(target, category, Number(event), options);
       return programDetails(must(target.binary(category, options.pids[0])), probe.split(':').slice(2).join(':'), kind);
     case 'iter': {
       const type = target.kernelTypes()?.find('struct', `bpf_iter__${category}`);
@@ -200,15 +230,24 @@ function details(target: Target, probe: string, options: RunOptions): readonly s
   }
 }
 
+/** Variables in scope where a line begins, and why those that are nowhere are so. */
+function lineDetails(target: Target, place: string, line: number, options: RunOptions): readonly string[] {
+  const at = place.lastIndexOf('@');
+  const binary = must(target.binary(place.slice(0, at), options.pids[0]));
+  const [address] = binary.sourcePlaces(place.slice(at + 1), line, undefined);
+  return address === undefined ? [] : (binary.types()?.variablesAt(address) ?? []).map(declared);
+}
+
+const declared = ({ declaration, location }: ProgramVariable): string =>
+  location.kind === 'unavailable' ? `${declaration}  <${location.reason}>` : declaration;
+
 /** Arguments and result of a program's function, as its source declares them. */
 function programDetails(binary: Binary, name: string, kind: 'uprobe' | 'uretprobe'): readonly string[] {
   const symbol = binary.find(name)[0];
   const found = symbol === undefined ? undefined : binary.types()?.functionAt(symbol.address, symbol.name);
   if (found === undefined) return [];
   const { parameters, result } = found;
-  const lines = parameters.map(({ declaration, location }) =>
-    location.kind === 'unavailable' ? `${declaration}  <${location.reason}>` : declaration,
-  );
+  const lines = parameters.map(declared);
   return kind === 'uretprobe' && result.type.kind !== 'void' ? [...lines, result.declaration] : lines;
 }
 

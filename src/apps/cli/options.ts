@@ -11,18 +11,21 @@ export interface DebugFileWords {
   readonly debuginfo: readonly string[];
   readonly symbols: string | undefined;
   readonly symbolsForce: boolean;
+  /** Another build of the program, for its types (--types). */
+  readonly types: string | undefined;
   /** Files of --names. */
   readonly names: readonly string[];
 }
 
 /** The same as kernel/host takes it. */
-export function debugFilesOf({ debuginfo, symbols, symbolsForce, names }: DebugFileWords): {
+export function debugFilesOf({ debuginfo, symbols, symbolsForce, types, names }: DebugFileWords): {
   readonly folders: readonly string[];
   readonly symbols: string | undefined;
   readonly symbolsForce: boolean;
+  readonly types: string | undefined;
   readonly names: readonly string[];
 } {
-  return { folders: debuginfo, symbols, symbolsForce, names };
+  return { folders: debuginfo, symbols, symbolsForce, types, names };
 }
 
 /** Of `insitu symbols`. */
@@ -164,6 +167,7 @@ const words: Readonly<Record<string, { readonly name: string; readonly value?: s
   '--symbols-force': { name: 'symbols-force' },
   '--depth': { name: 'depth', value: 'N' },
   '--bytes': { name: 'bytes', value: 'N' },
+  '--types': { name: 'types', value: 'FILE' },
   '--printers': { name: 'printers', value: 'FILE' },
   '--names': { name: 'names', value: 'FILE' },
   '--unwind': { name: 'unwind', value: 'auto|fp|cfi' },
@@ -302,6 +306,7 @@ export function parseCommand(argv: readonly string[]): Command {
     debuginfo: (given.get('debuginfo') ?? []).flatMap((folders) => folders.split(':').filter((one) => one !== '')),
     symbols: last('symbols'),
     symbolsForce: given.has('symbols-force'),
+    types: last('types'),
     names: given.get('names') ?? [],
   };
   if (debugFiles.symbolsForce && debugFiles.symbols === undefined) {

@@ -20,7 +20,7 @@ const all: readonly NameKind[] = ['struct', 'union', 'enum', 'typedef'];
 
 /** Prints what is asked; gives the exit status. */
 export function types(file: string, wanted: string | undefined, options: TypesOptions): number {
-  const program = openTypes(file, debugFilesOf(options));
+  const { types: program } = openTypes(file, debugFilesOf(options));
   const output = new Output(options.output, 'full');
   const { keyword, name } = splitTypeName(wanted ?? '*');
   const among = keyword === undefined ? all : (kinds[keyword] ?? all);

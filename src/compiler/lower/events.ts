@@ -52,7 +52,7 @@ function wholeValue(low: Lower, expr: Ast.Expr, type: Type): EventValue | undefi
 function isRead(low: Lower, expr: Ast.Expr): boolean {
   switch (expr.node) {
     case 'field':
-      if (expr.object.node === 'identifier' && expr.object.name === 'args') {
+      if (expr.object.node === 'identifier' && (expr.object.name === 'args' || expr.object.name === 'vars')) {
         const { location, type } = low.facts.notes.get(expr) as ProgramVariable;
         if (low.keptPlace(low.facts.notes.get(expr) as ProgramVariable) !== undefined) return false;
         return location.kind === 'memory' || (type.kind === 'pointer' && type.reference === true);

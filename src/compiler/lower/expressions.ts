@@ -533,6 +533,9 @@ function indexed(low: Lower, base: Place, index: Reg, size: number, length: numb
 
 function fieldPlace(low: Lower, expr: Ast.FieldAccess): Place {
   const note = low.facts.notes.get(expr);
+  if (expr.object.node === 'identifier' && expr.object.name === 'vars') {
+    return placeOfVariable(low, note as ProgramVariable);
+  }
   if (expr.object.node === 'identifier' && expr.object.name === 'args') {
     if (low.probe.function) return placeOfVariable(low, note as ProgramVariable);
     const field = note as Field;

@@ -42,6 +42,8 @@ export interface ProbedFunction {
   /** Undefined where no debugging information tells. */
   readonly arguments: readonly ProgramVariable[] | undefined;
   readonly result: ProgramVariable | undefined;
+  /** Locals and arguments in scope at the probed instruction. */
+  readonly variables: () => readonly ProgramVariable[];
   /** Of a return probe: where the function is entered, to keep its arguments there. */
   readonly entry?: Attachment;
   /** Virtual address of the probed instruction: tells where in the process the file lies. */

@@ -3,6 +3,7 @@
  * uprobe:BINARY@FILE:LINE[:COLUMN], with wildcards in the function, and uretprobe. An address is a virtual address, as
  * nm and objdump print it; it becomes a file offset through the program headers only.
  */
+import { lazy } from '../../base/lazy.ts';
 import { virtualAddress } from '../../base/numbers.ts';
 import type { Binary, FunctionSymbol } from '../../target/target.ts';
 import type { AttachPointSyntax } from '../syntax/ast.ts';
@@ -99,10 +100,9 @@ interface Place extends Location {
 
 /** `describes`: the block asks for arguments or the result, and not only for where the file lies. */
 function probedFunction({ binary, attachment, symbol, address }: Place, describes: boolean): ProbedFunction {
-  const found =
-    symbol === undefined || !describes ? undefined : binary.types()?.functionAt(symbol.address, symbol.name);
-  const reason = 'not available here: only where the function begins';
+  const types = describes ? binary.types() : undefined;
   const atEntry = symbol?.address === address;
+  const found = atEntry ? types?.functionAt(address, symbol.name) : types?.functionAround(address);
   return {
     name: attachment.name,
     address,
@@ -111,10 +111,9 @@ function probedFunction({ binary, attachment, symbol, address }: Place, describe
     ...(attachment.spec.kind === 'uretprobe'
       ? { entry: { spec: { ...attachment.spec, kind: 'uprobe', serves: true }, name: attachment.name } as Attachment }
       : {}),
-    arguments: atEntry
-      ? found?.parameters
-      : found?.parameters.map((one) => ({ ...one, location: { kind: 'unavailable', reason } as const })),
+    arguments: found?.parameters,
     result: found?.result,
+    variables: lazy(() => types?.variablesAt(address) ?? []),
   };
 }
 

@@ -12,6 +12,7 @@ import type { BlockFacts, Sema } from './sema.ts';
 export function typeOfField(sema: Sema, expr: Ast.FieldAccess): Type {
   const { object, name } = expr;
   if (object.node === 'identifier' && object.name === 'args') return typeOfArgument(sema, expr);
+  if (object.node === 'identifier' && object.name === 'vars') return typeOfLocal(sema, expr);
   const type = sema.expr(object);
   if (isUnknown(type)) return unknownType;
   if (type.kind === 'tuple') {
@@ -91,6 +92,40 @@ export function argumentsOf(facts: BlockFacts, probed: ProbedFunction): readonly
   const whole = [...facts.types.keys()].some((expr) => expr.node === 'identifier' && expr.name === 'args');
   const mentioned = new Set<unknown>(facts.notes.values());
   return list.filter((one) => one.location.kind !== 'unavailable' && (whole || mentioned.has(one)));
+}
+
+function typeOfLocal(sema: Sema, expr: Ast.FieldAccess): Type {
+  const probed = sema.probe.function;
+  if (probed === undefined || sema.probe.provider !== 'uprobe') {
+    sema.error(
+      'no-vars',
+      `The vars builtin can not be used with '${sema.probe.provider}' probes`,
+      expr.object.span,
+      'it is there in uprobes, also by line: uprobe:BIN@file.c:12',
+    );
+    return unknownType;
+  }
+  const list = probed.variables();
+  const variable = list.find((one) => one.name === expr.name);
+  if (variable === undefined) {
+    const names = list.map(({ name }) => name);
+    const near = nearest(expr.name, names, 2);
+    sema.error(
+      names.length === 0 ? 'no-debug-info' : 'unknown-field',
+      names.length === 0
+        ? `${probed.name} has no variables: its file has no debugging information for it`
+        : `${probed.name} has no variable '${expr.name}' in scope`,
+      expr.nameSpan,
+      ...(near.length > 0
+        ? [`did you mean ${near.map((n) => `'${n}'`).join(' or ')}?`]
+        : names.length === 0
+          ? []
+          : [`in scope: ${names.join(', ')}`]),
+    );
+    return unknownType;
+  }
+  sema.facts.notes.set(expr, variable);
+  return typeOfVariable(variable);
 }
 
 function typeOfProgramArgument(sema: Sema, expr: Ast.FieldAccess, probed: ProbedFunction): Type {

@@ -15,15 +15,18 @@ import { declare } from './declare.ts';
 import { type Entry, EntryFile, isBlockForm } from './entry.ts';
 import { readLocation, type Surroundings } from './expression.ts';
 import { isBadInput } from './form.ts';
-import { readFunctions } from './functions.ts';
+import { covers, readFunctions } from './functions.ts';
 import { readLocationList } from './locations.ts';
 import { type FoundName, type NameIndex, type NameKind, qualifiedName } from './nameindex.ts';
 import type { DwarfSections } from './sections.ts';
 import { TypeReader } from './types.ts';
 import { UnitMap } from './unitmap.ts';
+import { constantValue, locationAt, variablesIn } from './variables.ts';
 
 export interface ProgramOptions {
   readonly convention: CallingConvention;
+  /** The canonical frame address at an instruction, by the call frame information. */
+  readonly frameAddress: (address: number) => Computation | undefined;
   /** Where thread-local variables are, as the file itself (not its debug file) tells. */
   readonly threadLocals: () => ThreadLocals | undefined;
   /** The name index of a file: from where it is kept, or made. */
@@ -167,6 +170,56 @@ export class DwarfTypes implements ProgramTypes {
   functionAt(address: number, symbol: string): ProgramFunction | undefined {
     const entry = this.functionEntry(address);
     return entry === undefined ? undefined : this.#function(entry, address, symbol);
+  }
+
+  functionAround(address: number): ProgramFunction | undefined {
+    const entry = this.#around(address);
+    if (entry === undefined) return undefined;
+    const parameters = [...entry.children()]
+      .filter((child) => child.tag === dw.DW_TAG_formal_parameter)
+      .map((child) => this.#variable(child, entry, address));
+    const type = this.reader.ofAttribute(entry);
+    const location = unavailable('the function has not returned yet');
+    const result = { name: 'retval', type, declaration: declare(entry, 'retval', this.reader.scopes), location };
+    return { name: entry.originWith(dw.DW_AT_name)?.name ?? '', parameters, result };
+  }
+
+  variablesAt(address: number): readonly ProgramVariable[] {
+    const entry = this.#around(address);
+    if (entry === undefined) return [];
+    const byName = new Map<string, ProgramVariable>();
+    for (const { entry: one } of variablesIn(entry, address)) {
+      const variable = this.#variable(one, entry, address);
+      if (variable.name === '') continue;
+      byName.delete(variable.name);
+      byName.set(variable.name, variable);
+    }
+    return [...byName.values()];
+  }
+
+  #variable(entry: Entry, owner: Entry, address: number): ProgramVariable {
+    const name = entry.originWith(dw.DW_AT_name)?.name ?? '';
+    const frameAddress = (): Computation | undefined => this.#options.frameAddress(address);
+    return {
+      name,
+      type: this.reader.ofAttribute(entry),
+      declaration: declare(entry, name, this.reader.scopes),
+      location: this.#inThread(locationAt(entry, owner, address, frameAddress)),
+    };
+  }
+
+  /** The subprogram that an instruction belongs to. */
+  #around(address: number): Entry | undefined {
+    for (const unit of this.#map.at(address)) {
+      try {
+        for (const one of readFunctions(unit, this.#map.isCode)) {
+          if (!one.inlined && covers(one, address)) return this.file.at(one.entry);
+        }
+      } catch (error) {
+        if (!isBadInput(error)) throw error;
+      }
+    }
+    return undefined;
   }
 
   /** The subprogram whose code begins at an address. */
@@ -320,12 +373,4 @@ function isInCallersFrame(address: Computation, convention: CallingConvention): 
     right.op === 'constant' &&
     right.value >= BigInt(convention.stackArguments)
   );
-}
-
-/** DW_AT_const_value: the value itself. */
-export function constantValue(entry: Entry): Location | undefined {
-  const block = entry.block(dw.DW_AT_const_value);
-  if (block !== undefined) return { kind: 'bytes', bytes: block.slice() };
-  const value = entry.integer(dw.DW_AT_const_value, true);
-  return value === undefined ? undefined : { kind: 'value', value: constant(value) };
 }

@@ -10,6 +10,8 @@ export interface DebugFileOptions {
   readonly folders?: readonly string[] | undefined;
   /** A build of the same program with symbols (--symbols). */
   readonly symbols?: string | undefined;
+  /** Another build of the program, whose types are used where there are none (--types). */
+  readonly types?: string | undefined;
   /** Take it when its code is the same, though its build-id is not (--symbols-force). */
   readonly symbolsForce?: boolean | undefined;
   /** Files of names learnt from other programs (--names). */

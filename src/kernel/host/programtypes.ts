@@ -3,7 +3,7 @@ import { realpathSync } from 'node:fs';
 import { MachineError } from '../../base/errors.ts';
 import type { DwarfTypes } from '../../debuginfo/dwarf/program.ts';
 import { demangleBoth } from '../../symbolize/demangle/index.ts';
-import { openBinary } from '../../symbolize/symbols/binary.ts';
+import { type ElfBinary, openBinary } from '../../symbolize/symbols/binary.ts';
 import { type DebugFileOptions, hostDebugFiles } from './debugfiles.ts';
 import { HostFile } from './file.ts';
 import { inflate } from './inflate.ts';
@@ -11,7 +11,10 @@ import { keptNameIndex } from './nameindex.ts';
 import { resolvePath } from './paths.ts';
 
 /** Opens a program's types. Throws a MachineError where there is no such file, or no debugging information for it. */
-export function openTypes(name: string, debugFiles: DebugFileOptions): DwarfTypes {
+export function openTypes(
+  name: string,
+  debugFiles: DebugFileOptions,
+): { readonly binary: ElfBinary; readonly types: DwarfTypes } {
   const path = resolvePath(name, { pid: undefined });
   if (!path.ok) throw path.error;
   const real = realpathSync(path.value);
@@ -24,8 +27,8 @@ export function openTypes(name: string, debugFiles: DebugFileOptions): DwarfType
     nameIndex: keptNameIndex,
   });
   if (!binary.ok) throw binary.error;
-  const types = binary.value.types();
-  if (types !== undefined) return types;
+  const types = binary.value.ownTypes();
+  if (types !== undefined) return { binary: binary.value, types };
   const { buildId } = binary.value;
   throw new MachineError(`${path.value} has no debugging information`, {
     code: 'E_NO_DEBUG_INFO',

@@ -29,6 +29,7 @@ import { resolvePath } from './paths.ts';
 import { pidNamespace } from './pidnamespace.ts';
 import { processExists } from './processes.ts';
 import { programFiles } from './programfiles.ts';
+import { openTypes } from './programtypes.ts';
 import { tracefs } from './tracefs.ts';
 import { vmlinuxSymbol } from './vmlinux.ts';
 
@@ -74,6 +75,10 @@ export function createHostTarget(options: HostTargetOptions = {}): Target {
     inflate,
     debugFiles: hostDebugFiles(options.debugFiles),
     nameIndex: keptNameIndex,
+    typesFrom: lazy(() => {
+      const { types, ...others } = options.debugFiles ?? {};
+      return types === undefined ? undefined : openTypes(types, others).binary;
+    }),
     infer: (elf) => inferredNames(elf, { names: options.debugFiles?.names }),
     tables: symbolTables,
   };

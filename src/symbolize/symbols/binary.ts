@@ -16,19 +16,25 @@ import type { SourcePlace } from '../../debuginfo/dwarf/index.ts';
 import { makeNameIndex, type NameIndex } from '../../debuginfo/dwarf/nameindex.ts';
 import { DwarfTypes } from '../../debuginfo/dwarf/program.ts';
 import { EM_AARCH64, EM_X86_64, ET_DYN, PF_X, PT_LOAD } from '../../debuginfo/elf/constants.ts';
-import { ElfFile } from '../../debuginfo/elf/elf.ts';
+import { ElfFile, type Inflate } from '../../debuginfo/elf/elf.ts';
 import { type FunctionBounds, readFunctionBounds } from '../../debuginfo/elf/frames.ts';
 import { Image } from '../../debuginfo/elf/image.ts';
 import { readThreadLocals } from '../../debuginfo/elf/threadlocal.ts';
 import { readUsdtNotes } from '../../debuginfo/elf/usdt.ts';
+import { RuleKind } from '../../program/unwind.ts';
 import type { Binary, CodePlace, FunctionSymbol, UsdtProbe } from '../../target/target.ts';
 import { conventions } from '../../types/abi.ts';
+import { type Computation, constant, sum } from '../../types/location.ts';
+import type { ProgramTypes } from '../../types/source.ts';
+import { readRule } from '../unwind/rules.ts';
+import { buildTable, ruleAt, type UnwindTable } from '../unwind/table.ts';
 import type { FunctionTable } from './functions.ts';
 import { Glob } from './glob.ts';
 import { codeAt } from './instructions.ts';
 import { Layers, type LayersOptions } from './layers.ts';
 import { anyForm, type Demangle, type Forms, formsOf, looksMangled, mangledPieces, mangledTest } from './names.ts';
 import { nearNames } from './near.ts';
+import { OtherTypes } from './othertypes.ts';
 import { alternatives, requiredLiterals } from './regex.ts';
 import { preferredAlias, type SymbolEntry, type SymbolTable } from './table.ts';
 import { findVersion } from './version.ts';
@@ -37,6 +43,8 @@ export interface BinaryOptions extends LayersOptions {
   readonly demangle: Demangle;
   /** Names for a stripped program by other evidence than symbols; asked at the first address that no symbol covers. */
   readonly infer?: ((elf: ElfFile) => InferredNames | undefined) | undefined;
+  /** Another build of a program without debugging information, which has it; undefined where none was named. */
+  readonly typesFrom?: (() => ElfBinary | undefined) | undefined;
   /** The name index of debugging information, from where it is kept; made anew when absent. */
   readonly nameIndex?: ((file: EntryFile) => NameIndex) | undefined;
 }
@@ -102,6 +110,8 @@ export class ElfBinary implements Binary {
   readonly layers: Layers;
   readonly #demangle: Demangle;
   readonly #nameIndex: (file: EntryFile) => NameIndex;
+  readonly #inflate: Inflate | undefined;
+  readonly #typesFrom: (() => ElfBinary | undefined) | undefined;
   readonly #inferred: () => InferredNames | undefined;
 
   constructor(elf: ElfFile, options: BinaryOptions) {
@@ -111,6 +121,8 @@ export class ElfBinary implements Binary {
     this.layers = new Layers(elf, options);
     this.#demangle = options.demangle;
     this.#nameIndex = options.nameIndex ?? makeNameIndex;
+    this.#inflate = options.inflate;
+    this.#typesFrom = options.typesFrom;
   }
 
   get stripped(): boolean {
@@ -130,12 +142,40 @@ export class ElfBinary implements Binary {
     return this.layers.debugFile()?.path;
   }
 
-  readonly types: () => DwarfTypes | undefined = lazy(() => {
+  readonly #unwinding: () => UnwindTable | undefined = lazy(() => {
+    const table = buildTable(this.elf, this.#inflate);
+    return table.ok ? table.value : undefined;
+  });
+
+  /** The canonical frame address at an instruction, as far as it is a register and an offset. */
+  readonly #frameAddress = (address: number): Computation | undefined => {
+    const offset = this.elf.toFileOffset(virtualAddress(address));
+    const table = offset.ok ? this.#unwinding() : undefined;
+    if (table === undefined || !offset.ok) return undefined;
+    const rule = readRule(table.rules, ruleAt(table.blocks, offset.value));
+    if (rule.kind !== RuleKind.register) return undefined;
+    return sum({ op: 'register', register: rule.base }, constant(rule.offset));
+  };
+
+  readonly types: () => ProgramTypes | undefined = lazy(() => {
+    const own = this.ownTypes();
+    const other = own === undefined ? this.#typesFrom?.() : undefined;
+    const types = other === undefined || other === this ? undefined : other.ownTypes();
+    return other === undefined || types === undefined ? own : new OtherTypes(other, types);
+  });
+
+  /** From the file's own debugging information, or its debug file's. */
+  readonly ownTypes: () => DwarfTypes | undefined = lazy(() => {
     const sections = this.layers.debugSections();
     if (sections === undefined) return undefined;
     const convention = this.elf.header.machine === EM_AARCH64 ? conventions.arm64 : conventions.x86_64;
     const threadLocals = lazy(() => (this.elf.header.machine === EM_X86_64 ? readThreadLocals(this.elf) : undefined));
-    return new DwarfTypes(sections, { convention, threadLocals, index: this.#nameIndex });
+    return new DwarfTypes(sections, {
+      convention,
+      threadLocals,
+      frameAddress: this.#frameAddress,
+      index: this.#nameIndex,
+    });
   });
 
   readonly #functions: () => readonly FunctionTable[] = lazy(() => this.layers.functions());
