@@ -206,3 +206,25 @@ describe('without debugging information of its own', { skip: lack({ compiler: 'g
     );
   });
 });
+
+describe('Rust', () => {
+  for (const flags of [['-g'], ['-g', '-O']]) {
+    const build: Build = { compiler: 'rustc', flags: [...flags, '--edition', '2021'] };
+    test(titleOf(build), { skip: lack(build), timeout: 120_000 }, async () => {
+      const { ours, logged } = await run('rust.rs', 'rust.bt', build);
+      assert.equal(logged.length, 4 * 24);
+      assert.deepEqual(ours, logged);
+    });
+  }
+});
+
+describe('Go', () => {
+  for (const flags of [[], ['-gcflags=all=-N -l'], ['-buildmode=pie']]) {
+    const build: Build = { compiler: 'go', flags: ['build', ...flags] };
+    test(titleOf(build), { skip: lack(build), timeout: 180_000 }, async () => {
+      const { ours, logged } = await run('go.go', 'go.bt', build);
+      assert.equal(logged.length, 4 * 18);
+      assert.deepEqual(ours, logged);
+    });
+  }
+});

@@ -17,6 +17,16 @@ const packages = [
   ['gcc', () => onPath('gcc')],
   ['g++', () => onPath('g++')],
   ['clang', () => onPath('clang')],
+  [
+    'libc++-dev',
+    () => existsSync('/usr/include/c++/v1/vector') || existsSync('/usr/lib/llvm-14/include/c++/v1/vector'),
+  ],
+  [
+    'libc++abi-dev',
+    () => existsSync('/usr/lib/x86_64-linux-gnu/libc++abi.so') || existsSync('/usr/lib/llvm-14/lib/libc++abi.so'),
+  ],
+  ['rustc', () => onPath('rustc')],
+  ['golang-go', () => onPath('go')],
   ['binutils', () => onPath('readelf')],
   ['clang', () => onPath('clang++')],
   ['lld', () => onPath('ld.lld')],

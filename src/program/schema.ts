@@ -49,7 +49,7 @@ export type Schema =
   | { readonly kind: 'elements'; readonly of: Schema; readonly stride: number; readonly limit: number }
   /** u64 address, then what is there unless it is 0. */
   | { readonly kind: 'pointed'; readonly of: Schema }
-  /** u64 which case, then its value; null for a case that has none. */
+  /** u64 which case, then its value; null for a case that has none; '' takes the numbers that no other has. */
   | {
       readonly kind: 'case';
       readonly size: number;

@@ -137,6 +137,78 @@ function inVector(convention: CallingConvention, index: number): Location {
   return unavailable(`it is in vector register ${name}, which the kernel does not show to tracing programs`);
 }
 
+/**
+ * Rust's own convention (rustc's ty::layout and its adjust_for_rust_abi): what consists of
+ * two scalars goes in two places, other small aggregates as one integer, the rest by address.
+ */
+export function rustArgumentLocations(types: readonly Type[], result: Type, convention: CallingConvention): Location[] {
+  const { integers } = convention;
+  let next = sizeOf(result) > 16 && isComposite(result) ? 1 : 0;
+  let vector = 0;
+  let stack = convention.stackArguments;
+  const one = (real: boolean): Location => {
+    if (real) return inVector(convention, vector++);
+    const register = integers[next++];
+    if (register !== undefined) return { kind: 'register', register };
+    const at = stack;
+    stack += 8;
+    return { kind: 'memory', address: sum({ op: 'register', register: convention.stackPointer }, constant(at)) };
+  };
+  return types.map((type): Location => {
+    const size = sizeOf(type);
+    if (size === 0) return { kind: 'bytes', bytes: new Uint8Array(0) };
+    if (!isComposite(type) && type.kind !== 'array') return one(type.kind === 'float');
+    const scalars = scalarsOf(type);
+    if (scalars === undefined && size <= 16) return unavailable("Rust's way to pass it is not known");
+    if (scalars?.length === 1 && scalars[0]?.size === size) return one(scalars[0].real);
+    if (scalars?.length === 2) {
+      const [first, second] = scalars as [Scalar, Scalar];
+      return {
+        kind: 'pieces',
+        pieces: [
+          { size: second.offset, location: one(first.real) },
+          { size: size - second.offset, location: one(second.real) },
+        ],
+      };
+    }
+    if (size <= 8) return one(false);
+    const address = one(false);
+    if (address.kind === 'register') return { kind: 'memory', address: { op: 'register', register: address.register } };
+    if (address.kind !== 'memory') return address;
+    return { kind: 'memory', address: { op: 'read', size: 8, from: address.address } };
+  });
+}
+
+interface Scalar {
+  readonly offset: number;
+  readonly size: number;
+  readonly real: boolean;
+}
+
+/** The numbers and pointers that a type consists of, in order; undefined for an enum, whose cases share their place. */
+function scalarsOf(type: Type, offset = 0, depth = 0): Scalar[] | undefined {
+  if (depth > 16) return undefined;
+  switch (type.kind) {
+    case 'struct':
+    case 'union': {
+      if (type.kind === 'union' || type.variants?.() !== undefined) return undefined;
+      const found: Scalar[] = [];
+      for (const field of type.fields()) {
+        const inner = scalarsOf(field.type, offset + field.offset, depth + 1);
+        if (inner === undefined) return undefined;
+        found.push(...inner);
+        if (found.length > 2) return found.slice(0, 3);
+      }
+      return found.sort((a, b) => a.offset - b.offset);
+    }
+    case 'array':
+      // Arrays are never taken apart.
+      return [0, 1, 2].map((index) => ({ offset: offset + index, size: 0, real: false }));
+    default:
+      return [{ offset, size: sizeOf(type), real: type.kind === 'float' }];
+  }
+}
+
 /** Where arguments of these types are when a function is entered. */
 export function argumentLocations(types: readonly Type[], result: Type, convention: CallingConvention): Location[] {
   const { integers, vectors, stackPointer, stackArguments } = convention;

@@ -55,7 +55,8 @@ export type Content =
       readonly kind: 'alternatives';
       readonly index: Measure;
       readonly cases: readonly {
-        readonly value: bigint;
+        /** undefined: any number that no other case has. */
+        readonly value: bigint | undefined;
         readonly name: string;
         readonly offset: number;
         readonly of: Type | undefined;

@@ -93,6 +93,9 @@ alloc::string::String       text      data=vec.buf.inner.ptr.pointer.pointer|vec
 alloc::vec::Vec<*>          sequence  first=buf.inner.ptr.pointer.pointer|buf.ptr.pointer.pointer count=len of=#0
 &[*]                        sequence  first=data_ptr count=length of=*data_ptr
 &mut [*]                    sequence  first=data_ptr count=length of=*data_ptr
+alloc::rc::RcInner<*>       plain     value=value
+alloc::rc::RcBox<*>         plain     value=value
+alloc::sync::ArcInner<*>    plain     value=data
 alloc::rc::Rc<*>            pointer   address=ptr.pointer of=*ptr.pointer
 alloc::sync::Arc<*>         pointer   address=ptr.pointer of=*ptr.pointer
 # Go
@@ -172,6 +175,7 @@ function findContent(type: CompositeType): Content | undefined {
       if (content !== undefined) return content;
     }
   }
+  if (/^\(.*,.*\)$/s.test(name)) return rustTuple(type);
   return name.startsWith('std::tuple<') ? tupleContent(type) : undefined;
 }
 
@@ -399,6 +403,13 @@ const makers: Readonly<Record<string, Make>> = {
     return { kind: 'tuple', members: (members as Found[]).map(({ offset, type }) => ({ offset, of: type })) };
   },
 };
+
+/** Rust's tuples: members __0, __1 … in any order in memory. */
+function rustTuple(type: CompositeType): Content | undefined {
+  const fields = type.fields();
+  if (!fields.every(({ name }, index) => name === `__${index}`)) return undefined;
+  return { kind: 'tuple', members: fields.map(({ offset, type: of }) => ({ offset, of })) };
+}
 
 /** std::tuple: a base class for each element, with its number in its name. */
 function tupleContent(type: CompositeType): Content | undefined {

@@ -213,7 +213,7 @@ export function decode(schema: Schema, bytes: DataView | Uint8Array, offset: num
       return decode(schema.of, view, offset + 8, pid);
     case 'case': {
       const which = String(readUnsigned(view, offset, 8));
-      const found = schema.cases.find(([value]) => value === which);
+      const found = schema.cases.find(([value]) => value === which) ?? schema.cases.find(([value]) => value === '');
       if (found === undefined) return { kind: 'unavailable', reason: `case ${which}` };
       const [, name, of] = found;
       const value = of === null ? undefined : decode(of, view, offset + 8, pid);

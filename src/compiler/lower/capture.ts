@@ -569,7 +569,8 @@ function nextInTree(low: Lower, tree: Content & { kind: 'tree' }, node: Reg): vo
 }
 
 interface Case {
-  readonly value: bigint;
+  /** undefined: any number that no other case has. */
+  readonly value: bigint | undefined;
   readonly name: string;
   readonly capture: Capture | undefined;
   readonly from: (low: Lower, place: Place) => Place;
@@ -583,19 +584,25 @@ function caseCapture(which: (low: Lower, object: DirectPlace) => Reg, cases: rea
     schema: {
       kind: 'case',
       size: 8 + room,
-      cases: cases.map(({ value, name, capture }) => [String(value), name, capture?.schema ?? null] as const),
+      cases: cases.map(
+        ({ value, name, capture }) =>
+          [value === undefined ? '' : String(value), name, capture?.schema ?? null] as const,
+      ),
     },
     write: (low, from, to, object) => {
       const { b } = low;
       const index = which(low, object);
       b.store(to.base, to.offset, 8, index);
       const done = b.label();
-      for (const { value, capture, from: placeOf } of cases) {
-        if (capture === undefined) continue;
+      // The case that takes the rest comes last.
+      const ordered = [...cases].sort((one, two) => Number(one.value === undefined) - Number(two.value === undefined));
+      for (const { value, capture, from: placeOf } of ordered) {
         const other = b.label();
-        if (BigInt.asIntN(32, value) === value) b.branch('ne', index, { imm: Number(value) }, other);
+        if (value === undefined) {
+          // Whatever comes here is it.
+        } else if (BigInt.asIntN(32, value) === value) b.branch('ne', index, { imm: Number(value) }, other);
         else b.branch('ne', index, b.const(value), other);
-        low.scoped(() => capture.write(low, placeOf(low, from), shifted(to, 8)));
+        if (capture !== undefined) low.scoped(() => capture.write(low, placeOf(low, from), shifted(to, 8)));
         b.jump(done);
         b.place(other);
       }

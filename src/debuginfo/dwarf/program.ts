@@ -5,7 +5,7 @@
  */
 import { lazy } from '../../base/lazy.ts';
 import { nearest } from '../../base/near.ts';
-import { argumentLocations, type CallingConvention, resultLocation } from '../../types/abi.ts';
+import { argumentLocations, type CallingConvention, resultLocation, rustArgumentLocations } from '../../types/abi.ts';
 import { type Computation, constant, type Location, sum, unavailable } from '../../types/location.ts';
 import type { EnumType, FunctionType, Type } from '../../types/model.ts';
 import type { ProgramFunction, ProgramTypes, ProgramVariable, TypeKeyword } from '../../types/source.ts';
@@ -240,7 +240,10 @@ export class DwarfTypes implements ProgramTypes {
     const { convention } = this.#options;
     const { scopes } = this.reader;
     const returned = this.reader.ofAttribute(entry);
-    const children = [...entry.children()].filter((child) => child.tag === dw.DW_TAG_formal_parameter);
+    // Go's results are parameters too.
+    const children = [...entry.children()].filter(
+      (child) => child.tag === dw.DW_TAG_formal_parameter && !child.flag(dw.DW_AT_variable_parameter),
+    );
     const types = children.map((child) => this.reader.ofAttribute(child));
     const locations = lazy(() => this.#entryLocations(entry, children, types, returned, address, symbol));
     const parameters = children.map((child, index): ProgramVariable => {
@@ -277,7 +280,8 @@ export class DwarfTypes implements ProgramTypes {
     symbol: string,
   ): Location[] {
     const { convention } = this.#options;
-    const byConvention = argumentLocations(types, returned, convention);
+    const rust = entry.unit.root().language === dw.DW_LANG_Rust;
+    const byConvention = (rust ? rustArgumentLocations : argumentLocations)(types, returned, convention);
     const told = children.map((child) => entryLocation(child, entry, address, convention));
     const changed = /\.(isra|constprop|part)\b/.test(symbol);
     const external = entry.originWith(dw.DW_AT_external) !== undefined;

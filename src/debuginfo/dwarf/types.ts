@@ -2,6 +2,8 @@
  * Entries of types (DWARF 5, chapter 5) to the type model. Types are read when they are
  * first looked at: naming a class does not read what it is made of.
  */
+
+import type { Content, Measure } from '../../types/content.ts';
 import { sizeOf } from '../../types/layout.ts';
 import type { Computation } from '../../types/location.ts';
 import {
@@ -197,6 +199,7 @@ export class TypeReader {
         return byReference;
       },
       templateArguments: () => this.#templateArguments(entry),
+      ...(isRust(entry) ? { variants: () => this.#variants(entry) } : {}),
     };
   }
 
@@ -268,6 +271,37 @@ export class TypeReader {
     return target !== undefined && target.offset === owner.offset && target.unit === owner.unit;
   }
 
+  /** The cases of a Rust enum (DW_TAG_variant_part); undefined for a struct. */
+  #variants(entry: Entry): Content | undefined {
+    const part = [...entry.children()].find((child) => child.tag === dw.DW_TAG_variant_part);
+    const told = part?.reference(dw.DW_AT_discr);
+    if (part === undefined) return undefined;
+    const of = told === undefined ? undefined : this.ofAttribute(told);
+    const size = of === undefined ? 0 : sizeOf(of);
+    const at = told?.number(dw.DW_AT_data_member_location) ?? 0;
+    const whole = size === 1 || size === 2 || size === 4 || size === 8 ? size : undefined;
+    const index: Measure =
+      whole === undefined ? { kind: 'constant', value: 0 } : { kind: 'word', offset: at, size: whole, signed: false };
+    const cases = [...part.children()].flatMap((variant) => {
+      const member = [...variant.children()].find((child) => child.tag === dw.DW_TAG_member);
+      if (variant.tag !== dw.DW_TAG_variant || member === undefined) return [];
+      const value = variant.integer(dw.DW_AT_discr_value, false);
+      const offset = member.number(dw.DW_AT_data_member_location) ?? 0;
+      const inner = this.#payload(this.ofAttribute(member));
+      return [{ value, name: member.name, offset: offset + (inner?.offset ?? 0), of: inner?.type }];
+    });
+    return { kind: 'alternatives', index, cases };
+  }
+
+  /** What a case holds: nothing, the one value of `Some(x)`, or a struct. */
+  #payload(type: Type): { readonly offset: number; readonly type: Type } | undefined {
+    if (type.kind !== 'struct') return { offset: 0, type };
+    const fields = type.fields();
+    const [only] = fields;
+    if (only === undefined) return undefined;
+    return fields.length === 1 && only.name === '__0' ? { offset: only.offset, type: only.type } : { offset: 0, type };
+  }
+
   #templateArguments(entry: Entry): ReadonlyMap<string, Type | bigint> {
     const found = new Map<string, Type | bigint>();
     const collect = (parent: Entry): void => {
@@ -312,6 +346,8 @@ function declaredString(name: string): CompositeType | undefined {
   ];
   return { kind: 'struct', name, size: 32, fields: () => fields, byReference: () => true };
 }
+
+const isRust = (entry: Entry): boolean => entry.unit.root().language === dw.DW_LANG_Rust;
 
 function isWrapper(tag: number): boolean {
   switch (tag) {
