@@ -4,12 +4,13 @@
  * which code listens, is SO_REUSEADDR set, is TCP_NODELAY set on the accepted connection?
  */
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { client, configuration, freePort, held, isFree } from './envoy.ts';
-import { insitu, lacking, Running, root, sharedCases, sleep } from './insitu.ts';
+import { executable, lacking, Running, root, sharedCases, sleep } from './insitu.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'insitu-envoy-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -34,11 +35,18 @@ interface Seen {
   readonly clientPort: number;
 }
 
-/** Goes through the workflow with a script and gives what it saw. */
-async function workflow(script: string, config: string, port: number, host: string): Promise<Seen> {
+/** Goes through the workflow with a script and gives what it saw; `unshare`: runs the script itself, as a command, in that namespace. */
+async function workflow(
+  script: string,
+  config: string,
+  port: number,
+  host: string,
+  unshare?: readonly string[],
+): Promise<Seen> {
   const shell = held(config);
   try {
-    const running = new Running([script, String(shell.pid)], { timeout: 40_000 });
+    const args = [...(unshare ?? []), script, String(shell.pid)];
+    const running = new Running(args, { timeout: 40_000, ...(unshare ? { command: 'unshare' } : {}) });
     await running.attached();
     shell.stdin?.write('\n');
     const socket = await client(port, host);
@@ -110,14 +118,31 @@ describe("the article's script, unchanged", { skip: lacking('envoy', 'shared', '
     assertStack(find(events, new RegExp(`family:10\\s+::1\\s+${clientPort}\\s+\\d+`)), 'accept4', thread);
   });
 
-  test('under its own shebang', { timeout: 60_000 }, async () => {
-    // The first line names a path where another tracer would be: the kernel is asked for ours.
-    const path = join(folder, 'article.bt');
+  test('run by its own first line', { timeout: 60_000 }, async (t) => {
     const text = readFileSync(script, 'utf8');
-    assert.match(text, /^#!/);
+    const interpreter = /^#!(\S+)/.exec(text)?.[1];
+    assert.ok(interpreter);
+    const path = join(folder, 'article.bt');
     writeFileSync(path, text, { mode: 0o755 });
-    const outcome = await insitu(['--dry-run', path, String(process.pid)]);
-    assert.equal(outcome.status, 0, outcome.stderr);
+    // In a mount namespace of its own, insitu stands where that line says, by a link of the other name.
+    const bin = dirname(interpreter);
+    const before = join(folder, 'before');
+    mkdirSync(before);
+    const setUp = `mount --bind ${bin} ${before} && mount -t tmpfs none ${bin} && ln -s ${before}/* ${bin} && ln -sfn ${executable} ${interpreter}`;
+    const inNamespace = ['-m', 'sh', '-c', `${setUp} && exec "$@"`, 'sh'];
+    if (spawnSync('unshare', [...inNamespace, 'true']).status !== 0) {
+      t.skip(`no folder can be put over ${bin} here`);
+      return;
+    }
+    const port = await freePort();
+    const { events } = await workflow(
+      path,
+      configuration(folder, '127.0.0.1', port, await freePort()),
+      port,
+      '127.0.0.1',
+      inNamespace,
+    );
+    assertStack(find(events, new RegExp(`bind AF_INET: ip:127\\.0\\.0\\.1\\s+port:${port}\\b`)), 'bind', main);
   });
 });
 

@@ -162,6 +162,7 @@ describe('wrong inputs', { skip: lacking('tracefs') }, () => {
         else assert.match(stderr, fragment);
       }
       assert.match(stderr, /\bERROR\b/);
+      assert.match(stderr, /^HINT: /m, 'it says a way out');
       assert.doesNotMatch(stderr, /insitu itself has failed|insitu bug|node:internal/);
       const lines = stderr.trimEnd().split('\n');
       assert.ok(lines.length <= 24, `${lines.length} lines are more than a screen:\n${stderr}`);
@@ -199,6 +200,40 @@ describe('wrong inputs', { skip: lacking('tracefs') }, () => {
     ]);
     assert.equal(fine.status, 0, fine.stderr);
   });
+
+  /** A shell command in a mount namespace of its own, with the words of a command in `"$@"`. */
+  const withoutTracefs = (words: readonly string[]): string[] => {
+    const unmount = 'umount -a -t tracefs; umount -a -t debugfs; ! grep -q tracefs /proc/mounts && exec "$@"';
+    return ['-m', 'sh', '-c', unmount, 'sh', ...words];
+  };
+  const tracepoint = ['-e', 'tracepoint:syscalls:sys_enter_openat { }'];
+
+  test('tracefs is mounted when it is not', { timeout: 20_000 }, async () => {
+    const words = withoutTracefs([process.execPath, executable, '--dry-run', ...tracepoint]);
+    const { status, stderr } = await insitu(words, { command: 'unshare' });
+    assert.equal(status, 0, stderr);
+  });
+
+  test('no tracefs, and no right to mount it', { timeout: 20_000 }, async () => {
+    const setpriv = ['setpriv', '--bounding-set=-sys_admin', process.execPath, executable];
+    const { status, stderr } = await insitu(withoutTracefs([...setpriv, ...tracepoint]), { command: 'unshare' });
+    assert.match(stderr, /ERROR: tracefs is not mounted, and mounting it at \S+ failed/);
+    assert.match(stderr, /HINT: .*mount -t tracefs/);
+    assert.equal(status, 1);
+  });
+
+  for (const [dropped, missing] of [
+    ['-bpf,-sys_admin', 'CAP_BPF'],
+    ['-perfmon,-sys_admin', 'CAP_PERFMON'],
+  ] as const) {
+    test(`root without ${missing}`, { timeout: 20_000 }, async () => {
+      const words = [`--bounding-set=${dropped}`, process.execPath, executable, '-e', 'BEGIN { exit() }'];
+      const { status, stderr } = await insitu(words, { command: 'setpriv' });
+      assert.match(stderr, new RegExp(`ERROR: not enough privileges: ${missing} is missing`));
+      assert.match(stderr, /HINT: .*--cap-add/);
+      assert.equal(status, 1);
+    });
+  }
 
   test('without root: the missing capability is named', { timeout: 20_000 }, async () => {
     const { status, stderr } = await insitu(

@@ -42,6 +42,7 @@ import { type ImportReader, parseWithImports } from './syntax/imports.ts';
 import { type NamedParameter, resolveNamed } from './syntax/named.ts';
 import { printScript } from './syntax/print.ts';
 import { unwinderLayout } from './unwind/layout.ts';
+import { withWayOut } from './wayout.ts';
 
 export interface CompileOptions {
   /** $1, $2 … */
@@ -142,7 +143,7 @@ export function compile(main: Source, target: Target, options: CompileOptions = 
     ok: false,
     source,
     named: named.parameters,
-    diagnostics: diagnostics.items,
+    diagnostics: diagnostics.items.map(withWayOut),
     dump: () => printScript(script),
   });
   const given = resolveConfig(script, options.environment ?? {}, diagnostics);

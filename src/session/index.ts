@@ -2,7 +2,7 @@
  * The library: a script in, typed events out.
  *
  *     import { trace } from 'insitu';
- *     for await (const event of await trace({ script: 'BEGIN { printf("hello\n"); exit(); }' })) {
+ *     for await (const event of await trace({ script: 'BEGIN { printf("hello\\n"); exit(); }' })) {
  *       console.log(event);
  *     }
  *

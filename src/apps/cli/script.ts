@@ -30,7 +30,11 @@ export function readScript(place: ScriptPlace): ScriptText {
         };
         throw new MachineError(`cannot read the script ${place.path}: ${reasons[code] ?? message}`, {
           code,
-          hints: code === 'ENOENT' ? ["a program on the command line goes after -e: insitu -e 'BEGIN { … }'"] : [],
+          hints: [
+            code === 'EISDIR'
+              ? 'name the script in it'
+              : "a program on the command line goes after -e: insitu -e 'BEGIN { … }'",
+          ],
           cause,
         });
       }

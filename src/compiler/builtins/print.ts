@@ -36,7 +36,7 @@ export const printFunction: BuiltinFunction = {
     }
     const type = sema.expr(argument);
     if (call.args.length > 1) {
-      sema.error('argument-count', 'print() takes top and div only with a whole map', call.span);
+      sema.error('argument-count', 'print() takes top and div only with a whole map', call.span, 'print(@map, top)');
     } else if (!isUnknown(type) && (type.kind === 'none' || type.kind === 'void' || type.kind === 'function')) {
       sema.error('argument-type', `${describe(type)} type passed to print() is not printable`, argument.span);
     } else if (

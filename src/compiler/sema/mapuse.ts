@@ -88,9 +88,9 @@ export function widenVariable(sema: Sema, info: VariableInfo, result: Type): voi
   sema.changed = true;
 }
 
-/** Maps are changed in place by 64-bit instructions, and so have 64 bits. */
+/** Maps are changed in place by 64-bit instructions, and so have 64 bits; a name plus one is a number. */
 export function widen(sema: Sema, info: MapInfo): void {
-  if (info.value.kind !== 'int' || info.value.size === 8) return;
+  if (info.value.kind !== 'enum' && (info.value.kind !== 'int' || info.value.size === 8)) return;
   info.value = int64;
   sema.changed = true;
 }

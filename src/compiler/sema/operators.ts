@@ -116,6 +116,10 @@ function typeOfIncrement(sema: Sema, expr: Ast.Unary): Type {
   }
   const info = sema.variable(operand);
   if (info === undefined) return unknownType;
+  if (info.type.kind === 'enum' && !info.fixed) {
+    info.type = int64;
+    sema.changed = true;
+  }
   if (!isUnknown(info.type) && info.type.kind !== 'int' && info.type.kind !== 'pointer') {
     sema.error('operand-type', `${sign} needs an integer: $${info.name} is '${describe(info.type)}'`, expr.span);
   }

@@ -121,7 +121,10 @@ export async function holdCommand(command: string, options: ChildOptions = {}): 
 export function findProgram(name: string, path: string): string {
   if (name.includes('/')) {
     const problem = whyNotExecutable(name);
-    if (problem !== undefined) throw new MachineError(`cannot run ${name}: ${problem}`, { code: 'E_NOT_EXECUTABLE' });
+    if (problem !== undefined) {
+      const hint = 'a path is taken from the current folder; a bare name is looked for in PATH';
+      throw new MachineError(`cannot run ${name}: ${problem}`, { code: 'E_NOT_EXECUTABLE', hints: [hint] });
+    }
     return resolve(name);
   }
   const found = tryFind(name, path);
