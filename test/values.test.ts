@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
@@ -18,20 +18,36 @@ const has = (compiler: string): boolean => spawnSync(compiler, ['--version']).er
 interface Build {
   readonly compiler: string;
   readonly flags: readonly string[];
+  /** A tool to run on the program; of its words `.dwp` stands for the program's path with that ending. */
+  readonly then?: readonly string[];
 }
 
 /** What a build is missing, or false. */
-const lack = ({ compiler }: Build): string | false =>
-  lacking('tracefs') || (has(compiler) ? false : `needs ${compiler}`);
+const lack = ({ compiler, then: [tool = compiler] = [] }: Build): string | false =>
+  lacking('tracefs') || (has(compiler) ? false : `needs ${compiler}`) || (has(tool) ? false : `needs ${tool}`);
 
-const titleOf = ({ compiler, flags }: Build): string => `${compiler} ${flags.join(' ')}`;
+const titleOf = ({ compiler, flags, then = [] }: Build): string =>
+  [compiler, ...flags, ...then.slice(0, 1).map((tool) => `and ${tool}`)].join(' ');
 
 /** Compiles a program of test/values; its path. */
-function compile(source: string, { compiler, flags }: Build, name: string, libraries: readonly string[] = []): string {
+function compile(
+  source: string,
+  { compiler, flags, then = [] }: Build,
+  name: string,
+  libraries: readonly string[] = [],
+): string {
   const path = join(folder, name);
   const words = [...flags, '-o', path, join(root, 'test', 'values', source), ...libraries];
   const { status, stderr } = spawnSync(compiler, words, { encoding: 'utf8' });
   assert.equal(status, 0, stderr);
+  const [tool, ...rest] = then;
+  if (tool !== undefined) {
+    const made = spawnSync(tool, [...rest.map((word) => (word === '.dwp' ? `${path}.dwp` : word)), path], {
+      encoding: 'utf8',
+    });
+    assert.equal(made.status, 0, made.stderr);
+    for (const file of readdirSync(folder)) if (file.endsWith('.dwo')) rmSync(join(folder, file));
+  }
   return path;
 }
 
@@ -73,6 +89,11 @@ describe('C', () => {
     { compiler: 'gcc', flags: ['-gdwarf-4', '-O2', '-no-pie'] },
     { compiler: 'gcc', flags: ['-gdwarf-3', '-gstrict-dwarf', '-O0'] },
     { compiler: 'gcc', flags: ['-g', '-O2', '-flto'] },
+    { compiler: 'gcc', flags: ['-g', '-O2', '-gsplit-dwarf'] },
+    { compiler: 'gcc', flags: ['-gdwarf-4', '-O0', '-gsplit-dwarf'] },
+    { compiler: 'gcc', flags: ['-g', '-O2', '-gz=zlib'] },
+    { compiler: 'gcc', flags: ['-gdwarf-4', '-O2'], then: ['dwz'] },
+    { compiler: 'gcc', flags: ['-gdwarf-4', '-O2', '-gsplit-dwarf'], then: ['llvm-dwp', '-o', '.dwp', '-e'] },
     { compiler: 'clang', flags: ['-g', '-O0'] },
     { compiler: 'clang', flags: ['-gdwarf-5', '-O2'] },
     { compiler: 'clang', flags: ['-gdwarf-4', '-O1', '-fomit-frame-pointer'] },

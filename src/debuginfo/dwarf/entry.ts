@@ -9,6 +9,7 @@ import { Cursor } from '../../bytes/cursor.ts';
 import type { Abbreviation } from './abbrev.ts';
 import * as dw from './constants.ts';
 import { FormReader, fixedFormSize, isBadInput } from './form.ts';
+import { partsOfUnit } from './package.ts';
 import type { DwarfSections } from './sections.ts';
 import { readUnits, type Unit } from './unit.ts';
 
@@ -214,6 +215,12 @@ export function isBlockForm(form: number): boolean {
 /** Units whose bytes are kept, as long as they are small. */
 const keptUnits = 64;
 
+/** The rest of a skeleton unit, in a file of its own. */
+interface SplitUnit {
+  readonly file: EntryFile;
+  readonly unit: Unit;
+}
+
 /** The entries of one file. */
 export class EntryFile {
   readonly sections: DwarfSections;
@@ -227,6 +234,39 @@ export class EntryFile {
   readonly units: () => readonly Unit[] = lazy(() => readUnits(this.sections));
 
   readonly #starts: () => Float64Array = lazy(() => Float64Array.from(this.units(), ({ start }) => start));
+
+  readonly #splits: Map<Unit, SplitUnit | undefined> = new Map();
+
+  /** Where a skeleton's entries are; undefined for a unit that has its own, or whose file is not there. */
+  split(unit: Unit): SplitUnit | undefined {
+    if (!this.#splits.has(unit)) this.#splits.set(unit, this.#openSplit(unit));
+    return this.#splits.get(unit);
+  }
+
+  #openSplit(skeleton: Unit): SplitUnit | undefined {
+    const { openSplit } = this.sections;
+    const { splitName, splitId, compilationFolder } = skeleton.root();
+    if (splitName === '' || openSplit === undefined) return undefined;
+    const { path } = this.sections.elf;
+    const folder = path.slice(0, path.lastIndexOf('/') + 1);
+    const base = splitName.slice(splitName.lastIndexOf('/') + 1);
+    const paths = [splitName.startsWith('/') ? splitName : `${compilationFolder}/${splitName}`, `${folder}${base}`];
+    for (const one of [...paths, `${path}.dwp`]) {
+      const elf = openSplit(one);
+      if (elf === undefined) continue;
+      const all = this.sections.splitSections(elf, undefined);
+      const index = all.get('cu_index');
+      const parts = index.size === 0 ? undefined : partsOfUnit(index, splitId, all.littleEndian);
+      if (index.size > 0 && parts === undefined) continue;
+      const file = new EntryFile(parts === undefined ? all : this.sections.splitSections(elf, parts));
+      const unit = file.units().find((each) => each.type !== dw.DW_UT_type && each.type !== dw.DW_UT_split_type);
+      if (unit === undefined) continue;
+      for (const each of [...file.units(), ...file.typeSectionUnits()]) each.skeleton = skeleton;
+      // A .dwo of another compilation is of no use.
+      if (unit.root().splitId === splitId) return { file, unit };
+    }
+    return undefined;
+  }
 
   /** Units of .debug_types, which DWARF 4 has for types. */
   readonly typeSectionUnits: () => readonly Unit[] = lazy(() => readUnits(this.sections, 'types'));

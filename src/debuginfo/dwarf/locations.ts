@@ -28,6 +28,7 @@ export function readLocationList(unit: Unit, offset: number): LocationRange[] {
     try {
       const cursor = new Cursor(bytes, unit.sections.littleEndian);
       if (version >= 5) readNew(unit, cursor, ranges);
+      else if (unit.skeleton !== undefined) readSplit(unit, cursor, ranges);
       else readOld(unit, cursor, ranges);
       return ranges;
     } catch (error) {
@@ -50,6 +51,32 @@ function readOld(unit: Unit, cursor: Cursor, ranges: LocationRange[]): void {
     }
     const expression = cursor.take(cursor.u16()).slice();
     ranges.push({ start: base + start, end: base + end, expression });
+  }
+}
+
+/** GNU's lists of split units of DWARF 4: DW_LLE_GNU_… with indexes into .debug_addr. */
+function readSplit(unit: Unit, cursor: Cursor, ranges: LocationRange[]): void {
+  let base = unit.root().lowAddress;
+  while (ranges.length < mostRanges) {
+    const kind = cursor.u8();
+    if (kind === 0) return;
+    let start = 0;
+    let end = 0;
+    if (kind === 1) {
+      base = unit.addressAt(cursor.uleb128());
+      continue;
+    }
+    if (kind === 2) {
+      start = unit.addressAt(cursor.uleb128());
+      end = unit.addressAt(cursor.uleb128());
+    } else if (kind === 3) {
+      start = unit.addressAt(cursor.uleb128());
+      end = start + cursor.u32();
+    } else if (kind === 4) {
+      start = base + cursor.u32();
+      end = base + cursor.u32();
+    } else return;
+    ranges.push({ start, end, expression: cursor.take(cursor.u16()).slice() });
   }
 }
 

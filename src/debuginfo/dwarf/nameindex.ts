@@ -34,10 +34,12 @@ export interface FoundName {
   readonly offset: number;
   /** The section that the offset counts in; `shared`: .debug_info of the file that dwz shares among several. */
   readonly section: 'info' | 'types' | 'shared';
+  /** In the split file of the unit of this number; undefined for the file itself. */
+  readonly split?: number;
 }
 
 /** "IDN" and the version: what is kept of another one is made anew. */
-const magic = 0x33_4e_44_49;
+const magic = 0x34_4e_44_49;
 const headerSize = 16;
 const rowSize = 17;
 
@@ -190,13 +192,15 @@ function planOf({ tag, hasChildren, attributes, fixedSize }: Abbreviation, forma
 export function buildNameIndex(file: EntryFile): Uint8Array {
   const rows = new Rows();
   const plans = new Map<ReadonlyMap<number, Abbreviation>, (Plan | undefined)[]>();
-  const build = (one: EntryFile, shared: boolean): void => {
+  const build = (one: EntryFile, shared: boolean, base = 0): void => {
     const scopes = new Scopes();
     const strings = one.sections.get('str');
     const text = strings.read(0, strings.size);
-    for (const unit of [...one.units(), ...one.typeSectionUnits()]) {
+    for (const [number, unit] of [...one.units(), ...one.typeSectionUnits()].entries()) {
       try {
-        indexUnit(one, unit, rows, plans, text, shared, scopes);
+        indexUnit(one, unit, rows, plans, text, shared, scopes, base);
+        const split = base === 0 && !shared ? one.split(unit) : undefined;
+        if (split !== undefined) build(split.file, false, splitBase + number * splitStep);
       } catch (error) {
         if (!isBadInput(error)) throw error;
       }
@@ -218,6 +222,7 @@ function indexUnit(
   text: Uint8Array,
   shared: boolean,
   scopes: Scopes,
+  base: number,
 ): void {
   unit.root();
   const abbreviations = unit.abbreviations();
@@ -274,13 +279,14 @@ function indexUnit(
 
     if (scope !== undefined && plan.kind >= 0 && !plan.declares) {
       const wanted = plan.kind !== variableKind || plan.located;
-      if (wanted && (plan.specifies || nameAt < 0)) indexDefinition(file, unit, at, plan.kind, rows, shared, scopes);
+      if (wanted && (plan.specifies || nameAt < 0))
+        indexDefinition(file, unit, at, plan.kind, rows, shared, scopes, base);
       else if (wanted) {
         hash.first = scope.first[plan.kind] as number;
         hash.second = scope.second[plan.kind] as number;
         if (hashName(hash, unit, nameForm, nameAt, bytes, view, text)) {
           const offset = plan.tag === dw.DW_TAG_enumerator ? scope.entry : unit.start + at;
-          rows.add(hash.first >>> 0, hash.second >>> 0, placed(file, unit, offset, shared), plan.kind);
+          rows.add(hash.first >>> 0, hash.second >>> 0, placed(file, unit, offset, shared, base), plan.kind);
         }
       }
     }
@@ -415,21 +421,27 @@ function indexDefinition(
   rows: Rows,
   shared: boolean,
   scopes: Scopes,
+  base: number,
 ): void {
   const offset = unit.start + at;
   const entry = file.readAt(unit, offset);
   const name = entry === undefined ? '' : qualifiedName(entry, scopes);
   if (name === '') return;
   const { first, second } = hashOf(kinds[kind] as NameKind, name);
-  rows.add(first, second, placed(file, unit, offset, shared), kind);
+  rows.add(first, second, placed(file, unit, offset, shared, base), kind);
 }
 
 /** Offsets of .debug_types are kept above those of .debug_info, those of the shared file below 0. */
 const typesBase = 2 ** 50;
+/** Those of split units each in a range of its own: .debug_types of DWARF 4 in its upper half. */
+const splitBase = 2 ** 51;
+const splitStep = 2 ** 34;
 
-function placed(file: EntryFile, unit: Unit, offset: number, shared: boolean): number {
+function placed(file: EntryFile, unit: Unit, offset: number, shared: boolean, base: number): number {
   if (shared) return -1 - offset;
-  return unit.section === file.sections.get('types') ? typesBase + offset : offset;
+  const ofTypes = unit.section === file.sections.get('types');
+  if (base > 0) return base + offset + (ofTypes ? splitStep / 2 : 0);
+  return ofTypes ? typesBase + offset : offset;
 }
 
 /** Name with namespaces and classes, where the declaration has it. */
@@ -526,12 +538,17 @@ export class NameIndex {
   }
 }
 
-const place = (offset: number): FoundName =>
-  offset < 0
-    ? { offset: -1 - offset, section: 'shared' }
-    : offset >= typesBase
-      ? { offset: offset - typesBase, section: 'types' }
-      : { offset, section: 'info' };
+function place(offset: number): FoundName {
+  if (offset < 0) return { offset: -1 - offset, section: 'shared' };
+  if (offset >= splitBase) {
+    const split = Math.floor((offset - splitBase) / splitStep);
+    const within = offset - splitBase - split * splitStep;
+    return within >= splitStep / 2
+      ? { offset: within - splitStep / 2, section: 'types', split }
+      : { offset: within, section: 'info', split };
+  }
+  return offset >= typesBase ? { offset: offset - typesBase, section: 'types' } : { offset, section: 'info' };
+}
 
 /** Makes the index of a file, for use at once. */
 export function makeNameIndex(file: EntryFile): NameIndex {

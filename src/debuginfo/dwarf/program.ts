@@ -69,9 +69,11 @@ export class DwarfTypes implements ProgramTypes {
     }
   }
 
-  #at({ offset, section }: FoundName): Entry | undefined {
-    if (section === 'types') return this.file.atType(offset);
-    return (section === 'shared' ? this.file.shared() : this.file)?.at(offset);
+  #at({ offset, section, split }: FoundName): Entry | undefined {
+    if (section === 'shared') return this.file.shared()?.at(offset);
+    const unit = split === undefined ? undefined : this.file.units()[split];
+    const file = unit === undefined ? this.file : this.file.split(unit)?.file;
+    return section === 'types' ? file?.atType(offset) : file?.at(offset);
   }
 
   #definition(tag: number, name: string): Entry | undefined {
@@ -152,8 +154,9 @@ export class DwarfTypes implements ProgramTypes {
     const [, owner = '', variable = ''] = split;
     for (const unit of this.file.units()) {
       try {
-        for (const { entry, inlined } of readFunctions(unit, this.#map.isCode)) {
-          const found = inlined ? undefined : this.file.at(entry);
+        const { file, unit: whole } = this.file.split(unit) ?? { file: this.file, unit };
+        for (const { entry, inlined } of readFunctions(whole, this.#map.isCode)) {
+          const found = inlined ? undefined : file.at(entry);
           if (found === undefined || qualifiedName(found, this.reader.scopes) !== owner) continue;
           const inside = findStatic(found, variable, 0);
           if (inside !== undefined) return inside;
@@ -212,8 +215,9 @@ export class DwarfTypes implements ProgramTypes {
   #around(address: number): Entry | undefined {
     for (const unit of this.#map.at(address)) {
       try {
-        for (const one of readFunctions(unit, this.#map.isCode)) {
-          if (!one.inlined && covers(one, address)) return this.file.at(one.entry);
+        const { file, unit: whole } = this.file.split(unit) ?? { file: this.file, unit };
+        for (const one of readFunctions(whole, this.#map.isCode)) {
+          if (!one.inlined && covers(one, address)) return file.at(one.entry);
         }
       } catch (error) {
         if (!isBadInput(error)) throw error;
@@ -226,8 +230,9 @@ export class DwarfTypes implements ProgramTypes {
   functionEntry(address: number): Entry | undefined {
     for (const unit of this.#map.at(address)) {
       try {
-        for (const { entry, ranges, inlined } of readFunctions(unit, this.#map.isCode)) {
-          if (!inlined && ranges[0] === address) return this.file.at(entry);
+        const { file, unit: whole } = this.file.split(unit) ?? { file: this.file, unit };
+        for (const { entry, ranges, inlined } of readFunctions(whole, this.#map.isCode)) {
+          if (!inlined && ranges[0] === address) return file.at(entry);
         }
       } catch (error) {
         if (!isBadInput(error)) throw error;

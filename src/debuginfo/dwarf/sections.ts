@@ -43,6 +43,24 @@ export class DebugSection {
 /** Opens the file that several debug files share (dwz puts it there), by name and build-id. */
 export type OpenSupplementary = (name: string, buildId: string) => ElfFile | undefined;
 
+/** Where in a section of a package a unit's part is. */
+export interface SectionPart {
+  readonly offset: number;
+  readonly size: number;
+}
+
+/** Opens files that the rest of a unit may be in (.dwo, .dwp), by path; undefined when there is none. */
+export type OpenSplit = (path: string) => ElfFile | undefined;
+
+/** Of the sections of a split unit: those of the file that has its skeleton, and its parts of a package's. */
+interface SplitOf {
+  readonly skeleton: DwarfSections;
+  readonly parts: ReadonlyMap<string, SectionPart> | undefined;
+}
+
+/** What a split unit leaves in the file that is loaded. */
+const withSkeleton: ReadonlySet<string> = new Set(['addr', 'line', 'line_str', 'ranges', 'aranges']);
+
 const empty: DebugSection = new DebugSection(bytesReader(new Uint8Array(0)), 0, 0);
 
 export class DwarfSections {
@@ -53,9 +71,19 @@ export class DwarfSections {
   /** The sections of the file that .gnu_debugaltlink names; undefined where there is none, or no way to it. */
   readonly supplementary: () => DwarfSections | undefined;
   readonly #inflate: Inflate | undefined;
+  readonly openSplit: OpenSplit | undefined;
+  readonly #split: SplitOf | undefined;
   readonly #opened: Map<string, DebugSection> = new Map();
 
-  constructor(elf: ElfFile, inflate?: Inflate, openSupplementary?: OpenSupplementary) {
+  constructor(
+    elf: ElfFile,
+    inflate?: Inflate,
+    openSupplementary?: OpenSupplementary,
+    openSplit?: OpenSplit,
+    split?: SplitOf,
+  ) {
+    this.openSplit = openSplit;
+    this.#split = split;
     this.elf = elf;
     this.littleEndian = elf.header.littleEndian;
     this.#inflate = inflate;
@@ -64,6 +92,11 @@ export class DwarfSections {
       const file = link === undefined ? undefined : openSupplementary?.(link.name, link.buildId);
       return file === undefined ? undefined : new DwarfSections(file, inflate);
     });
+  }
+
+  /** The sections of a split unit in a file of its own, or in a package. */
+  splitSections(elf: ElfFile, parts: ReadonlyMap<string, SectionPart> | undefined): DwarfSections {
+    return new DwarfSections(elf, this.#inflate, undefined, undefined, { skeleton: this, parts });
   }
 
   /** The section `.debug_<name>`; an empty one where there is none. */
@@ -77,16 +110,26 @@ export class DwarfSections {
   }
 
   #open(name: string): DebugSection {
-    const section = this.elf.section(`.debug_${name}`) ?? this.elf.section(`.zdebug_${name}`);
+    const split = this.#split;
+    if (split !== undefined && withSkeleton.has(name)) return split.skeleton.get(name);
+    const suffix = split === undefined || name === 'cu_index' ? '' : '.dwo';
+    const section = this.elf.section(`.debug_${name}${suffix}`) ?? this.elf.section(`.zdebug_${name}${suffix}`);
     if (section === undefined || section.type === SHT_NOBITS) return empty;
     const packing = this.elf.packing(section);
     if (packing.ok && packing.value.method === 'none') {
-      return new DebugSection(this.elf.reader, section.offset, section.size);
+      return this.#part(name, this.elf.reader, section.offset, section.size);
     }
     const contents = packing.ok ? this.elf.contents(section, this.#inflate) : packing;
-    if (contents.ok) return new DebugSection(bytesReader(contents.value), 0, contents.value.length);
+    if (contents.ok) return this.#part(name, bytesReader(contents.value), 0, contents.value.length);
     this.problems.push(contents.error);
     return empty;
+  }
+
+  /** All of a section, or, in a package, the unit's part of it. Strings are shared by all. */
+  #part(name: string, reader: FileReader, offset: number, size: number): DebugSection {
+    const part = name === 'str' ? undefined : this.#split?.parts?.get(name);
+    if (part === undefined) return new DebugSection(reader, offset, size);
+    return new DebugSection(reader, offset + part.offset, Math.min(part.size, Math.max(0, size - part.offset)));
   }
 
   #supplementaryLink(): { readonly name: string; readonly buildId: string } | undefined {

@@ -58,6 +58,8 @@ export class Unit {
   readonly type: number;
   readonly signature: bigint;
   readonly typeOffset: number;
+  /** Of a split unit: its skeleton, which has what depends on addresses. */
+  skeleton: Unit | undefined;
   readonly #abbreviationsAt: number;
   readonly #tables: Lru<string, ReadonlyMap<number, Abbreviation>>;
   #stringOffsetsBase = 0;
@@ -167,7 +169,8 @@ export class Unit {
       return attribute === undefined ? '' : this.string(attribute.form, attribute.value, bytes);
     };
     const low = found.get(dw.DW_AT_low_pc);
-    const lowAddress = low === undefined ? 0 : this.address(low.form, low.value);
+    const own = low === undefined ? 0 : this.address(low.form, low.value);
+    const lowAddress = this.skeleton === undefined ? own : this.skeleton.root().lowAddress;
     const high = found.get(dw.DW_AT_high_pc);
     const ranges = found.get(dw.DW_AT_ranges);
     const all = lazy((): readonly number[] => {
@@ -242,6 +245,7 @@ export class Unit {
 
   /** The address of an index into .debug_addr; NaN where there is none. */
   addressAt(index: number): number {
+    if (this.skeleton !== undefined) return this.skeleton.addressAt(index);
     const { addressSize } = this.format;
     const at = this.#addressBase + index * addressSize;
     return numberAt(this.sections.get('addr'), at, addressSize, this.sections.littleEndian) ?? Number.NaN;
@@ -276,6 +280,7 @@ export class Unit {
   rangesOf(form: number, value: number, base: number): number[] {
     const { sections, format } = this;
     if (format.version < 5) {
+      if (this.skeleton !== undefined) return this.skeleton.rangesOf(form, value, base);
       return readRanges(sections.get('ranges'), this.#gnuRangesBase + value, format, sections.littleEndian, base);
     }
     const section = sections.get('rnglists');

@@ -200,13 +200,30 @@ export class Layers {
     for (const candidate of candidates) {
       const file = candidate();
       if (file === undefined || !hasDwarf(file)) continue;
-      return new DwarfSections(file, inflate, (name, buildId) => {
-        const found = debugFiles === undefined ? undefined : findSupplementary(file, debugFiles, name, buildId);
-        return found === undefined ? undefined : this.#keep(found);
-      });
+      return new DwarfSections(
+        file,
+        inflate,
+        (name, buildId) => {
+          const found = debugFiles === undefined ? undefined : findSupplementary(file, debugFiles, name, buildId);
+          return found === undefined ? undefined : this.#keep(found);
+        },
+        (path) => this.#openSplit(path),
+      );
     }
     return undefined;
   });
+
+  readonly #splitFiles: Map<string, ElfFile | undefined> = new Map();
+
+  /** A file with the rest of units (.dwo, .dwp); each is opened once. */
+  #openSplit(path: string): ElfFile | undefined {
+    if (!this.#splitFiles.has(path)) {
+      const reader = this.#options.debugFiles?.open(path);
+      const file = reader === undefined ? undefined : ElfFile.open(path, reader);
+      this.#splitFiles.set(path, file?.ok ? this.#keep(file.value) : undefined);
+    }
+    return this.#splitFiles.get(path);
+  }
 
   /** Source lines; undefined where no layer has debugging information. */
   readonly lines: () => LineIndex | undefined = lazy(() => {
