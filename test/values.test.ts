@@ -249,3 +249,87 @@ describe('Go', () => {
     });
   }
 });
+
+/** What gdb prints where the function begins, in the form that insitu gives it. */
+function gdbValues(program: string, place: string, expressions: readonly string[]): string[] {
+  const prints = expressions.flatMap((one) => ['-ex', `output ${one}`, '-ex', 'echo \\n']);
+  const { stdout } = spawnSync(
+    'gdb',
+    [
+      '-nx',
+      '-batch',
+      '-ex',
+      'set print address off',
+      '-ex',
+      `break *${place}`,
+      '-ex',
+      'run 2>/dev/null',
+      ...prints,
+      program,
+    ],
+    { encoding: 'utf8' },
+  );
+  return stdout
+    .split('\n')
+    .filter((line) => line !== '')
+    .slice(-expressions.length)
+    .map((line) =>
+      line
+        .replace(/\{(\w)/g, '{ .$1')
+        .replace(/, (\w+ =)/g, ', .$1')
+        .replace(/\}/g, ' }')
+        .replace(/(-?\d+) '.*'$/, '$1')
+        .replace(/^"(.*)"$/, '$1'),
+    );
+}
+
+describe('beside gdb', { skip: has('gdb') ? false : 'needs gdb' }, () => {
+  const functions: Readonly<Record<string, readonly (readonly [ours: string, gdb: string])[]>> = {
+    integers: ['c', 'uc', 's', 'us', 'i', 'u'].map((name) => [`args.${name}`, name] as const),
+    longs: ['l', 'ul', 'll', 'u64', 'i64', 'size', 'seventh', 'eighth', 'ninth'].map(
+      (name) => [`args.${name}`, name] as const,
+    ),
+    others: [
+      ['args.yes', 'yes'],
+      ['args.color', 'color'],
+      ['str(args.text)', 'text'],
+    ],
+    structs: ['point', 'pair', 'triple', 'after'].map(
+      (name) => [`args.${name}`, name === 'pair' ? 'pair.first' : name] as const,
+    ),
+    deep: [
+      ['args.node->value', 'node->value'],
+      ['args.node->next->value', 'node->next->value'],
+      ['str(args.node->label)', 'node->label'],
+      ['args.node->name', 'node->name'],
+      ['args.node->in', 'node->in'],
+      ['args.node->out', 'node->out'],
+      ['args.node->grid[1][2]', 'node->grid[1][2]'],
+      ['args.flags->a', 'flags->a'],
+      ['args.flags->b', 'flags->b'],
+      ['args.flags->c', 'flags->c'],
+      ['args.flags->d', 'flags->d'],
+      ['args.flags->e', 'flags->e'],
+    ],
+  };
+  for (const build of [
+    { compiler: 'gcc', flags: ['-g', '-O2'] },
+    { compiler: 'gcc', flags: ['-gdwarf-4', '-O1', '-no-pie'] },
+  ]) {
+    test(titleOf(build), { skip: lack(build), timeout: 90_000 }, async () => {
+      const program = compile('plain.c', build, `gdb${built++}`);
+      for (const [name, pairs] of Object.entries(functions)) {
+        const prints = pairs.map(([ours]) => `print(${ours === 'args.pair' ? 'args.pair.first' : ours});`).join(' ');
+        const script = `uprobe:${program}:${name} { ${prints} exit(); }`;
+        const { stdout } = await insitu(['-q', '-c', `sh -c "exec ${program} 2>/dev/null"`, '-e', script]);
+        const ours = stdout.split('\n').slice(0, pairs.length);
+        const theirs = gdbValues(
+          program,
+          name,
+          pairs.map(([, gdb]) => gdb),
+        );
+        assert.deepEqual(ours, theirs, name);
+      }
+    });
+  }
+});

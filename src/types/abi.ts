@@ -242,7 +242,7 @@ export function argumentLocations(types: readonly Type[], result: Type, conventi
       return onStack(size, alignOf(type));
     }
     // An empty class takes no place at all.
-    if (isComposite(type) && classes.every((cls) => cls === 'none'))
+    if (isComposite(type) && size <= 1 && classes.every((cls) => cls === 'none'))
       return { kind: 'bytes', bytes: new Uint8Array(size) };
     const wantedIntegers = classes.filter((cls) => cls !== 'vector').length;
     const wantedVectors = classes.length - wantedIntegers;
