@@ -268,20 +268,18 @@ export class ElfBinary implements Binary {
   }
 
   at(address: VirtualAddress): FunctionSymbol | undefined {
-    let best: SymbolEntry[] = [];
+    let best: SymbolEntry | undefined;
     for (const table of this.#functions()) {
-      const covering = table.covering(address);
-      const [one] = covering;
-      const [other] = best;
+      const one = table.best(address);
       if (one === undefined) continue;
       // A symbol that says how far it goes is believed before one that does not; then the nearer start.
-      const order =
-        other === undefined ? 1 : Number(one.size > 0) - Number(other.size > 0) || one.address - other.address;
-      if (order > 0) best = covering;
-      else if (order === 0) best = [...best, ...covering];
+      const order = best === undefined ? 1 : Number(one.size > 0) - Number(best.size > 0) || one.address - best.address;
+      if (order > 0) best = one;
+      else if (order === 0) best = preferredAlias([best as SymbolEntry, one]);
     }
-    const preferred = preferredAlias(best);
-    return preferred === undefined ? undefined : new NamedFunction(preferred, this.#demangle);
+    if (best === undefined) return undefined;
+    best.named ??= new NamedFunction(best, this.#demangle);
+    return best.named;
   }
 
   /** The inferred name of the function that covers an address, in a stripped program. */

@@ -3,13 +3,13 @@ import type { VirtualAddress } from '../../base/numbers.ts';
 import { decodeText } from '../../bytes/cursor.ts';
 import type { Pattern } from '../../bytes/search.ts';
 import { STB_GLOBAL } from '../../debuginfo/elf/constants.ts';
-import type { SymbolEntry } from './table.ts';
+import { preferredAlias, type SymbolEntry } from './table.ts';
 
 /** Functions by name and by address. */
 export interface FunctionTable {
   readonly count: number;
-  /** Those that cover an address and start nearest below it. */
-  covering(address: VirtualAddress): SymbolEntry[];
+  /** Of those that cover an address and start nearest below it, the one to show. */
+  best(address: VirtualAddress): SymbolEntry | undefined;
   /** Those of exactly that name. */
   named(pattern: Pattern): SymbolEntry[];
   /** Calls back with every one whose name may contain all the patterns. */
@@ -39,7 +39,7 @@ export class ListedFunctions implements FunctionTable {
     return this.#entries.length;
   }
 
-  covering(address: VirtualAddress): SymbolEntry[] {
+  best(address: VirtualAddress): SymbolEntry | undefined {
     let low = 0;
     let high = this.#entries.length;
     while (low < high) {
@@ -53,7 +53,7 @@ export class ListedFunctions implements FunctionTable {
       const entry = this.#entries[at] as SymbolEntry;
       if (address < entry.address + entry.size) found.push(entry);
     }
-    return found;
+    return preferredAlias(found);
   }
 
   named(pattern: Pattern): SymbolEntry[] {

@@ -8,6 +8,8 @@ import type { FileReader } from '../../bytes/file.ts';
 import type { Pattern } from '../../bytes/search.ts';
 
 const chunkSize = 512 << 10;
+/** Most names fit in here. */
+const shortName = new Uint8Array(256);
 
 /** A whole string of the table in which a pattern occurs. Offsets count from the table's start. */
 export interface StringHit {
@@ -34,10 +36,12 @@ export class StringTable {
     for (let size = 256; ; size *= 16) {
       const wanted = Math.min(size, this.size - offset);
       if (!(wanted > 0)) return '';
-      const bytes = this.#reader.read(this.#offset + offset, wanted);
+      // Names lie anywhere in a large table: a page of the file for each would cost more than it spares.
+      const bytes = size === shortName.length ? shortName : new Uint8Array(wanted);
+      const count = this.#reader.readInto(bytes.subarray(0, wanted), this.#offset + offset);
       const end = bytes.indexOf(0);
-      if (end >= 0) return decodeText(bytes, 0, end);
-      if (bytes.length < size || size >= chunkSize) return '';
+      if (end >= 0 && end < count) return decodeText(bytes, 0, end);
+      if (count < size || size >= chunkSize) return '';
     }
   }
 

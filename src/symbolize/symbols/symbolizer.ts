@@ -8,10 +8,17 @@
  */
 
 import { Lru } from '../../base/lru.ts';
-import { type FileOffset, fileOffset, type ProcessAddress, type VirtualAddress } from '../../base/numbers.ts';
+import {
+  type FileOffset,
+  fileOffset,
+  type ProcessAddress,
+  type VirtualAddress,
+  virtualAddress,
+} from '../../base/numbers.ts';
 import type { FileReader } from '../../bytes/file.ts';
 import type { SourcePlace } from '../../debuginfo/dwarf/index.ts';
 import type { Mapping } from '../../debuginfo/text/maps.ts';
+import type { FunctionSymbol } from '../../target/target.ts';
 import { type BinaryOptions, type ElfBinary, openBinary } from './binary.ts';
 import { JitDump } from './jitdump.ts';
 import { PerfMap } from './perfmap.ts';
@@ -70,7 +77,7 @@ export interface SymbolizerLimits {
   readonly binaries?: number;
   /** Processes whose mappings are kept, gone ones included. */
   readonly processes?: number;
-  /** Places in files whose names are kept. */
+  /** Places in each file whose names are kept. */
   readonly names?: number;
 }
 
@@ -85,11 +92,14 @@ interface Process {
 }
 
 interface Module {
-  readonly key: string;
   readonly path: string;
   readonly binary: ElfBinary | undefined;
   /** Why there is no binary. */
   readonly reason: string;
+  /** Names by place in the file. */
+  readonly names: Map<number, SymbolizedFrame>;
+  /** Its binary has been closed, to make room for others. */
+  closed: boolean;
 }
 
 export class Symbolizer {
@@ -97,7 +107,9 @@ export class Symbolizer {
   readonly #options: BinaryOptions;
   readonly #processes: Lru<number, Process>;
   readonly #modules: Lru<string, Module>;
-  readonly #names: Lru<string, SymbolizedFrame>;
+  /** The module of a mapping, as long as it is open. */
+  readonly #mapped: WeakMap<Mapping, Module> = new WeakMap();
+  readonly #mostNames: number;
   /** Process and build-id of files that could not be found, so that each is looked for once. */
   readonly #missing: Lru<string, boolean> = new Lru(4096);
 
@@ -105,8 +117,11 @@ export class Symbolizer {
     this.#files = files;
     this.#options = options;
     this.#processes = new Lru(limits.processes ?? 4096);
-    this.#modules = new Lru(limits.binaries ?? 256, (module) => module.binary?.close());
-    this.#names = new Lru(limits.names ?? 32_768);
+    this.#modules = new Lru(limits.binaries ?? 256, (module) => {
+      module.closed = true;
+      module.binary?.close();
+    });
+    this.#mostNames = limits.names ?? 65_536;
   }
 
   /** Reads a process's mappings now and opens its executable files, so that its frames can be named when it has gone. */
@@ -193,7 +208,6 @@ export class Symbolizer {
     for (const module of this.#modules.values()) module.binary?.close();
     this.#modules.clear();
     this.#processes.clear();
-    this.#names.clear();
   }
 
   #symbolize(
@@ -208,7 +222,7 @@ export class Symbolizer {
       batch.mapsRead = true;
       mapping = this.#load(pid)?.maps.find(address);
     }
-    const process = this.#processes.get(pid);
+    const process = mapping !== undefined && known !== undefined ? known : this.#processes.get(pid);
     if (process === undefined) return nameless('', `process ${pid} is gone, and nothing of it was kept`);
     if (mapping === undefined) return nameless('', 'nothing is mapped at that address');
     if (mapping.path === '[vsyscall]') return nameless('[vsyscall]', 'the page for old system calls has no symbols');
@@ -226,11 +240,13 @@ export class Symbolizer {
   }
 
   #nameInModule(module: Module, offset: FileOffset): SymbolizedFrame {
-    const key = `${module.key} ${offset}`;
-    const known = this.#names.get(key);
+    const { names } = module;
+    const known = names.get(offset);
     if (known !== undefined) return known;
     const frame = nameAt(module, offset);
-    if (module.binary !== undefined) this.#names.set(key, frame);
+    if (module.binary === undefined) return frame;
+    if (names.size >= this.#mostNames) names.clear();
+    names.set(offset, frame);
     return frame;
   }
 
@@ -296,29 +312,34 @@ export class Symbolizer {
   }
 
   #module(pid: number, mapping: Mapping): Module {
+    const last = this.#mapped.get(mapping);
+    if (last !== undefined && !last.closed) return last;
     const key = mapping.inode === '0' ? mapping.path : `${mapping.device} ${mapping.inode} ${mapping.path}`;
-    const known = this.#modules.get(key);
-    if (known !== undefined) return known;
-    const module = this.#open(pid, mapping, key);
-    // A file that can't be reached now may be reached through another process later.
-    if (module.binary !== undefined) this.#modules.set(key, module);
+    let module = this.#modules.get(key);
+    if (module === undefined) {
+      module = this.#open(pid, mapping);
+      // A file that can't be reached now may be reached through another process later.
+      if (module.binary === undefined) return module;
+      this.#modules.set(key, module);
+    }
+    this.#mapped.set(mapping, module);
     return module;
   }
 
-  #open(pid: number, mapping: Mapping, key: string): Module {
+  #open(pid: number, mapping: Mapping): Module {
     const { path } = mapping;
     const reader = this.#files.open(pid, mapping);
-    if (reader === undefined) return { key, path, binary: undefined, reason: `${path} can't be opened` };
+    if (reader === undefined) return moduleOf(path, undefined, `${path} can't be opened`);
     const binary = openBinary(path, reader, this.#options);
     if (!binary.ok) {
       reader.close?.();
-      return { key, path, binary: undefined, reason: binary.error.message };
+      return moduleOf(path, undefined, binary.error.message);
     }
     if (mapping.buildId !== '' && !sameBuildId(mapping.buildId, binary.value.buildId)) {
       binary.value.close();
-      return { key, path, binary: undefined, reason: `${path} has been replaced since it was mapped` };
+      return moduleOf(path, undefined, `${path} has been replaced since it was mapped`);
     }
-    return { key, path, binary: binary.value, reason: '' };
+    return moduleOf(path, binary.value, '');
   }
 
   /** The open file of a build-id. */
@@ -342,6 +363,43 @@ export class Symbolizer {
   }
 }
 
+function moduleOf(path: string, binary: ElfBinary | undefined, reason: string): Module {
+  return { path, binary, reason, names: new Map(), closed: false };
+}
+
+/** A frame whose parts are worked out when somebody wants to see them. */
+class SymbolFrame implements NamedFrame {
+  readonly found = true;
+  readonly offset: number;
+  readonly #module: Module;
+  readonly #symbol: FunctionSymbol;
+  readonly #fileOffset: FileOffset;
+
+  constructor(module: Module, symbol: FunctionSymbol, address: VirtualAddress, offset: FileOffset) {
+    this.offset = address - symbol.address;
+    this.#module = module;
+    this.#symbol = symbol;
+    this.#fileOffset = offset;
+  }
+
+  get module(): string {
+    return this.#module.path;
+  }
+
+  get name(): string {
+    return this.#symbol.name;
+  }
+
+  get demangled(): string {
+    return this.#symbol.demangled;
+  }
+
+  get place(): FramePlace {
+    const address = virtualAddress(this.#symbol.address + this.offset);
+    return { fileOffset: this.#fileOffset, address, buildId: this.#module.binary?.buildId ?? '' };
+  }
+}
+
 function nameAt(module: Module, offset: FileOffset): SymbolizedFrame {
   const { binary, path } = module;
   if (binary === undefined) {
@@ -352,9 +410,9 @@ function nameAt(module: Module, offset: FileOffset): SymbolizedFrame {
   if (address === undefined) {
     return nameless(path, `no segment of ${path} holds the file offset 0x${offset.toString(16)}`);
   }
-  const place: FramePlace = { fileOffset: fileOffset(offset), address, buildId: binary.buildId };
   const symbol = binary.at(address);
   if (symbol === undefined) {
+    const place: FramePlace = { fileOffset: fileOffset(offset), address, buildId: binary.buildId };
     const inferred = binary.inferredAt(address);
     if (inferred !== undefined) {
       const { name } = inferred;
@@ -363,8 +421,7 @@ function nameAt(module: Module, offset: FileOffset): SymbolizedFrame {
     const reason = binary.stripped ? `${path} is stripped` : `no symbol of ${path} covers 0x${address.toString(16)}`;
     return { found: false, reason, module: path, place };
   }
-  const { name, demangled } = symbol;
-  return { found: true, module: path, name, demangled, offset: address - symbol.address, place };
+  return new SymbolFrame(module, symbol, address, offset);
 }
 
 function nameless(module: string, reason: string): NamelessFrame {

@@ -10,6 +10,7 @@ import type { Pattern } from '../../bytes/search.ts';
 import { SHF_EXECINSTR, STB_LOCAL, STB_WEAK } from '../../debuginfo/elf/constants.ts';
 import type { ElfFile } from '../../debuginfo/elf/elf.ts';
 import type { Section } from '../../debuginfo/elf/header.ts';
+import type { FunctionSymbol } from '../../target/target.ts';
 import { type Columns, checksum, decodeColumns, encodeColumns, orderOf, readColumns } from './columns.ts';
 import type { FunctionTable } from './functions.ts';
 import { entryCount, type SymbolKind } from './scan.ts';
@@ -23,6 +24,8 @@ export interface SymbolEntry {
   readonly binding: number;
   /** The layer that tells it: `.symtab`, `.dynsym`, `debug file` … */
   readonly origin: string;
+  /** The same as others see it, once somebody has asked by address; so each is demangled once. */
+  named?: FunctionSymbol;
 }
 
 /** Where indexes of large tables are kept, by build-id and content. */
@@ -51,6 +54,8 @@ export class SymbolTable implements FunctionTable {
   #columns: Columns | undefined;
   /** For each symbol, the highest end among it and all before it. */
   #reach: Float64Array | undefined;
+  /** By index of a symbol that covers an address: the one that is shown, and up to which address. */
+  readonly #known: { readonly entry: SymbolEntry; readonly until: number }[] = [];
 
   /**
    * The symbols of one kind that are defined in the file; others, and those with an
@@ -136,6 +141,37 @@ export class SymbolTable implements FunctionTable {
     );
     if (section !== undefined && address >= section.address + section.size) return [];
     return this.#aliases(nearest, (index) => sizes[index] === 0);
+  }
+
+  /** The one of those that is shown (see preferredAlias); what was found once is found again without a search for its name. */
+  best(address: VirtualAddress): SymbolEntry | undefined {
+    const { addresses, sizes } = this.#read();
+    this.#reach ??= reachOf(this.#read());
+    const reach = this.#reach;
+    const nearest = lastAtOrBelow(addresses, address);
+    for (let at = nearest; at >= 0 && (reach[at] as number) > address; at--) {
+      if ((addresses[at] as number) + (sizes[at] as number) <= address) continue;
+      const known = this.#known[at];
+      return known !== undefined && address < known.until ? known.entry : this.#preferredAt(at, address);
+    }
+    // Only a symbol without a size may reach as far as here.
+    const alone = nearest <= 0 || addresses[nearest - 1] !== addresses[nearest];
+    return alone && sizes[nearest] !== 0 ? undefined : preferredAlias(this.covering(address));
+  }
+
+  #preferredAt(index: number, address: number): SymbolEntry | undefined {
+    const { addresses, sizes } = this.#read();
+    const start = addresses[index] as number;
+    // Aliases may differ in size: the answer holds up to where the shortest ends.
+    let until = Infinity;
+    const covering = this.#aliases(index, (at) => {
+      const end = start + (sizes[at] as number);
+      until = Math.min(until, end);
+      return end > address;
+    });
+    const entry = preferredAlias(covering);
+    if (entry !== undefined && address < until) this.#known[index] = { entry, until };
+    return entry;
   }
 
   /** The symbols at the same address as the one at `index` that satisfy `keep`. */
