@@ -42,6 +42,7 @@ import { checksum, decodeColumns, encodeColumns, readColumns } from '../../src/s
 import { JitDump } from '../../src/symbolize/symbols/jitdump.ts';
 import { PerfMap } from '../../src/symbolize/symbols/perfmap.ts';
 import { framePointers } from '../../src/symbolize/symbols/prologue.ts';
+import { buildTable, decodeTable, encodeTable, ruleAt, type UnwindTable } from '../../src/symbolize/unwind/table.ts';
 import { conventions } from '../../src/types/abi.ts';
 import { alignOf, describe, sizeOf } from '../../src/types/layout.ts';
 import { contentOf } from '../../src/types/printers.ts';
@@ -581,6 +582,19 @@ export const targets: readonly Target[] = [
     read: withKeptSymbols,
   },
   {
+    name: 'unwind tables',
+    seeds: (folder) => seedsIn(folder, /^(plain|relr|stripped|shared|dwarf-4|debug).*\.elf$/),
+    regions: (seed) => partsOf(seed, /^\.(eh_frame|eh_frame_hdr|debug_frame)$/),
+    read: withUnwindTable,
+    weight: 2,
+  },
+  {
+    name: 'kept unwind tables',
+    seeds: keptUnwindTables,
+    regions: () => [{ start: 0, size: 64 }],
+    read: withKeptUnwindTable,
+  },
+  {
     name: 'demangle',
     seeds: () => mangledNames.map((name) => text(name)),
     read({ bytes }) {
@@ -690,6 +704,32 @@ function withStoredNames({ bytes, poison }: Input): string {
   let letters = 0;
   for (const { name, evidence } of names) letters += name.length + evidence.length;
   return `${names.count} ${letters} ${names.at(virtualAddress(0x1100))?.name}`;
+}
+
+function withUnwindTable(input: Input): string {
+  const elf = openElf(input);
+  if (typeof elf === 'string') return elf;
+  const table = buildTable(elf, inflate);
+  return table.ok ? describeTable(table.value) : `refused: ${table.error.code}`;
+}
+
+function describeTable(table: UnwindTable): string {
+  const rules: number[] = [];
+  for (let offset = 0; offset < 0x3000; offset += 0x35) rules.push(ruleAt(table.blocks, offset));
+  return [crc(new Uint8Array(new Int32Array(table.rules).buffer)), JSON.stringify(table.counts), rules].join('|');
+}
+
+function keptUnwindTables(folder: string): Uint8Array[] {
+  return seedsIn(folder, /^(stripped|shared)\.elf$/).flatMap((bytes) => {
+    const elf = ElfFile.open('seed', poisonedReader(bytes, 0));
+    const table = elf.ok ? buildTable(elf.value, inflate) : elf;
+    return table.ok ? [encodeTable(table.value)] : [];
+  });
+}
+
+function withKeptUnwindTable({ bytes, poison }: Input): string {
+  const table = decodeTable(within(bytes, poison));
+  return table === undefined ? 'refused: not the table of this version, or damaged' : describeTable(table);
 }
 
 function keptSymbols(folder: string): Uint8Array[] {

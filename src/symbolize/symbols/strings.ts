@@ -76,10 +76,13 @@ export class StringTable {
     return found;
   }
 
-  /** The strings in which all of the patterns occur, in order. `last` is of the first pattern. */
-  stringsWith([first, ...others]: readonly [Pattern, ...Pattern[]]): StringHit[] {
+  /** The strings in which all of the patterns occur, in order. `last` is of the rarest pattern. */
+  stringsWith(patterns: readonly [Pattern, ...Pattern[]]): StringHit[] {
     const hits: StringHit[] = [];
+    let order: readonly Pattern[] | undefined;
     this.forEachChunk((bytes, base) => {
+      order ??= rarestFirst(patterns, bytes);
+      const [first = patterns[0], ...others] = order;
       for (let at = first.indexIn(bytes); at >= 0; ) {
         const start = at === 0 ? 0 : bytes.lastIndexOf(0, at - 1) + 1;
         const end = bytes.indexOf(0, at);
@@ -93,4 +96,15 @@ export class StringTable {
     });
     return hits;
   }
+}
+
+/** By how often they occur in these bytes: the rarest leaves the fewest strings to look at closer. */
+function rarestFirst(patterns: readonly Pattern[], bytes: Uint8Array): readonly Pattern[] {
+  if (patterns.length === 1) return patterns;
+  const counted = patterns.map((pattern) => {
+    let count = 0;
+    for (let at = pattern.indexIn(bytes); at >= 0; at = pattern.indexIn(bytes, at + 1)) count++;
+    return { pattern, count };
+  });
+  return counted.sort((a, b) => a.count - b.count).map(({ pattern }) => pattern);
 }
