@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { after, describe, test } from 'node:test';
 import { Worker } from 'node:worker_threads';
@@ -94,6 +94,16 @@ test('a real debuginfod: fetched once, then from the cache', {
     const report = binary.layers.explain().find(({ layer }) => layer === 'debuginfod');
     assert.equal(report?.found, true);
     binary.close();
+
+    // A file that was cut off, or is another one's, is fetched anew.
+    const whole = readFileSync(cached);
+    for (const damaged of [whole.subarray(0, whole.length >> 1), readFileSync(process.execPath).subarray(0, 1 << 20)]) {
+      writeFileSync(cached, damaged);
+      const mended = open(path, environment);
+      assert.equal(mended.find('only_in_debug').length, 1);
+      mended.close();
+      assert.deepEqual(readFileSync(cached), whole);
+    }
 
     server.kill('SIGTERM');
     await once(server, 'exit');

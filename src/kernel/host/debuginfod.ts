@@ -1,16 +1,19 @@
 /**
  * Debug files by build-id from debuginfod servers (elfutils; debuginfod(8) describes the
- * web API: GET URL/buildid/ID/debuginfo). Kept below the user's cache folder; a file
- * that no server has is asked for again after ten minutes.
+ * web API: GET URL/buildid/ID/debuginfo). Kept below the user's cache folder, within a
+ * bound; a file that no server has is asked for again after ten minutes.
  *
  * Names are wanted in the middle of synchronous work, so the download runs in a worker
  * and the caller waits for it, as long as bytes arrive.
  */
-import { mkdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
+import { SHT_NOBITS } from '../../debuginfo/elf/constants.ts';
+import { ElfFile } from '../../debuginfo/elf/elf.ts';
 import type { DebugServers } from '../../symbolize/symbols/debugfile.ts';
+import { HostFile } from './file.ts';
 
 /** Without a byte for so long, in milliseconds, a server counts as gone (DEBUGINFOD_TIMEOUT says it in seconds). */
 const patience = 15_000;
@@ -18,6 +21,8 @@ const absentFor = 10 * 60_000;
 /** A debug file may be large (Chromium's: 5 GB); more than that is no debug file. */
 const mostBytes = 8 * 2 ** 30;
 const mostReason = 1000;
+/** Bytes that all fetched files take at most, but for a single one that is larger. */
+const mostCached = 8 * 2 ** 30;
 
 /** Cells shared with the worker: outcome (0 while it runs), progress, length of the reason. */
 const cells = 3;
@@ -104,6 +109,50 @@ function age(path: string): number | undefined {
   return stat === undefined ? undefined : Date.now() - stat.mtimeMs;
 }
 
+/** True for a whole ELF file with that build-id. */
+function belongs(path: string, buildId: string): boolean {
+  const file = HostFile.open(path);
+  if (!file.ok) return false;
+  const elf = ElfFile.open(path, file.value);
+  const whole =
+    elf.ok &&
+    elf.value.buildId() === buildId &&
+    elf.value.problem === undefined &&
+    elf.value.sections.every(({ type, offset, size }) => type === SHT_NOBITS || offset + size <= file.value.size);
+  file.value.close();
+  return whole;
+}
+
+/** The time of use decides which go first. */
+function touch(path: string): void {
+  try {
+    utimesSync(path, new Date(), new Date());
+  } catch {}
+}
+
+/** Keeps what was fetched within the bound: what was unused for longest goes, never what was fetched just now. */
+function prune(folder: string, fetched: string): void {
+  try {
+    const files: { readonly path: string; readonly size: number; readonly used: number }[] = [];
+    for (const name of readdirSync(folder)) {
+      if (name === fetched) continue;
+      for (const file of readdirSync(join(folder, name))) {
+        const path = join(folder, name, file);
+        const stat = statSync(path, { throwIfNoEntry: false });
+        if (stat !== undefined) files.push({ path, size: stat.size, used: stat.mtimeMs });
+      }
+    }
+    let total = files.reduce((sum, { size }) => sum + size, 0) + statSync(join(folder, fetched, 'debuginfo')).size;
+    for (const { path, size } of files.sort((a, b) => a.used - b.used)) {
+      if (total <= mostCached) return;
+      rmSync(path, { force: true });
+      total -= size;
+    }
+  } catch {
+    // Another run is at it.
+  }
+}
+
 /** The servers that DEBUGINFOD_URLS names (split by spaces); undefined when there are none. */
 export function debugServers(
   environment: Readonly<Record<string, string | undefined>>,
@@ -125,7 +174,14 @@ export function debugServers(
       const own = join(folder, buildId);
       const path = join(own, 'debuginfo');
       const absent = join(own, 'absent');
-      if (age(path) !== undefined) return { path };
+      if (age(path) !== undefined) {
+        if (belongs(path, buildId)) {
+          touch(path);
+          return { path };
+        }
+        // Cut off by a full disk, or by a machine that stopped: fetched again.
+        rmSync(path, { force: true });
+      }
       if ((age(absent) ?? absentFor) < absentFor) return { reason: `no server had ${buildId} some minutes ago` };
       const partial = join(own, `debuginfo.${process.pid}`);
       try {
@@ -142,12 +198,17 @@ export function debugServers(
         }
         const address = `${url.replace(/\/+$/, '')}/buildid/${buildId}/debuginfo`;
         const outcome = fetchSync(address, partial, timeout);
-        if (outcome.kind === 'there') {
+        if (outcome.kind === 'there' && belongs(partial, buildId)) {
           renameSync(partial, path);
           rmSync(absent, { force: true });
+          prune(folder, buildId);
           return { path };
         }
         rmSync(partial, { force: true });
+        if (outcome.kind === 'there') {
+          reasons.push(`${url} sends something else than the debug file of ${buildId}`);
+          continue;
+        }
         if (outcome.kind === 'absent') {
           reasons.push(`${url} has no debug file for it`);
           continue;
@@ -157,7 +218,11 @@ export function debugServers(
         onMessage?.(`debuginfod: ${url}: ${outcome.reason}; going on without it`);
       }
       // What a broken server has may be there the next time.
-      if (failed.size === 0) writeFileSync(absent, '');
+      if (failed.size === 0) {
+        try {
+          writeFileSync(absent, '');
+        } catch {}
+      }
       return { reason: reasons.join('; ') };
     },
   };
