@@ -28,7 +28,7 @@ const mostTableBytes = 256 << 20;
 /** How long other work waits for a slice. */
 const sliceMs = 8;
 /** Files of running processes are prepared before the start for at most so long. */
-const startMs = 400;
+const startMs = 1000;
 /** How often the followed processes are looked after. */
 const followMs = 10;
 const firstQuietNs = 20_000_000n;
@@ -53,6 +53,8 @@ interface Job {
   /** Processes whose mappings are told again when it is done. */
   readonly pids: Set<number>;
   steps?: Generator<undefined, UnwindTable | undefined, void>;
+  /** A stack has met one of its processes. */
+  urgent?: boolean;
 }
 
 interface ProcessNotes {
@@ -69,6 +71,8 @@ export class UnwindTables {
   readonly #jobs: Job[] = [];
   readonly #processes = new Map<number, ProcessNotes>();
   readonly #followed = new Set<number>();
+  /** Processes whose files have got tables since their mappings were told. */
+  readonly #changed = new Set<number>();
   #free: number[] = [];
   #nextNumber = jitFile + 1;
   #bytes = 0;
@@ -110,6 +114,7 @@ export class UnwindTables {
   follow(event: TaskEvent): void {
     if (event.kind === 'exit') {
       if (this.#processes.delete(event.pid)) this.#maps.removeProcess(event.pid);
+      this.#changed.delete(event.pid);
       this.#followed.delete(event.pid);
     } else if (event.kind === 'fork') {
       if (this.#followed.has(event.parent)) this.#followed.add(event.pid);
@@ -131,11 +136,18 @@ export class UnwindTables {
   /** A stack met code that nothing is known of. */
   #noted(pid: number): void {
     const before = this.#processes.get(pid)?.text;
-    this.#look(pid);
+    const waits = this.#jobs.some((job) => job.pids.has(pid));
+    if (!waits) this.#look(pid);
+    // What stacks have met goes before what they may meet, small files first.
+    for (const job of this.#jobs) if (job.pids.has(pid)) job.urgent = true;
+    const rank = (job: Job): number => (job.urgent ? job.reader.size : Number.POSITIVE_INFINITY);
+    this.#jobs.sort((x, y) => (rank(x) === rank(y) ? 0 : rank(x) - rank(y)));
     const known = this.#processes.get(pid);
-    if (known === undefined || known.text !== before || this.#jobs.some((job) => job.pids.has(pid))) return;
-    // Nothing new to be learned: a compiler at run time, say. Asked again later and later.
-    known.quietNs = known.quietNs * 2n > longestQuietNs ? longestQuietNs : known.quietNs * 2n;
+    if (known === undefined) return;
+    if (!waits && known.text === before && !this.#jobs.some((job) => job.pids.has(pid))) {
+      // Nothing new to be learned: a compiler at run time, say. Asked again later and later.
+      known.quietNs = known.quietNs * 2n > longestQuietNs ? longestQuietNs : known.quietNs * 2n;
+    }
     this.#maps.quiet(pid, clockNanoseconds(Clock.MONOTONIC) + known.quietNs);
   }
 
@@ -260,7 +272,12 @@ export class UnwindTables {
       file.number = number;
       this.#maps.setFile(file.inode, file.device, number);
     }
-    for (const pid of job.pids) {
+    for (const pid of job.pids) this.#changed.add(pid);
+    // The kernel finds most files by itself; mappings are told again once for all files together.
+    const last = this.#jobs.length === 0;
+    for (const pid of this.#changed) {
+      if (!last && this.#jobs.some(({ pids }) => pids.has(pid))) continue;
+      this.#changed.delete(pid);
       const known = this.#processes.get(pid);
       if (known !== undefined) this.#tell(pid, known.text);
     }

@@ -39,6 +39,7 @@ const projectParts = [
   'node_modules/fast-check',
   'node_modules/pure-rand',
   'test/cases',
+  'test/unwind',
 ];
 /** Where it is in there. */
 export const guestRoot = '/insitu';

@@ -57,7 +57,7 @@ export const stateAt: Readonly<Record<StateField, number>> = {
   mm: 104,
   executablePages: 112,
   pid: 120,
-  /** 1 when the last step followed a frame pointer where rules may exist. */
+  /** Whether the last step followed a frame pointer where rules may exist: 1 in a file with a table, 2 in another one. */
   guessed: 128,
   /** Where a return probe makes functions return to, 1 when there is none. */
   trampoline: 136,

@@ -379,8 +379,10 @@ export class Walker {
     f.assign(cfa, b.alu('add', next.rbp, { imm: 16 }));
     this.#read(f, next.rbp, next.rbp, notAFrame);
     b.branch('eq', file, { imm: jitFile }, isJit);
-    f.put(stateAt.guessed, { imm: 1 });
     f.put(stateAt.flags, { imm: guessedFlag });
+    f.put(stateAt.guessed, { imm: 1 });
+    b.branch('ne', file, { imm: 0 }, callerKnown);
+    f.put(stateAt.guessed, { imm: 2 });
     b.jump(callerKnown);
     b.place(notAFrame);
     b.branch('eq', kind, { imm: RuleKind.unsupported }, end('unsupported rule'));
@@ -424,6 +426,10 @@ export class Walker {
         const honest = b.label();
         b.branch('eq', f.get(stateAt.guessed), { imm: 0 }, honest);
         f.put(stateAt.end, { imm: endNumber('no rule') });
+        const indexed = b.label();
+        b.branch('eq', f.get(stateAt.guessed), { imm: 1 }, indexed);
+        f.put(stateAt.end, { imm: endNumber('not indexed') });
+        b.place(indexed);
         b.return({ imm: 1 });
         b.place(honest);
       }

@@ -20,6 +20,14 @@ export interface GoFunction {
   readonly size: number;
 }
 
+/** How a function uses the stack. */
+export interface GoFrame extends GoFunction {
+  /** Go's own traceback ends here: the function is a stack's first, or sets rsp as it likes. */
+  readonly endsStack: boolean;
+  /** From one offset in the function to another, how many bytes rsp lies below where it was at the start. */
+  readonly stack: () => Iterable<readonly [from: number, depth: number, to: number]>;
+}
+
 export interface GoLine {
   readonly function: string;
   /** '' where the table tells none. */
@@ -32,6 +40,9 @@ export interface GoLine {
 const mostFunctions = 4_000_000;
 /** The word of runtime.moduledata (from Go 1.16 on) that holds the start of the code. */
 const moduleTextWord = 22;
+/** abi.FuncFlagTopFrame and abi.FuncFlagSPWrite (internal/abi/symtab.go). */
+const topFrameFlag = 1;
+const stackPointerFlag = 2;
 
 export class GoFunctions {
   /** Which Go wrote the table: '1.16', '1.18' or '1.20' and later. */
@@ -136,6 +147,30 @@ export class GoFunctions {
     }
   }
 
+  /** All functions with their use of the stack, by address. */
+  *frames(): Generator<GoFrame, void, void> {
+    const starts = this.#starts();
+    for (let index = 0; index + 1 < starts.length; index++) {
+      const address = starts[index] as number;
+      const size = (starts[index + 1] as number) - address;
+      if (size <= 0) continue;
+      const table = this.#field(index, 3);
+      yield {
+        name: this.#name(index),
+        address: virtualAddress(address),
+        size,
+        endsStack: (this.#flags(index) & (topFrameFlag | stackPointerFlag)) !== 0,
+        stack: () => this.#steps(table),
+      };
+    }
+  }
+
+  /** abi.FuncFlag…, from Go 1.18 on. */
+  #flags(index: number): number {
+    if (this.format === '1.16') return 0;
+    return (this.#field(index, this.format === '1.18' ? 8 : 9) >>> 8) & 0xff;
+  }
+
   /** Function, file and line of an instruction; undefined outside Go's code. */
   at(address: VirtualAddress): GoLine | undefined {
     const starts = this.#starts();
@@ -161,9 +196,14 @@ export class GoFunctions {
     return offset === 0xffffffff ? '' : (cStringAt(this.#bytes, this.#files + offset) ?? '');
   }
 
-  /** Runs a table of value and address steps up to an address within its function; -1 where it tells nothing. */
+  /** The value at an address within its function; -1 where the table tells nothing. */
   #valueAt(table: number, within: number): number {
-    if (table === 0) return -1;
+    for (const [from, value, to] of this.#steps(table)) if (within >= from && within < to) return value;
+    return -1;
+  }
+
+  *#steps(table: number): Generator<readonly [from: number, value: number, to: number], void, void> {
+    if (table === 0) return;
     let at = this.#values + table;
     const number = (): number => {
       let value = 0;
@@ -179,10 +219,10 @@ export class GoFunctions {
       const step = number();
       if (step === 0 && !first) break;
       value += step % 2 === 0 ? step / 2 : -(step + 1) / 2;
+      const from = covered;
       covered += number() * this.#quantum;
-      if (within < covered) return value;
+      yield [from, value, covered];
     }
-    return -1;
   }
 }
 

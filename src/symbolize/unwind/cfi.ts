@@ -114,6 +114,11 @@ export class FrameReader {
     this.#unsupported = rules.add(...packRule(unsupportedRule));
   }
 
+  /** Functions that start at these places are told of elsewhere. */
+  known: ReadonlySet<number> = new Set();
+  /** Where those that were read start, when somebody wants to know. */
+  starts: Set<number> | undefined;
+
   /** Goes on from entry to entry for at most about `most` of them; false at the end of the section. */
   read(sink: RowSink, most: number): boolean {
     const bytes = this.#bytes;
@@ -223,6 +228,8 @@ export class FrameReader {
       const size = this.#number(start + width, format & 0x07);
       // Discarded functions are left with address 0.
       if (address <= 0 || size <= 0 || address + size > 2 ** 32) return;
+      if (this.known.size > 0 && this.known.has(address)) return;
+      this.starts?.add(address);
       this.#at = start + 2 * width;
       if (cie.hasAugmentation) {
         const augmentation = this.#uleb();

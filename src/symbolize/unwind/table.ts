@@ -12,6 +12,7 @@ import { unsupportedElf } from '../../debuginfo/elf/errors.ts';
 import type { Segment } from '../../debuginfo/elf/header.ts';
 import { directoryBytes, entriesPerBlock, mostRules, pageBits, rowsPerBlock } from '../../program/unwind.ts';
 import { type FrameCounts, FrameReader, type FrameSection } from './cfi.ts';
+import { readGoRows } from './go.ts';
 import { RuleSet } from './rules.ts';
 
 /** Words of a block. */
@@ -56,10 +57,14 @@ export function* buildTableInSteps(
   const rules = new RuleSet(mostRules);
   const rows = new Rows(elf.segments);
   const counts: FrameCounts = { functions: 0, damaged: 0, unsupported: 0 };
-  // What .eh_frame says of a function counts; .debug_frame tells of the others (Go, hand-written code).
-  for (const section of frameSections(elf, inflate)) {
+  // Go's own table counts most, then .eh_frame; .debug_frame tells of the others (hand-written code).
+  let known = readGoRows(elf, rules, rows.sink);
+  counts.functions += known.size;
+  const sections = frameSections(elf, inflate);
+  for (const [index, section] of sections.entries()) {
     const reader = new FrameReader(section, rules);
-    rows.layer();
+    reader.known = known;
+    if (index + 1 < sections.length) known = reader.starts = new Set(known);
     while (reader.read(rows.sink, batch)) yield;
     counts.functions += reader.counts.functions;
     counts.damaged += reader.counts.damaged;
@@ -106,27 +111,19 @@ function findEhFrame(elf: ElfFile): { readonly address: number; readonly size: n
   return holder === undefined ? undefined : { address, size: holder.address + holder.fileSize - address };
 }
 
-/** A row in one number, so that sorting needs no comparison function: offset, layer, rule. */
+/** A row in one number, so that sorting needs no comparison function: offset, rule. */
 const ruleScale = 2 ** 14;
-const layerScale = 2 * ruleScale;
 
 /** Rows as they come, by offset in the file. */
 class Rows {
   #packed: Float64Array = new Float64Array(1 << 14);
   #count = 0;
-  #layer = 2;
   #segment: Segment | undefined;
   readonly #segments: readonly Segment[];
   #last = -1;
 
   constructor(segments: readonly Segment[]) {
     this.#segments = segments.filter((one) => one.type === PT_LOAD && (one.flags & PF_X) !== 0);
-  }
-
-  /** What is added from now on counts less than what is there already. */
-  layer(): void {
-    this.#layer = Math.max(0, this.#layer - 1);
-    this.#last = -1;
   }
 
   readonly sink = (address: number, rule: number): void => {
@@ -145,7 +142,7 @@ class Rows {
       larger.set(this.#packed);
       this.#packed = larger;
     }
-    this.#packed[this.#count++] = offset * layerScale + (rule === 0 ? 0 : this.#layer * ruleScale) + rule;
+    this.#packed[this.#count++] = offset * ruleScale + rule;
     this.#last = rule === 0 ? -1 : offset;
   };
 
@@ -169,11 +166,10 @@ function packRows(sorted: Float64Array): Packed {
   let count = 0;
   for (let i = 0; i < sorted.length; i++) {
     const value = sorted[i] as number;
-    const offset = Math.floor(value / layerScale);
+    const offset = Math.floor(value / ruleScale);
     const rule = value % ruleScale;
     if (rule === 0) {
-      const next =
-        i + 1 < sorted.length ? Math.floor((sorted[i + 1] as number) / layerScale) : Number.POSITIVE_INFINITY;
+      const next = i + 1 < sorted.length ? Math.floor((sorted[i + 1] as number) / ruleScale) : Number.POSITIVE_INFINITY;
       if (next - offset <= mostPadding) continue;
     }
     if (count > 0 && offsets[count - 1] === offset) count--;
@@ -230,7 +226,7 @@ export function tableOfRows(rows: readonly (readonly [offset: number, ...words: 
   const rules = new RuleSet(mostRules);
   const packed = Float64Array.from(rows, ([offset, ...words]) => {
     const rule = rules.add(...words);
-    return offset * layerScale + (rule === 0 ? 0 : ruleScale) + rule;
+    return offset * ruleScale + rule;
   });
   const { blocks, rows: count, cut } = packRows(packed.sort());
   const counts = { functions: 0, damaged: 0, unsupported: 0, rows: count, cutRows: cut };
@@ -283,7 +279,7 @@ export function renumbered(blocks: Uint32Array, numbers: Uint16Array): Uint32Arr
 
 const MAGIC = 0x54575549; // IUWT
 /** Grows with every change of the rules or of this layout. */
-const FORMAT = 1;
+const FORMAT = 2;
 const headWords = 10;
 
 /** A table as bytes, for a file: ten words of head (magic, format, rules, words of blocks, crc32, counts), rules, blocks. */

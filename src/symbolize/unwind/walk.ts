@@ -51,7 +51,8 @@ class Walk {
   /** What to take off the pc before a look-up. */
   #adjust = 0n;
   #innermost = true;
-  #guessing = false;
+  /** The last step followed a frame pointer where rules may exist: in what way the stack ends when that led nowhere. */
+  #guessing: StackEnd | undefined;
   guessed = false;
 
   constructor(saved: SavedStack) {
@@ -66,8 +67,7 @@ class Walk {
       const pc = this.#registers[Register.rip] as bigint;
       const look = word(pc - this.#adjust);
       const mapping = this.#saved.mappings.find((one) => look >= one.start && look < one.end);
-      if (mapping === undefined)
-        return { frames, end: this.#guessing ? 'no rule' : 'no mapping', guessed: this.guessed };
+      if (mapping === undefined) return { frames, end: this.#guessing ?? 'no mapping', guessed: this.guessed };
       frames.push(pc);
       const end = this.#step(pc, look, mapping);
       if (end !== undefined) return { frames, end, guessed: this.guessed };
@@ -93,8 +93,8 @@ class Walk {
     if (!byRule && table !== 'jit' && this.#read(pc) === signalReturn) return this.#signal();
     const next = byRule ? this.#byRule(rule as Rule, look) : this.#byFramePointer(kind, table);
     if ('end' in next) return next.end;
-    this.#guessing = !byRule && table !== 'jit';
-    if (this.#guessing) this.guessed = true;
+    this.#guessing = byRule || table === 'jit' ? undefined : table === undefined ? 'not indexed' : 'no rule';
+    if (this.#guessing !== undefined) this.guessed = true;
     if (next.pc === 0n) return 'complete';
     if (next.cfa <= (this.#registers[Register.rsp] as bigint)) return 'no progress';
     this.#registers[Register.rip] = next.pc;
@@ -157,7 +157,7 @@ class Walk {
     this.#registers = registers;
     this.#adjust = 0n;
     this.#innermost = true;
-    this.#guessing = false;
+    this.#guessing = undefined;
     return undefined;
   }
 }

@@ -1,0 +1,98 @@
+/**
+ * Stacks whose functions the source says: each way of calling in programs/frames.c, from
+ * umask(2) to the start of the program or thread, with nothing missing between. Runs
+ * without gdb, also on the kernels of test:kernels.
+ */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { insitu, lacking, root } from '../insitu.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'insitu-names-'));
+after(() => rmSync(folder, { recursive: true, force: true }));
+const program = join(folder, 'frames');
+
+const times = (count: number, name: string): string[] => Array.from({ length: count }, () => name);
+/** From the caller of umask to main or the thread's function, innermost first. */
+const ways: Readonly<Record<string, readonly string[]>> = {
+  deep: ['call', ...times(101, 'deep'), 'main'],
+  alloca: ['call', ...times(21, 'with_alloca'), 'main'],
+  aligned: ['call', ...times(11, 'aligned'), 'main'],
+  large: ['call', ...times(9, 'large'), 'main'],
+  tail: ['call', 'tail_three', 'tail_two', 'tail_one', 'before_tail', 'main'],
+  library: ['call', ...times(7, 'step'), 'through_library', 'main'],
+};
+
+interface Frames {
+  readonly names: readonly string[];
+  readonly text: string;
+}
+
+async function frames(way: string, stack = 'ustack(200)', ...options: string[]): Promise<Frames> {
+  const script = `tracepoint:syscalls:sys_enter_umask /comm == "frames"/ { printf("BEGIN%sEND\\n", ${stack}); exit(); }`;
+  const { stdout, stderr } = await insitu(['-q', '-c', `${program} ${way}`, '-e', script, ...options], {
+    // Names of a libc without debug files are worked out once; emulated kernels take long for it.
+    timeout: 90_000,
+  });
+  const body = /BEGIN\n([\s\S]*?)END/.exec(stdout)?.[1];
+  assert.ok(body !== undefined, `${stdout}${stderr}`);
+  const lines = body.split('\n').map((line) => line.trim());
+  return { names: lines.filter((line) => line !== '').map((line) => line.replace(/\+\d+$/, '')), text: body };
+}
+
+describe('functions in the order in which the source calls them', { skip: lacking('tracefs', 'gcc', 'btf') }, () => {
+  before(() => {
+    const programs = join(root, 'test', 'unwind', 'programs');
+    const flags = ['-O2', '-g0', '-fomit-frame-pointer', '-fno-optimize-sibling-calls', '-pthread'];
+    const { status, stderr } = spawnSync(
+      'gcc',
+      [...flags, '-o', program, join(programs, 'frames.c'), join(programs, 'library.c')],
+      { encoding: 'utf8' },
+    );
+    assert.equal(status, 0, stderr);
+  });
+
+  for (const [way, expected] of Object.entries(ways)) {
+    test(way, async () => {
+      const { names, text } = await frames(way);
+      const start = names.indexOf('call');
+      assert.deepEqual(names.slice(start, start + expected.length), expected, text);
+      assert.equal(names.at(-1), '_start', text);
+      assert.ok(!text.includes('['), text);
+    });
+  }
+
+  test('signal handler, on the same stack and on another', async () => {
+    for (const way of ['signal', 'alternate']) {
+      const { names, text } = await frames(way);
+      const start = names.indexOf('call');
+      assert.deepEqual(names.slice(start, start + 8), ['call', ...times(6, 'deep'), 'handler'], text);
+      const below = names.indexOf('interrupted');
+      assert.deepEqual(names.slice(below, below + 6), [...times(5, 'interrupted'), 'main'], text);
+      assert.equal(names.at(-1), '_start', text);
+    }
+  });
+
+  test('thread', async () => {
+    const { names, text } = await frames('thread');
+    const start = names.indexOf('call');
+    assert.deepEqual(names.slice(start, start + 13), ['call', ...times(11, 'deep'), 'thread'], text);
+    assert.ok(!text.includes('['), text);
+  });
+
+  test('qsort', async () => {
+    const { names, text } = await frames('qsort');
+    const start = names.indexOf('call');
+    assert.deepEqual(names.slice(start, start + 6), ['call', ...times(4, 'deep'), 'compare'], text);
+    assert.ok(names.includes('main'), text);
+    assert.equal(names.at(-1), '_start', text);
+  });
+
+  test('by frame pointers, which this program lacks, frames are missing', async () => {
+    const { names } = await frames('deep', 'ustack', '--unwind', 'fp');
+    assert.ok(names.filter((name) => name === 'deep').length < 101);
+  });
+});

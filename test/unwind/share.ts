@@ -1,0 +1,212 @@
+/**
+ * npm run test:unwind [-- STACKS]
+ * Stacks of a mixed load (C, C++, Rust, Go, python3, bash, Node, Envoy with a client), at
+ * profile:hz:99 and at system calls, until STACKS (10,000) have been taken: how many end at
+ * the start of their program or thread, by the last function's name, and why the others
+ * end. The first ten seconds, in which the files of all processes are read, do not count. Fails when fewer than 99 of 100 do.
+ */
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { homedir, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type MapValue, trace, valueText } from '../../src/session/index.ts';
+import { envoy, root, sleep } from '../insitu.ts';
+
+const wanted = Number(process.argv[2] ?? '10000');
+const folder = mkdtempSync(join(tmpdir(), 'insitu-share-'));
+const children: ChildProcess[] = [];
+process.on('exit', () => {
+  for (const child of children) child.kill('SIGKILL');
+  rmSync(folder, { recursive: true, force: true });
+});
+const built = (name: string): string => join(folder, name);
+const source = (name: string): string => join(root, 'test', 'unwind', 'programs', name);
+
+function build(command: string, ...args: string[]): boolean {
+  const { status, stderr, error } = spawnSync(command, args, { encoding: 'utf8', cwd: folder });
+  if (status === 0) return true;
+  console.log(`without ${args.at(-1)}: ${command}: ${error?.message ?? stderr.split('\n')[0]}`);
+  return false;
+}
+function start(name: string, command: string, ...args: string[]): void {
+  const child = spawn(command, args, { cwd: folder, stdio: 'ignore' });
+  child.on('error', (error) => console.log(`without ${name}: ${error.message}`));
+  if (child.pid !== undefined) children.push(child);
+}
+const found = (name: string): string | undefined =>
+  [...(process.env['PATH'] ?? '').split(':'), '/usr/local/go/bin', join(homedir(), '.cargo/bin')]
+    .map((path) => join(path, name))
+    .find((path) => existsSync(path));
+
+const bare = ['-O2', '-g0', '-fomit-frame-pointer', '-pthread'];
+if (build('gcc', ...bare, '-o', 'frames', source('frames.c'), source('library.c'))) start('C', built('frames'), 'loop');
+writeFileSync(
+  built('loop.cc'),
+  `#include <algorithm>
+#include <map>
+#include <string>
+#include <thread>
+#include <unistd.h>
+static int work() { std::map<std::string, int> m; for (int i = 0; i < 500; i++) m[std::to_string(i * 7919 % 1000)] += i; return m.size(); }
+int main() { std::thread other([] { for (;;) { work(); usleep(500); } }); for (;;) { work(); usleep(500); } }
+`,
+);
+if (build('g++', ...bare, '-o', 'loopcxx', 'loop.cc')) start('C++', built('loopcxx'));
+writeFileSync(
+  built('loop.rs'),
+  `use std::{collections::HashMap, thread, time::Duration};
+fn work() -> usize { let mut m = HashMap::new(); for i in 0..500u64 { *m.entry(format!("{}", i * 7919 % 1000)).or_insert(0) += i; } m.len() }
+fn main() { thread::spawn(|| loop { work(); thread::sleep(Duration::from_micros(500)); }); loop { work(); thread::sleep(Duration::from_micros(500)); } }
+`,
+);
+const rustc = found('rustc');
+if (rustc !== undefined && build(rustc, '-O', '-o', 'looprs', 'loop.rs')) start('Rust', built('looprs'));
+writeFileSync(
+  built('loop.go'),
+  `package main
+
+import (
+	"fmt"
+	"time"
+)
+
+func work() int {
+	m := map[string]int{}
+	for i := 0; i < 500; i++ {
+		m[fmt.Sprint(i*7919%1000)] += i
+	}
+	return len(m)
+}
+
+func main() {
+	go func() {
+		for {
+			work()
+			time.Sleep(500 * time.Microsecond)
+		}
+	}()
+	for {
+		work()
+		time.Sleep(500 * time.Microsecond)
+	}
+}
+`,
+);
+const go = found('go');
+const goCache = join(process.env['INSITU_TEST_CACHE'] ?? join(homedir(), '.cache', 'insitu-test'), 'go-build');
+if (
+  go !== undefined &&
+  build('env', 'GO111MODULE=off', `GOCACHE=${goCache}`, 'CGO_ENABLED=0', go, 'build', '-o', 'loopgo', 'loop.go')
+) {
+  start('Go', built('loopgo'));
+}
+writeFileSync(
+  built('loop.py'),
+  'import json, time\nwhile True:\n  json.dumps(sorted({str(i): [i] for i in range(300)}.items(), key=lambda x: x[0]))\n  time.sleep(0.0005)\n',
+);
+start('python3', '/usr/bin/python3', built('loop.py'));
+writeFileSync(
+  built('loop.sh'),
+  'exec 3<> fifo\nf() { if [ $1 = 0 ]; then umask > /dev/null; else f $(($1 - 1)); fi; }\nwhile :; do f 20; read -t 0.01 -u 3 _; done\n',
+);
+spawnSync('mkfifo', [built('fifo')]);
+start('bash', '/bin/bash', built('loop.sh'));
+writeFileSync(
+  built('loop.js'),
+  "const fs = require('fs');\nfunction f(n) { return n === 0 ? fs.statSync('.').size : f(n - 1) + 1; }\nsetInterval(() => { f(10); JSON.stringify([3, 1, 2].sort((a, b) => { f(3); return a - b; })); }, 1);\n",
+);
+start('Node', process.execPath, built('loop.js'));
+
+let client: NodeJS.Timeout | undefined;
+if (existsSync(envoy)) {
+  const port = 20000 + (process.pid % 10000);
+  writeFileSync(
+    built('envoy.yaml'),
+    `static_resources:
+  listeners:
+  - address: { socket_address: { address: 127.0.0.1, port_value: ${port} } }
+    filter_chains:
+    - filters:
+      - name: envoy.filters.network.http_connection_manager
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+          stat_prefix: ingress
+          route_config:
+            virtual_hosts:
+            - { name: a, domains: ["*"], routes: [{ match: { prefix: "/" }, direct_response: { status: 200 } }] }
+          http_filters:
+          - name: envoy.filters.http.router
+            typed_config: { "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router }
+`,
+  );
+  start('Envoy', envoy, '-c', built('envoy.yaml'), '--disable-hot-restart', '--log-level', 'off', '--concurrency', '1');
+  client = setInterval(() => {
+    const socket = connect(port, '127.0.0.1', () =>
+      socket.write('GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n'),
+    );
+    socket.on('error', () => {}).resume();
+  }, 20);
+} else console.log(`without Envoy: it is not at ${envoy}`);
+await sleep(2000);
+
+/** By program: stacks, those that end properly, and where those end. */
+const programs = new Map<string, { all: number; whole: number; ends: Map<string, number> }>();
+const firsts = new Map<string, number>();
+let all = 0;
+let whole = 0;
+/** While the trace is there: frames are read, and named, when they are asked for. */
+function tally(stacks: MapValue): void {
+  for (const { key, value } of stacks.entries) {
+    const [comm, stack] = key;
+    if (comm === undefined || stack?.kind !== 'stack' || value.kind !== 'int') continue;
+    const count = Number(value.value);
+    const name = valueText(comm, running.wording);
+    const lines = valueText(stack, running.wording).trim().split('\n');
+    const last = (lines.at(-1) ?? '').trim().replace(/\+\d+$/, '');
+    const own = programs.get(name) ?? { all: 0, whole: 0, ends: new Map<string, number>() };
+    programs.set(name, own);
+    own.all += count;
+    all += count;
+    if (stack.end === 'complete') {
+      own.whole += count;
+      whole += count;
+    } else firsts.set(lines.slice(-2).join(' | '), (firsts.get(lines.slice(-2).join(' | ')) ?? 0) + count);
+    own.ends.set(last, (own.ends.get(last) ?? 0) + count);
+  }
+}
+
+const filter = children.map(({ pid }) => `pid == ${pid}`).join(' || ');
+const running = await trace({
+  script: `config = { max_map_keys = 65536 }
+    profile:hz:99, tracepoint:raw_syscalls:sys_enter /(${filter}) && elapsed > 10000000000/ {
+      @[comm, ustack] = count();
+      @taken++;
+      if (@taken >= ${wanted}) { exit(); }
+    }`,
+  environment: {},
+});
+const limit = setTimeout(() => running.stop(), 120_000);
+let early = '';
+let guessed = 0;
+const render = (event: { readonly what: string; readonly count: number; readonly reason?: string }): void => {
+  if (event.what === 'stacks') early = `${event.count} ${event.reason}`;
+  if (event.what === 'guesses') guessed = event.count;
+};
+for await (const event of running) {
+  if (event.type === 'dropped') render(event);
+  if (event.type === 'map' && event.map.name === '') tally(event.map);
+}
+clearTimeout(limit);
+clearInterval(client);
+
+for (const [name, { all: taken, whole: good, ends }] of [...programs].sort((a, b) => b[1].all - a[1].all)) {
+  const shown = [...ends].sort((a, b) => b[1] - a[1]).slice(0, 4);
+  console.log(`${name}: ${good} of ${taken}; ${shown.map(([last, count]) => `${last} ${count}`).join(', ')}`);
+}
+console.log(
+  `${whole} of ${all} stacks (${((100 * whole) / all).toFixed(2)} %) end at the start of their program or thread`,
+);
+console.log(`early: ${early === '' ? 'none' : early}; by frame pointers in part: ${guessed}`);
+for (const [text, count] of [...firsts].sort((a, b) => b[1] - a[1]).slice(0, 15)) console.log(`  ${count} ${text}`);
+process.exit(whole / all >= 0.99 ? 0 : 1);
