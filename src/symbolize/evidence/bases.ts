@@ -7,7 +7,8 @@
 import type { Base, Class, Classes } from './classes.ts';
 import { Objects } from './objects.ts';
 import type { Program } from './program.ts';
-import { CONSTRUCTOR, DESTRUCTOR, type Finding } from './rules.ts';
+import { CALL, JUMP } from './references.ts';
+import { CONSTRUCTOR, DESTRUCTOR, type Finding, ruleNumber } from './rules.ts';
 import type { Vtables } from './vtables.ts';
 import { RDI } from './x86.ts';
 
@@ -41,11 +42,24 @@ export function findBases(
     const found = (classes.all[type] as Class).bases.filter((base) => !base.virtual && base.offset === offset);
     return found.length === 1 ? found[0] : undefined;
   };
+  const { references } = program;
+  /** Whether a function calls one that may get a name here: reading it costs more than looking. */
+  const callsUnknown = (index: number): boolean => {
+    for (let at = references.starts[index] as number; at < (references.starts[index + 1] as number); at++) {
+      if (references.kind[at] !== CALL && references.kind[at] !== JUMP) continue;
+      const target = program.functionStarting(references.target[at] as number);
+      if (target < 0 || vtables.holds(target)) continue;
+      const known = best[target];
+      if (known === undefined || ruleNumber[known.rule] > ruleNumber['base-constructor']) return true;
+    }
+    return false;
+  };
   for (const finding of best) {
     if (finding === undefined) continue;
     const { index, rule, scopes } = finding;
     const [type] = scopes;
-    if (type === undefined) continue;
+    if (type === undefined || !(/^(?:late-)?constructor$/.test(rule) || finding.member === DESTRUCTOR)) continue;
+    if (!callsUnknown(index)) continue;
     if (rule === 'constructor' || rule === 'late-constructor') {
       for (const call of objects.read(index).calls) {
         if (call.register !== RDI || call.stores > 0 || call.isJump) continue;

@@ -34,6 +34,8 @@ const kinds = [
   'N10__cxxabiv120__si_class_type_infoE',
   'N10__cxxabiv121__vmi_class_type_infoE',
 ];
+/** What the kinds' names begin with. */
+const common = textPattern('N10__cxxabiv1');
 const mostBases = 256;
 const mostNameBytes = 16 << 10;
 
@@ -137,11 +139,10 @@ export class Classes {
     const names = new Map<number, number>();
     for (const part of image.parts) {
       if (part.executable || points.size >= kinds.length) continue;
-      for (const [kind, text] of kinds.entries()) {
-        const pattern = textPattern(`${text}\0`);
-        for (let at = pattern.indexIn(part.bytes); at >= 0; at = pattern.indexIn(part.bytes, at + 1)) {
-          names.set(part.address + at, kind);
-        }
+      // Searched for once, by what the three have in common.
+      for (let at = common.indexIn(part.bytes); at >= 0; at = common.indexIn(part.bytes, at + 1)) {
+        const kind = kinds.indexOf(image.textAt(part.address + at, 64) ?? '');
+        if (kind >= 0) names.set(part.address + at, kind);
       }
     }
     if (names.size === 0) return points;

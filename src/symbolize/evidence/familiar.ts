@@ -9,7 +9,7 @@
  */
 import { demangledBaseName } from '../demangle/index.ts';
 import type { Class, Classes } from './classes.ts';
-import { type Learnt, shapeKey } from './learnt.ts';
+import { type Learnt, NumberFilter, shapeKey } from './learnt.ts';
 import { lastOf } from './marks.ts';
 import type { Methods } from './methods.ts';
 import type { Program } from './program.ts';
@@ -32,21 +32,31 @@ const mostDepth = 32;
  */
 export class Spelling {
   readonly #names: Map<string, string> = new Map();
-  /** What stands before a version → the version, '' for several. */
+  /** What stands before a version → the version, '' for none and for several. */
   readonly #versions: Map<string, string> = new Map();
+  readonly #classes: Classes;
 
   constructor(classes: Classes) {
-    for (const { mangled } of classes.all) {
-      for (const [, stem = '', version = ''] of mangled.matchAll(/\d([A-Za-z]+_)(\d{2,})(?=\d|E)/g)) {
-        // A length follows right behind the version: of `icu_7811UnicodeText` only the first digits are its own.
-        const at = mangled.indexOf(stem + version);
-        const length = Number(/(\d+)$/.exec(mangled.slice(0, at))?.[1]);
-        const own = version.slice(0, length - stem.length);
-        if (own === '') continue;
-        const before = this.#versions.get(stem);
-        this.#versions.set(stem, before === undefined || before === own ? own : '');
+    this.#classes = classes;
+  }
+
+  #version(stem: string): string {
+    let version = this.#versions.get(stem);
+    if (version === undefined) {
+      const found = new Set<string>();
+      for (const { mangled } of this.#classes.all) {
+        const at = mangled.indexOf(stem);
+        if (at <= 0) continue;
+        // Its length stands before it; what follows right behind may begin with a digit of its own.
+        const length = Number(/(\d+)$/.exec(mangled.slice(Math.max(0, at - 3), at))?.[1]);
+        const own = mangled.slice(at + stem.length, at + length);
+        if (/^\d{2,}$/.test(own)) found.add(own);
+        if (found.size > 1) break;
       }
+      version = found.size === 1 ? ([...found][0] as string) : '';
+      this.#versions.set(stem, version);
     }
+    return version;
   }
 
   /** The plain name of a learnt symbol: no parameters, no hashes. */
@@ -54,8 +64,8 @@ export class Spelling {
     let name = this.#names.get(symbol);
     if (name === undefined) {
       name = (demangledBaseName(symbol) ?? symbol).replace(/\b([A-Za-z]+_)\d{2,}::/g, (_, stem: string) => {
-        const version = this.#versions.get(stem);
-        return version === undefined || version === '' ? '' : `${stem}${version}::`;
+        const version = this.#version(stem);
+        return version === '' ? '' : `${stem}${version}::`;
       });
       this.#names.set(symbol, name);
     }
@@ -139,9 +149,12 @@ export function findFamiliar(
   /** All that a function may be by its shape; several shapes' users in this program make it ambiguous. */
   const hits = new Map<number, Match[]>();
   const users = new Map<number, number>();
+  const filter = new NumberFilter();
+  for (const one of learnt) for (const key of one.shapes) filter.add(Math.floor(key / 0x200000));
   for (let index = 0; index < program.functionCount; index++) {
-    const key = shapeKey(references.shapes[index * 2] as number, references.shapes[index * 2 + 1] as number);
-    if (key === 0) continue;
+    const first = references.shapes[index * 2] as number;
+    if (first === 0 || !filter.mayHave(first)) continue;
+    const key = shapeKey(first, references.shapes[index * 2 + 1] as number);
     for (const one of learnt) {
       const lines = one.withShape(key);
       if (lines.length === 0) continue;

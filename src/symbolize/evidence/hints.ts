@@ -4,6 +4,7 @@
  */
 import type { Literals } from './literals.ts';
 import type { Program } from './program.ts';
+import { ADDRESS, BRANCH, CALL } from './references.ts';
 import type { Finding } from './rules.ts';
 
 /** The text of a `callers` finding is made when it is asked for: its caller's name is not known before. */
@@ -20,6 +21,9 @@ export function findHints(
   const caller = new Int32Array(program.functionCount).fill(-1);
   for (let index = 0; index < program.functionCount; index++) {
     for (let at = references.starts[index] as number; at < (references.starts[index + 1] as number); at++) {
+      // What lies in memory is no function.
+      const kind = references.kind[at] as number;
+      if (kind !== ADDRESS && (kind < CALL || kind > BRANCH)) continue;
       const target = program.functionStarting(references.target[at] as number);
       if (target < 0 || target === index) continue;
       // Its address taken counts as called by the taker, who hands it on.
@@ -31,7 +35,9 @@ export function findHints(
     const target = program.functionStarting(value);
     if (target >= 0) caller[target] = -2;
   });
-  for (let index = 0; index < program.functionCount; index++) {
+  // Twice, so that the callee of a function that has got a hint gets one too.
+  for (let turn = 0; turn < 2 * program.functionCount; turn++) {
+    const index = turn % program.functionCount;
     if (best[index] !== undefined) continue;
     const one = caller[index] as number;
     if (one >= 0 && best[one] !== undefined) {

@@ -19,7 +19,7 @@ import { findConstructors } from './constructors.ts';
 import { findEnclosers } from './enclosers.ts';
 import { findByTexts, findFamiliar, findSlots, Spelling } from './familiar.ts';
 import { findHints, ONLY_CALLER } from './hints.ts';
-import type { Learnt } from './learnt.ts';
+import { type Learnt, NumberFilter } from './learnt.ts';
 import { Literals } from './literals.ts';
 import { findMarked } from './marks.ts';
 import { findMembers } from './members.ts';
@@ -276,7 +276,9 @@ export function nameFunctions(elf: ElfFile, options: EvidenceOptions = {}): Resu
   findSlots(classes, vtables, methods, learnt, add);
   const spelling = new Spelling(classes);
   findFamiliar(program, classes, methods, learnt, spelling, add);
-  const literals = new Literals(program, (hash) => learnt.some((one) => one.texts.has(hash)));
+  const texts = new NumberFilter();
+  for (const one of learnt) for (const hash of one.texts.keys()) texts.add(hash);
+  const literals = new Literals(program, (hash) => texts.mayHave(hash));
   findByTexts(program, literals.textOwners(), learnt, spelling, add);
   const classNames = new Set(classes.all.map((type) => ownName(type.mangled)));
   findMarked(literals, methods, (name) => classNames.has(name), add);
@@ -287,10 +289,10 @@ export function nameFunctions(elf: ElfFile, options: EvidenceOptions = {}): Resu
   findBases(program, classes, vtables, best, add);
   findMembers(program, classes, vtables, methods, owners, best, add);
   done('members');
-  // Twice, so that the callee of a function that has a hint gets one too.
-  findHints(program, literals, best, add);
   findHints(program, literals, best, add);
   done('hints');
+  // The bytes are not asked for again; names still are to be made.
+  for (const part of program.image.parts) part.release();
   return ok(
     new EvidenceIndex(
       bounds.starts,

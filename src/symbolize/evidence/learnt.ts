@@ -66,6 +66,24 @@ export function encodeLearnt(
   return `${lines.join('\n')}\n`;
 }
 
+/** Bits of a filter: what is not in it has not been put in. */
+const filterBits = 22;
+
+/** Which of many numbers may be known, at the price of one look. */
+export class NumberFilter {
+  readonly #bits: Uint8Array = new Uint8Array(1 << (filterBits - 3));
+
+  add(number: number): void {
+    const at = number & ((1 << filterBits) - 1);
+    this.#bits[at >>> 3] = (this.#bits[at >>> 3] as number) | (1 << (at & 7));
+  }
+
+  mayHave(number: number): boolean {
+    const at = number & ((1 << filterBits) - 1);
+    return (((this.#bits[at >>> 3] as number) >>> (at & 7)) & 1) !== 0;
+  }
+}
+
 export class Learnt {
   /** Where it comes from: a file's name and build-id. */
   readonly from: string;
@@ -184,7 +202,8 @@ export class Learnt {
       for (let index = 0; index < this.names.length; index++) {
         const line = this.#lines[this.#first + index] as string;
         if (line.endsWith('\t')) continue;
-        for (const text of this.#field(index, 5).split(',')) this.#texts.set(Number.parseInt(text, 16), index);
+        for (const text of line.slice(line.lastIndexOf('\t') + 1).split(','))
+          this.#texts.set(Number.parseInt(text, 16), index);
       }
     }
     return this.#texts;

@@ -10,6 +10,8 @@
  * (`__func`: table, then the lambda) whose lambda stands in a class's function, and calls
  * something on the first that it has captured, does so on `this`.
  */
+
+import { Callers } from './callers.ts';
 import type { Class, Classes } from './classes.ts';
 import { enclosingFunction } from './enclosers.ts';
 import type { Methods } from './methods.ts';
@@ -17,7 +19,6 @@ import type { ObjectUse } from './objects.ts';
 import { Objects } from './objects.ts';
 import type { Owners } from './owners.ts';
 import type { Program } from './program.ts';
-import { ADDRESS, CALL } from './references.ts';
 import type { Finding } from './rules.ts';
 import type { Vtables } from './vtables.ts';
 import { Decoder, RDI, RSI } from './x86.ts';
@@ -26,8 +27,6 @@ import { Decoder, RDI, RSI } from './x86.ts';
 const targetSlot = 7;
 const mostRounds = 4;
 const mostDepth = 32;
-/** A function that this many others call is no private one, and its callers are not worth reading. */
-const mostCallers = 64;
 
 export function findMembers(
   program: Program,
@@ -38,7 +37,6 @@ export function findMembers(
   best: readonly (Finding | undefined)[],
   add: (finding: Finding) => void,
 ): void {
-  const { references, pointers } = program;
   const typeOf = new Map<number, number>();
   /** Where in the object what the function is given lies: functions of a base's table are given that base. */
   const givenAt = new Map<number, number>();
@@ -57,36 +55,7 @@ export function findMembers(
       if (type !== undefined) typeOf.set(index, type.index);
     }
   }
-  /** Bodies of function objects → the class whose function their lambda stands in. */
-  const lambdas = new Map<number, { readonly type: number; readonly captured: number }>();
-  for (const finding of best) {
-    if (finding?.rule !== 'method' || finding.member !== 'operator()') continue;
-    const enclosing = enclosingFunction(classes.nameOf(finding.scopes[0] as number));
-    const type = enclosing === undefined ? undefined : classes.named(mangledScope(enclosing));
-    if (type === undefined) continue;
-    const table = vtables.of(finding.scopes[0] as number).find((one) => one.offset === 0);
-    const captured = table === undefined ? 0 : givesAddress(program, table.slots[targetSlot] as number);
-    if (captured > 0) lambdas.set(finding.index, { type: type.index, captured });
-  }
-  // Functions whose address is taken may be called by anybody.
-  const taken = new Set<number>();
-  pointers.forEach((_, value) => {
-    taken.add(program.functionStarting(value));
-  });
-  const callers = new Map<number, number[]>();
-  for (let index = 0; index < program.functionCount; index++) {
-    for (let at = references.starts[index] as number; at < (references.starts[index + 1] as number); at++) {
-      const target = program.functionStarting(references.target[at] as number);
-      if (target < 0 || target === index || vtables.holds(target)) continue;
-      const kind = references.kind[at] as number;
-      if (kind === ADDRESS) taken.add(target);
-      else if (kind >= CALL) {
-        const known = callers.get(target);
-        if (known === undefined) callers.set(target, [index]);
-        else known.push(index);
-      }
-    }
-  }
+  const callers = new Callers(program, vtables);
   const objects = new Objects(program, vtables);
   const plain = new Map<number, ObjectUse>();
   const useOf = (index: number): ObjectUse => {
@@ -99,6 +68,14 @@ export function findMembers(
     }
     return use;
   };
+  /** For the body of a function object the class whose function its lambda stands in; undefined for others. */
+  const lambdas = new Map<number, Lambda | undefined>();
+  const lambdaOf = (index: number): Lambda | undefined => {
+    const finding = best[index];
+    if (finding?.rule !== 'method' || finding.member !== 'operator()') return undefined;
+    if (!lambdas.has(index)) lambdas.set(index, readLambda(program, classes, vtables, finding.scopes[0] as number));
+    return lambdas.get(index);
+  };
   /** A class and its bases that lie at an offset in its objects, the class first where that is 0. */
   const subobjects = (type: number, offset: number, into: Set<number>, depth: number = 0): Set<number> => {
     if (offset === 0) into.add(type);
@@ -109,25 +86,23 @@ export function findMembers(
     return into;
   };
   /** The class furthest down that all callers' objects are of, at the place that they pass; -1 when there is none. */
-  const classOf = (index: number, all: readonly number[]): number => {
+  const classOf = (index: number, all: Uint32Array): number => {
     const counts = new Map<number, number>();
     for (const caller of all) {
-      if (!typeOf.has(caller) && !lambdas.has(caller)) return -1;
+      if (!typeOf.has(caller)) return -1;
       counts.set(caller, (counts.get(caller) ?? 0) + 1);
     }
     let common: Set<number> | undefined;
     const isSecond = useOf(index).returnsObject;
+    const start = program.startOf(index);
     for (const [caller, count] of counts) {
       const register = isSecond ? RSI : RDI;
-      const lambda = lambdas.get(caller);
+      const lambda = lambdaOf(caller);
       if (lambda !== undefined) {
         // It hands on the place for its result as it got it, where there is one: its own object is then in rsi.
         const use = isSecond ? objects.read(caller, RSI) : useOf(caller);
         const captured = use.memberCalls.filter(
-          (call) =>
-            call.member === lambda.captured &&
-            call.register === register &&
-            program.functionStarting(call.target) === index,
+          (call) => call.member === lambda.captured && call.register === register && call.target === start,
         );
         if (captured.length !== count) return -1;
         const own = subobjects(lambda.type, 0, new Set());
@@ -135,9 +110,7 @@ export function findMembers(
         if (common.size === 0) return -1;
         continue;
       }
-      const passed = useOf(caller).calls.filter(
-        (call) => call.register === register && program.functionStarting(call.target) === index,
-      );
+      const passed = useOf(caller).calls.filter((call) => call.register === register && call.target === start);
       const [first] = passed;
       if (first === undefined || passed.length !== count || passed.some((one) => one.offset !== first.offset))
         return -1;
@@ -150,20 +123,17 @@ export function findMembers(
     for (const type of common ?? []) return type;
     return -1;
   };
-  let open = [...callers].filter(
-    ([index, all]) => !taken.has(index) && all.length <= mostCallers && isOpen(best[index]),
-  );
+  let open: number[] = [];
+  for (let index = 0; index < program.functionCount; index++) {
+    if (isOpen(best[index]) && callers.of(index).length > 0) open.push(index);
+  }
   for (let round = 0; round < mostRounds; round++) {
-    const found: { readonly index: number; readonly type: number; readonly all: readonly number[] }[] = [];
-    const rest: typeof open = [];
-    for (const one of open) {
-      const [index, all] = one;
-      if (!all.some((caller) => typeOf.has(caller) || lambdas.has(caller))) {
-        rest.push(one);
-        continue;
-      }
+    const found: { readonly index: number; readonly type: number; readonly all: Uint32Array }[] = [];
+    const rest: number[] = [];
+    for (const index of open) {
+      const all = callers.of(index);
       const type = classOf(index, all);
-      if (type < 0) rest.push(one);
+      if (type < 0) rest.push(index);
       else if (!/Ul|\$_/.test((classes.all[type] as Class).mangled)) found.push({ index, type, all });
     }
     if (found.length === 0) return;
@@ -184,6 +154,22 @@ export function findMembers(
       add({ index, rule: 'member', scopes, member, proof });
     }
   }
+}
+
+interface Lambda {
+  readonly type: number;
+  /** Where in the function object the lambda's first captured variable lies. */
+  readonly captured: number;
+}
+
+/** What is known of the lambda in a libc++ function object's class. */
+function readLambda(program: Program, classes: Classes, vtables: Vtables, object: number): Lambda | undefined {
+  const enclosing = enclosingFunction(classes.nameOf(object));
+  const type = enclosing === undefined ? undefined : classes.named(mangledScope(enclosing));
+  const table = vtables.of(object).find((one) => one.offset === 0);
+  if (type === undefined || table === undefined) return undefined;
+  const captured = givesAddress(program, table.slots[targetSlot] as number);
+  return captured > 0 ? { type: type.index, captured } : undefined;
 }
 
 /** How far behind the object's start the address lies that a function gives back (`lea n(%rdi), …`); 0 for none. */

@@ -96,7 +96,7 @@ export class Objects {
     this.#low.fill(0);
     this.#high.fill(0);
     /** Where in the frame the object's address has been put: offset from rbp or rsp → offset within the object. */
-    const frame = new Map<number, number>();
+    let frame: Map<number, number> | undefined;
     const slotOf = (one: Decoder): number => one.displacement * 2 + (one.base === RSP ? 1 : 0);
     kind[register] = THIS;
     value[register] = 0;
@@ -113,18 +113,18 @@ export class Objects {
       if (table !== undefined) stores.push({ table, offset, calls: made });
     };
     /** For each place that a branch leads to, the registers that hold the object's address there, a bit each. */
-    const branches = new Map<number, number>();
+    let branches: Map<number, number> | undefined;
     const branch = (to: number): void => {
-      if (to <= 0 || to >= size) return;
       let holders = 0;
       for (let one = 0; one < 16; one++) if (kind[one] === THIS && value[one] === 0) holders |= 1 << one;
+      branches ??= new Map();
       branches.set(to, (branches.get(to) ?? 0xffff) & holders);
     };
     let afterJump = false;
     for (let at = start - part.address; at < end; ) {
       if (!one.decode(bytes, at, end)) break;
       if (afterJump) {
-        const holders = branches.get(at + part.address - start) ?? 0;
+        const holders = branches?.get(at) ?? 0;
         for (let one = 0; holders >>> one !== 0; one++) {
           if (((holders >>> one) & 1) === 0) continue;
           kind[one] = THIS;
@@ -140,7 +140,9 @@ export class Objects {
       const onObject = base >= 0 && one.index === NONE && kind[base] === THIS;
       const offset = onObject ? (value[base] as number) + one.displacement : 0;
       if (opcode === 0xe9 || opcode === 0xeb || (opcode & 0x1f0) === 0x180 || (opcode & 0x3f0) === 0x70) {
-        branch(next + one.immediate - start);
+        // Backwards leads to what has been read.
+        const to = at + one.immediate;
+        if (to > at && to < end) branch(to);
       }
       if (opcode === 0xc3 && kind[RAX] === THIS && value[RAX] === 0) returnsObject = true;
       if (onObject && opcode !== 0x8d) {
@@ -181,12 +183,14 @@ export class Objects {
         } else if (opcode === 0x89) {
           if (onObject && one.wide && kind[reg] === CONSTANT) store(offset, value[reg] as number);
           else if ((base === RBP || base === RSP) && one.index === NONE && !onObject) {
-            if (one.wide && kind[reg] === THIS) frame.set(slotOf(one), value[reg] as number);
-            else frame.delete(slotOf(one));
+            if (one.wide && kind[reg] === THIS) {
+              frame ??= new Map();
+              frame.set(slotOf(one), value[reg] as number);
+            } else frame?.delete(slotOf(one));
           }
         } else {
           const kept =
-            frame.size > 0 && one.wide && (base === RBP || base === RSP) && one.index === NONE && !onObject
+            frame !== undefined && one.wide && (base === RBP || base === RSP) && one.index === NONE && !onObject
               ? frame.get(slotOf(one))
               : undefined;
           const loaded = one.ripRelative ? pointers.at(memory) : 0;

@@ -13,36 +13,55 @@ import type { InferredName } from './index.ts';
 import { ruleNumber, rules } from './rules.ts';
 
 const MAGIC = 0x54495349; // ISIT
-/** Grows with every change of the rules or of this layout. */
-const FORMAT = 3;
+/** Grows with every change of this layout, and of what rules find. */
+const LAYOUT = 4;
+/** Other rules give other names. */
+const FORMAT = (crc32(new TextEncoder().encode(JSON.stringify(rules))) ^ LAYOUT) >>> 0;
 const HEAD = 20;
 
-/** The names of one program, as bytes. */
+/** The names of one program, as bytes. Names are taken one by one: there are hundreds of thousands. */
 export function encodeNames(names: Iterable<InferredName>): Uint8Array {
-  const all = [...names];
   const encoder = new TextEncoder();
-  const texts = all.map((one) => encoder.encode(`${one.name}\0${one.evidence.slice(1).join('\n')}`));
-  const textBytes = texts.reduce((sum, text) => sum + text.length, 0);
-  const bytes = new Uint8Array(HEAD + 4 * (3 * all.length + 1) + all.length + textBytes);
-  const view = new DataView(bytes.buffer);
-  const starts = HEAD + 8 * all.length;
-  const ruleAt = starts + 4 * (all.length + 1);
-  const textAt = ruleAt + all.length;
-  let text = 0;
-  for (const [index, one] of all.entries()) {
-    view.setUint32(HEAD + 4 * index, one.address, true);
-    view.setUint32(HEAD + 4 * (all.length + index), one.size, true);
-    view.setUint32(starts + 4 * index, text, true);
-    view.setUint8(ruleAt + index, ruleNumber[one.rule]);
-    const encoded = texts[index] as Uint8Array;
-    bytes.set(encoded, textAt + text);
-    text += encoded.length;
+  let columns = new Uint32Array(3 << 12);
+  let kinds = new Uint8Array(1 << 12);
+  let texts = new Uint8Array(1 << 20);
+  let count = 0;
+  let used = 0;
+  for (const one of names) {
+    if (count === kinds.length) {
+      columns = enlarged(columns, new Uint32Array(columns.length * 2));
+      kinds = enlarged(kinds, new Uint8Array(kinds.length * 2));
+    }
+    const text = `${one.name}\0${one.evidence.slice(1).join('\n')}`;
+    // UTF-8 takes three bytes for a UTF-16 unit at most.
+    if (used + text.length * 3 > texts.length) {
+      texts = enlarged(texts, new Uint8Array(Math.max(texts.length * 2, used + text.length * 3)));
+    }
+    columns.set([one.address, one.size, used], count * 3);
+    kinds[count++] = ruleNumber[one.rule];
+    used += encoder.encodeInto(text, texts.subarray(used)).written;
   }
-  view.setUint32(starts + 4 * all.length, text, true);
-  for (const [at, value] of [MAGIC, FORMAT, all.length, textBytes, crc32(bytes.subarray(HEAD))].entries()) {
+  const bytes = new Uint8Array(HEAD + 4 * (3 * count + 1) + count + used);
+  const view = new DataView(bytes.buffer);
+  const starts = HEAD + 8 * count;
+  const ruleAt = starts + 4 * (count + 1);
+  for (let index = 0; index < count; index++) {
+    view.setUint32(HEAD + 4 * index, columns[index * 3] as number, true);
+    view.setUint32(HEAD + 4 * (count + index), columns[index * 3 + 1] as number, true);
+    view.setUint32(starts + 4 * index, columns[index * 3 + 2] as number, true);
+  }
+  view.setUint32(starts + 4 * count, used, true);
+  bytes.set(kinds.subarray(0, count), ruleAt);
+  bytes.set(texts.subarray(0, used), ruleAt + count);
+  for (const [at, value] of [MAGIC, FORMAT, count, used, crc32(bytes.subarray(HEAD))].entries()) {
     view.setUint32(4 * at, value, true);
   }
   return bytes;
+}
+
+function enlarged<Column extends Uint32Array | Uint8Array>(old: Column, larger: Column): Column {
+  larger.set(old);
+  return larger;
 }
 
 /** Names read back from bytes; a name is decoded when it is asked for. */
