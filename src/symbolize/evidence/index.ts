@@ -24,6 +24,7 @@ import { Literals } from './literals.ts';
 import { findMarked } from './marks.ts';
 import { findMembers } from './members.ts';
 import { Methods } from './methods.ts';
+import { Objects } from './objects.ts';
 import { Owners } from './owners.ts';
 import { Program } from './program.ts';
 import { findMessages } from './protobuf.ts';
@@ -199,6 +200,13 @@ export class EvidenceIndex {
   }
 }
 
+/** The classes whose tables a function stores at the start of the object that it was given. */
+function stored(objects: Objects, index: number): Set<number> {
+  const { stores, returnsObject } = objects.read(index);
+  const own = returnsObject ? [] : stores.filter((store) => store.offset === 0 && store.table.offset === 0);
+  return new Set(own.map((store) => store.table.type));
+}
+
 /** A class's own identifier as it stands in the mangled name, without template arguments; '' when there is none. */
 function ownName(mangled: string): string {
   let at = mangled.startsWith('N') ? 1 : 0;
@@ -280,8 +288,22 @@ export function nameFunctions(elf: ElfFile, options: EvidenceOptions = {}): Resu
   for (const one of learnt) for (const hash of one.texts.keys()) texts.add(hash);
   const literals = new Literals(program, (hash) => texts.mayHave(hash));
   findByTexts(program, literals.textOwners(), learnt, spelling, add);
-  const classNames = new Set(classes.all.map((type) => ownName(type.mangled)));
-  findMarked(literals, methods, (name) => classNames.has(name), add);
+  const objects = new Objects(program, vtables);
+  const named = new Map<string, number[]>();
+  for (const { index, mangled } of classes.all) {
+    const name = ownName(mangled);
+    const others = named.get(name);
+    if (others === undefined) named.set(name, [index]);
+    else others.push(index);
+  }
+  findMarked(
+    literals,
+    methods,
+    (name) => named.get(name) ?? [],
+    (index) => stored(objects, index),
+    add,
+  );
+
   done('literals');
   findEnclosers(program, classes, vtables, add);
   findMessages(program, classes, vtables, add);

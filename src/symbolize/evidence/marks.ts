@@ -6,7 +6,7 @@
  */
 import { type Literals, nameInSignature, SIGNATURE } from './literals.ts';
 import type { Methods } from './methods.ts';
-import type { Finding } from './rules.ts';
+import { CONSTRUCTOR, type Finding } from './rules.ts';
 
 /** A macro's argument made text (`KJ_LOG(fd)`) reads like a name too; one plain word can't be told from it. */
 const plainWord = /^[a-z]+$/;
@@ -32,7 +32,8 @@ export function lastOf(name: string): string {
 export function findMarked(
   literals: Literals,
   methods: Methods,
-  isClass: (name: string) => boolean,
+  classesNamed: (name: string) => readonly number[],
+  storedBy: (index: number) => ReadonlySet<number>,
   add: (finding: Finding) => void,
 ): void {
   const users = new Map<string, number>();
@@ -93,9 +94,13 @@ export function findMarked(
       if (stands && (isUnique ? !isWord || !one.header : !isWord && !one.header)) {
         give('virtual-literal', [owner.type, ...owner.absent]);
       }
-    } else if (isClass(name)) {
+    } else if (classesNamed(name).length > 0) {
+      const tables = storedBy(index);
+      const made = classesNamed(name).filter((type) => tables.has(type));
       // A constructor's name: constructors are mostly inlined into what makes the object.
-      if (one.count > 1 || (!isUnique && one.header)) give('literal');
+      if (made.length === 1) {
+        add({ index, rule: 'constructor-literal', scopes: made, member: CONSTRUCTOR, proof: proof(one) });
+      } else if (one.count > 1 || (!isUnique && one.header)) give('literal');
       else give('mentions');
     } else if (one.file === 0) {
       // Passed to a format: what is no compound is more often something else than a function's name.

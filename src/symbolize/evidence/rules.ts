@@ -23,6 +23,7 @@ export type RuleId =
   | 'literal'
   | 'constructor'
   | 'base-constructor'
+  | 'constructor-literal'
   | 'base-destructor'
   | 'encloser'
   | 'member'
@@ -97,6 +98,12 @@ export const rules: readonly Rule[] = [
     id: 'member-literal',
     grade: 'likely',
     reason: 'its own name left by a logging macro; only functions of this class call it, with their object',
+  },
+  {
+    id: 'constructor-literal',
+    grade: 'likely',
+    reason:
+      'its own name left by a logging macro is that of a class, whose table it stores into the object that it was given',
   },
   { id: 'literal', grade: 'likely', reason: 'its file and its own name, left side by side by a logging macro' },
   {
