@@ -18,6 +18,7 @@ import { ElfFile } from '../src/debuginfo/elf/elf.ts';
 import { HostFile } from '../src/kernel/host/file.ts';
 import { demangledBaseName } from '../src/symbolize/demangle/index.ts';
 import { type EvidenceIndex, type Grade, nameFunctions } from '../src/symbolize/evidence/index.ts';
+import { learnNames } from '../src/symbolize/evidence/learn.ts';
 import { Learnt } from '../src/symbolize/evidence/learnt.ts';
 import { rules } from '../src/symbolize/evidence/rules.ts';
 import { isOfClass, isRight, readTruth } from './judge.ts';
@@ -99,13 +100,29 @@ function stripped(path: string): string {
   return spawnSync('strip', ['-s', '-o', copy, path]).status === 0 ? copy : path;
 }
 
-/** Names one program's functions and prints the score. `own`: files in names/ that were learnt from this very program. */
-function score(path: string, title: string, own: RegExp | undefined): void {
+/** What insitu symbols learn makes of a program. */
+function learn(path: string): Learnt {
+  const { elf, close } = open(path);
+  const symbols = [...readTruth(elf)].flatMap(([address, names]) => names.map((name) => ({ address, name })));
+  const text = learnNames(elf, symbols);
+  close();
+  if (!text.ok) throw text.error;
+  const parsed = Learnt.parse(text.value, path);
+  if (!parsed.ok) throw parsed.error;
+  return parsed.value;
+}
+
+/**
+ * Names one program's functions and prints the score. `own`: files in names/ that were
+ * learnt from this very program; `from`: a program to learn from instead of all of them.
+ */
+function score(path: string, title: string, own: RegExp | undefined, from?: string): void {
   const whole = open(path);
   const truth = readTruth(whole.elf);
   whole.close();
   const file = open(truth.size === 0 ? path : stripped(path));
-  const learnt = [...added, ...shipped.filter(([name]) => own?.test(name) !== true).map(([, one]) => one)];
+  const usual = [...added, ...shipped.filter(([name]) => own?.test(name) !== true).map(([, one]) => one)];
+  const learnt = from === undefined ? usual : [learn(from)];
   const start = process.hrtime.bigint();
   const named = nameFunctions(file.elf, { learnt });
   const seconds = Number(process.hrtime.bigint() - start) / 1e9;
@@ -184,6 +201,10 @@ try {
     for (const [path, title, own] of programs) {
       if (existsSync(path)) score(path, title, own);
       else console.log(`\nwithout ${title}: ${path} is not there (node tools/programs.mjs fetches it)`);
+    }
+    const [workerd, old] = programs.map(([path]) => path);
+    if (workerd !== undefined && old !== undefined && existsSync(workerd) && existsSync(old)) {
+      score(workerd, 'workerd, with what its older release teaches alone', undefined, old);
     }
     for (const { path, title } of fixtures()) score(path, title, undefined);
   }
