@@ -18,6 +18,7 @@ const pure = [
   'symbolize',
   'values',
   'render',
+  'answers',
 ];
 const layers = [...pure, 'kernel', 'session', 'apps'];
 

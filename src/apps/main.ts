@@ -36,6 +36,8 @@ async function main(argv: readonly string[]): Promise<number> {
       case 'info':
         (await import('./cli/info.ts')).printInfo(name, INSITU_VERSION);
         return 0;
+      case 'sockets':
+        return await (await import('./cli/sockets.ts')).sockets(command.options);
       case 'list':
         return await (await import('./cli/list.ts')).list(command.pattern, command.options);
       case 'symbols':

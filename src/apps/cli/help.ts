@@ -6,6 +6,7 @@ USAGE:
     insitu [options] -e 'PROGRAM' [parameter …]
     insitu [options] - [parameter …]           the script comes from standard input
     insitu -l [PATTERN]                        list probes
+    insitu sockets [-p PID | -c 'COMMAND']     who listens, with which options, whom it accepts
     insitu symbols FILE|PID|kernel [REGEX]     functions of a program, or what it is
     insitu types FILE [TYPE]                   a type of a program, with offsets and sizes
     insitu object PID 0xADDRESS                an object as a tree, by what its words are
@@ -53,6 +54,8 @@ OPTIONS:
                      MyVector<*>  sequence  first=begin_ end=end_ of=#0
                      (src/types/printers.ts tells more)
     --json           as -f json
+    --events         with sockets: each call as it happens
+    --watch          with sockets: the tables anew each second (SIGUSR1 shows them at any time)
     --explain        with symbols: each place where names could come from, and what is there
     --info           tell what this kernel can do
     --no-feature FEATURE[,FEATURE]
@@ -80,6 +83,10 @@ EXIT STATUS:
     n after exit(n), 1 after an error, else 0
 
 EXAMPLES:
+    insitu sockets -c 'envoy -c envoy.yaml'
+        which code listens on which port, is SO_REUSEADDR set, do connections get TCP_NODELAY
+    insitu sockets -p PID --events
+        the same of a process that runs; its sockets are read without touching it
     insitu -e 'tracepoint:syscalls:sys_enter_openat { printf("%s %s\\n", comm, str(args.filename)); }'
         files that programs open
     insitu -e 'tracepoint:raw_syscalls:sys_enter { @[comm] = count(); }'

@@ -82,6 +82,19 @@ export interface RunOptions extends DebugFileWords {
   readonly unwind: 'auto' | 'fp' | 'cfi' | undefined;
 }
 
+/** Of `insitu sockets`. */
+export interface SocketsOptions extends DebugFileWords {
+  readonly pids: readonly number[];
+  readonly command: string | undefined;
+  readonly output: string | undefined;
+  readonly format: 'text' | 'json';
+  readonly verbose: boolean;
+  /** Each call as it happens. */
+  readonly events: boolean;
+  /** The tables anew each second. */
+  readonly watch: boolean;
+}
+
 /** What --no-feature takes. */
 export type Feature = 'uprobe_multi' | 'kprobe_multi' | 'kprobe_session';
 
@@ -110,6 +123,7 @@ export type Command =
       readonly type: string | undefined;
       readonly options: TypesOptions;
     }
+  | { readonly kind: 'sockets'; readonly options: SocketsOptions }
   | { readonly kind: 'learn'; readonly path: string; readonly options: SymbolsOptions }
   | { readonly kind: 'info' | 'help' | 'version' };
 
@@ -173,6 +187,8 @@ const words: Readonly<Record<string, { readonly name: string; readonly value?: s
   '--unwind': { name: 'unwind', value: 'auto|fp|cfi' },
   '--json': { name: 'json' },
   '--explain': { name: 'explain' },
+  '--events': { name: 'events' },
+  '--watch': { name: 'watch' },
   '--fmt': { name: 'fmt' },
 };
 
@@ -356,6 +372,15 @@ export function parseCommand(argv: readonly string[]): Command {
   if (command?.trim() === '') throw new UsageError('-c needs a command', "write: -c 'program argument …'");
   if (command !== undefined && pids.length > 0) {
     throw new UsageError('-p and -c exclude each other', 'trace a process that runs (-p), or start one (-c)');
+  }
+  if (argv[0] === 'sockets') {
+    if (rest.length > 1)
+      throw new UsageError(`sockets takes no '${rest[1]}'`, "write: insitu sockets [-p PID | -c 'COMMAND']");
+    const options = { ...debugFiles, pids, command, output: last('output'), format, verbose: given.has('verbose') };
+    return { kind: 'sockets', options: { ...options, events: given.has('events'), watch: given.has('watch') } };
+  }
+  for (const name of ['events', 'watch']) {
+    if (given.has(name)) throw new UsageError(`--${name} belongs to: insitu sockets`);
   }
   const follow = given.has('follow');
   if (follow && command === undefined && pids.length === 0) {

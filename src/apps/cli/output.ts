@@ -110,3 +110,17 @@ const cell = new Int32Array(new SharedArrayBuffer(4));
 function pause(milliseconds: number): void {
   Atomics.wait(cell, 0, 0, milliseconds);
 }
+
+/** On standard output, also when the events go to a file. */
+export function say(text: string): void {
+  const output = new Output(undefined, 'none');
+  output.write(text);
+  output.close();
+}
+
+/** When this variable is set, it is printed on a line of its own once all probes are attached: others' test suites wait for it. */
+const notifyVariable = '__BPFTRACE_NOTIFY_PROBES_ATTACHED';
+
+export function notifyAttached(): void {
+  if (process.env[notifyVariable] !== undefined) say(`${notifyVariable}\n`);
+}

@@ -10,11 +10,8 @@ import { type Compiled, createRenderer, type Diagnostic, ScriptError, type Trace
 import { parsePrinters, usePrinters } from '../../types/printers.ts';
 import { complain, useColor } from './failure.ts';
 import { debugFilesOf, type RunOptions, type ScriptPlace } from './options.ts';
-import { Output } from './output.ts';
+import { notifyAttached, Output, say } from './output.ts';
 import { readScript } from './script.ts';
-
-/** Others' test suites wait for this word on a line of its own. */
-const notifyVariable = '__BPFTRACE_NOTIFY_PROBES_ATTACHED';
 
 /**
  * Milliseconds that a -c child has to end by itself once the trace is over: to say what it
@@ -90,13 +87,6 @@ function readPrinters(path: string): void {
       throw new MachineError(`${path}:${line}: ${message}`, { code: 'E_BAD_PRINTER' });
     }),
   );
-}
-
-/** On standard output, also when the events go to a file. */
-function say(text: string): void {
-  const output = new Output(undefined, 'none');
-  output.write(text);
-  output.close();
 }
 
 /** Prints what -d asks for and the warnings. */
@@ -177,7 +167,7 @@ async function follow(running: Trace, { source }: Compiled, options: RunOptions)
       for (const event of batch) {
         if (event.type === 'attached_probes') {
           if (!options.quiet) render(event);
-          if (process.env[notifyVariable] !== undefined) say(`${notifyVariable}\n`);
+          notifyAttached();
         } else if (event.type === 'test_result') {
           const wanted = !event.passed || options.format === 'json';
           render(wanted ? { ...event, output: gathered ?? '' } : event);

@@ -61,7 +61,11 @@ export function typeOfExpression(sema: Sema, expr: Ast.Expr): Type {
       const elements = expr.elements.map((element) => sema.expr(element));
       if (elements.some(isUnknown)) return unknownType;
       for (const [index, type] of elements.entries()) {
-        if (type.kind === 'none' || type.kind === 'aggregate' || type.kind === 'struct' || type.kind === 'union') {
+        const part = type.kind === 'struct' && type.record;
+        if (
+          !part &&
+          (type.kind === 'none' || type.kind === 'aggregate' || type.kind === 'struct' || type.kind === 'union')
+        ) {
           sema.error(
             'bad-tuple',
             `a value of type '${describe(type)}' cannot be part of a tuple`,

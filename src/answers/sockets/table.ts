@@ -1,0 +1,279 @@
+/**
+ * The sockets of a trace, from their events: who made them, what was set and when, where
+ * they listen, whom they accepted, how they ended. Events come in the order of the ring
+ * buffer, which is nearly that of time.
+ */
+import { type Facts, readSockaddr, type SocketEvent } from './event.ts';
+import type { OptionText, SocketOptions } from './options.ts';
+
+/** A call that did something to a socket. */
+export interface Call
+  extends Pick<SocketEvent, 'call' | 'at' | 'took' | 'pid' | 'tid' | 'comm' | 'fd' | 'ret' | 'stack'> {
+  /** setsockopt and getsockopt. */
+  readonly option?: OptionText;
+  /** bind and connect: the address as the program gave it. */
+  readonly address?: string;
+  /** listen: the backlog asked for; accept: the listener's identity. */
+  readonly backlog?: number;
+  readonly spurious?: boolean;
+  /** socket: with SOCK_CLOEXEC. */
+  readonly closeOnExec?: boolean;
+}
+
+/** How the last descriptor went: by close(), with its process, by exec(), or unseen. */
+export type Ending = 'close' | 'exit' | 'exec' | 'unseen';
+
+export interface Socket {
+  readonly sk: string;
+  /** undefined: it was open before the trace began, or came from where nobody looked. */
+  readonly made: Call | undefined;
+  /** The socket whose accept() made it. */
+  readonly listener: Socket | undefined;
+  /** As last seen. */
+  facts: Facts | undefined;
+  /** A UNIX socket's path. */
+  path: string;
+  /** `pid:fd` of the descriptors that lead to it, with the process's name. */
+  readonly descriptors: Map<string, string>;
+  /** The last one, also when it has been closed. */
+  descriptor: { readonly pid: number; readonly fd: number; readonly comm: string };
+  readonly calls: Call[];
+  /** Calls beyond those that are kept. */
+  callsLeft: number;
+  accepted: number;
+  /** accept() that found nobody: in all, and right after epoll had said that somebody is there. */
+  emptyAccepts: number;
+  spuriousAccepts: number;
+  /** When the last descriptor went, CLOCK_MONOTONIC. */
+  ended: { readonly at: number; readonly how: Ending } | undefined;
+}
+
+const SOCK_CLOEXEC = 0o2000000;
+/** Calls kept for one socket. */
+const mostCalls = 64;
+/** Sockets kept that have ended; of more, the first go, and are counted. */
+const mostEnded = 20_000;
+
+export class Sockets {
+  readonly #options: SocketOptions;
+  readonly #open = new Map<string, Socket>();
+  readonly #ended: Socket[] = [];
+  /** Sockets by descriptor, `pid:fd`. */
+  readonly #descriptors = new Map<string, Socket>();
+  /** Ended sockets that were let go. */
+  forgotten: number = 0;
+  /** Processes that made an io_uring: what they do through it is no system call. */
+  readonly ioUring: Map<number, string> = new Map();
+  /** Descriptors that arrived over UNIX sockets, and those of them that were no first one of their message. */
+  received: number = 0;
+  receivedUnseen: number = 0;
+
+  constructor(options: SocketOptions) {
+    this.#options = options;
+  }
+
+  /** All, in the order they were made. */
+  all(): Socket[] {
+    return [...this.#ended, ...this.#open.values()];
+  }
+
+  /** Takes an event; gives the call when it was one. */
+  take(event: SocketEvent): Call | undefined {
+    switch (event.call) {
+      case 'open':
+        this.#seen(event);
+        return undefined;
+      case 'dup':
+      case 'received':
+        if (event.call === 'received') {
+          this.received += event.numbers['descriptors'] ?? 1;
+          this.receivedUnseen += Math.max(0, (event.numbers['descriptors'] ?? 1) - 1);
+        }
+        if (event.sk !== '') this.#leads(this.#socket(event), event);
+        return undefined;
+      case 'fork':
+        this.#fork(event);
+        return undefined;
+      case 'exec':
+        // Those that were made to go then (SOCK_CLOEXEC); what else went, the next look at the open ones tells.
+        for (const [name, socket] of this.#descriptors) {
+          if (name.startsWith(`${event.pid}:`) && socket.made?.closeOnExec) this.#gone(name, socket, event.at, 'exec');
+        }
+        return undefined;
+      case 'exit':
+        for (const [name, socket] of this.#descriptors)
+          if (name.startsWith(`${event.pid}:`)) this.#gone(name, socket, event.at, 'exit');
+        return undefined;
+      case 'io_uring':
+        this.ioUring.set(event.pid, event.comm);
+        return undefined;
+      default:
+        return this.#call(event);
+    }
+  }
+
+  /** What a look at the open sockets shows; new ones become known, known ones get their present options. */
+  #seen(event: SocketEvent): void {
+    const socket = this.#socket(event);
+    renew(socket, event.facts);
+    if (event.text !== '') socket.path = event.text;
+    this.#leads(socket, event);
+  }
+
+  /**
+   * After a look at all open sockets of the processes (all processes without them):
+   * descriptors that it did not show are gone. `seen` holds `pid:fd`.
+   */
+  settle(seen: ReadonlySet<string>, pids: readonly number[], at: number): void {
+    for (const [name, socket] of [...this.#descriptors]) {
+      const looked = pids.length === 0 || pids.includes(Number(name.split(':')[0]));
+      if (looked && !seen.has(name)) this.#gone(name, socket, at, 'unseen');
+    }
+  }
+
+  #call(event: SocketEvent): Call {
+    const { call, at, took, pid, tid, comm, fd, ret, stack, numbers } = event;
+    const made: Call = {
+      ...{ call, at, took, pid, tid, comm, fd, ret, stack },
+      ...(call === 'setsockopt' || call === 'getsockopt'
+        ? {
+            option: this.#options.read(
+              numbers['level'] ?? 0,
+              numbers['option'] ?? 0,
+              event.bytes,
+              numbers['size'] ?? 0,
+            ),
+          }
+        : {}),
+      ...(call === 'bind' || call === 'connect' ? { address: readSockaddr(event.bytes, numbers['size'] ?? 0) } : {}),
+      ...(call === 'listen' ? { backlog: numbers['asked'] ?? 0 } : {}),
+      ...(call === 'socket' ? { closeOnExec: ((numbers['flags'] ?? 0) & SOCK_CLOEXEC) !== 0 } : {}),
+      ...(call === 'accept' ? { spurious: numbers['spurious'] === 1 } : {}),
+    };
+    if (call === 'accept') {
+      const listener = this.#socketOf(event.text, { ...event, fd: numbers['listener_fd'] ?? -1 });
+      if (listener !== undefined) this.#accept(listener, event, made);
+      return made;
+    }
+    if (call === 'socket' && event.sk !== '') {
+      this.#begin(event, made, undefined);
+      return made;
+    }
+    if (event.sk === '') return made;
+    const socket = this.#socket(event);
+    renew(socket, event.facts);
+    if (made.address !== undefined && event.facts?.family === 1 && call === 'bind' && ret === 0)
+      socket.path = made.address;
+    this.#keep(socket, made);
+    if (call === 'close') this.#gone(`${pid}:${fd}`, socket, at, 'close');
+    else this.#leads(socket, event);
+    return made;
+  }
+
+  #accept(listener: Socket, event: SocketEvent, made: Call): void {
+    if (event.ret < 0) {
+      if (event.ret === -11) {
+        listener.emptyAccepts++;
+        if (made.spurious) listener.spuriousAccepts++;
+      } else this.#keep(listener, made);
+      return;
+    }
+    listener.accepted++;
+    // The call that accepts, once for each piece of code that does.
+    if (!listener.calls.some((one) => one.call === 'accept' && one.stack.join() === made.stack.join()))
+      this.#keep(listener, made);
+    this.#begin(event, made, listener);
+  }
+
+  #keep(socket: Socket, call: Call): void {
+    if (socket.calls.length < mostCalls) socket.calls.push(call);
+    else socket.callsLeft++;
+  }
+
+  /** A new socket; another one with the same address has ended unseen. */
+  #begin(event: SocketEvent, made: Call, listener: Socket | undefined): Socket {
+    const before = this.#open.get(event.sk);
+    if (before !== undefined) {
+      for (const name of before.descriptors.keys()) this.#descriptors.delete(name);
+      this.#end(before, event.at, 'close');
+    }
+    const socket = this.#create(event, made, listener);
+    this.#keep(socket, made);
+    this.#leads(socket, event);
+    return socket;
+  }
+
+  #create(event: SocketEvent, made: Call | undefined, listener: Socket | undefined): Socket {
+    const { pid, fd, comm, sk, facts } = event;
+    const socket: Socket = {
+      ...{
+        sk,
+        made,
+        listener,
+        facts,
+        path: '',
+        descriptors: new Map(),
+        descriptor: { pid, fd, comm },
+        calls: [],
+        callsLeft: 0,
+      },
+      ...{ accepted: 0, emptyAccepts: 0, spuriousAccepts: 0, ended: undefined },
+    };
+    this.#open.set(sk, socket);
+    return socket;
+  }
+
+  #socket(event: SocketEvent): Socket {
+    return this.#open.get(event.sk) ?? this.#create(event, undefined, undefined);
+  }
+
+  #socketOf(sk: string, event: SocketEvent): Socket | undefined {
+    return sk === '' ? undefined : this.#socket({ ...event, sk, facts: undefined });
+  }
+
+  /** A descriptor leads to a socket; what it led to before has been closed unseen. */
+  #leads(socket: Socket, { pid, fd, comm, at }: SocketEvent): void {
+    const name = `${pid}:${fd}`;
+    const before = this.#descriptors.get(name);
+    if (before !== undefined && before !== socket) this.#gone(name, before, at, 'close');
+    this.#descriptors.set(name, socket);
+    socket.descriptors.set(name, comm);
+    socket.descriptor = { pid, fd, comm };
+  }
+
+  #fork({ pid, comm, numbers }: SocketEvent): void {
+    const child = numbers['child'] ?? 0;
+    for (const [name, socket] of [...this.#descriptors]) {
+      if (!name.startsWith(`${pid}:`)) continue;
+      const copy = `${child}:${name.slice(name.indexOf(':') + 1)}`;
+      this.#descriptors.set(copy, socket);
+      socket.descriptors.set(copy, comm);
+    }
+  }
+
+  #gone(name: string, socket: Socket, at: number, how: Ending): void {
+    this.#descriptors.delete(name);
+    socket.descriptors.delete(name);
+    if (socket.descriptors.size === 0) this.#end(socket, at, how);
+  }
+
+  #end(socket: Socket, at: number, how: Ending): void {
+    if (this.#open.get(socket.sk) === socket) this.#open.delete(socket.sk);
+    socket.ended = { at, how };
+    this.#ended.push(socket);
+    if (this.#ended.length <= mostEnded) return;
+    this.#ended.shift();
+    this.forgotten++;
+  }
+}
+
+/** What is known anew; the addresses of a connection that has ended are those it had. */
+function renew(socket: Socket, facts: Facts | undefined): void {
+  if (facts === undefined) return;
+  const { local = '', peer = '' } = socket.facts ?? {};
+  socket.facts = {
+    ...facts,
+    local: /^$|:0$/.test(facts.local) ? local || facts.local : facts.local,
+    peer: facts.peer || peer,
+  };
+}
