@@ -79,6 +79,11 @@ PARAMETERS:
     $1, $2 … in the script are the parameters as numbers, str($1) as text, $# their count.
     Behind --, --name=value is what getopt("name", default) gives; -- --help lists these.
 
+SIGNALS:
+    SIGINT (Ctrl-C), SIGTERM, SIGHUP and SIGQUIT end the run: END is run and the maps are
+    printed; a second one ends it at once. A -c child gets the same signal, and two seconds.
+    SIGUSR1 prints all maps and goes on.
+
 EXIT STATUS:
     n after exit(n), 1 after an error, else 0
 
