@@ -201,6 +201,28 @@ describe('wrong inputs', { skip: lacking('tracefs') }, () => {
     assert.equal(fine.status, 0, fine.stderr);
   });
 
+  test('a kernel that is too old', { timeout: 20_000 }, async (t) => {
+    // The kernel itself tells programs of that personality (personality(2), UNAME26) an old release.
+    const words = [process.arch === 'x64' ? 'x86_64' : process.arch, '--uname-2.6', process.execPath, executable];
+    const { status, stderr } = await insitu([...words, '-e', 'BEGIN { exit() }'], { command: 'setarch' });
+    if (/unrecognized|unknown|No such file/.test(stderr)) {
+      t.skip(`setarch cannot do that here: ${stderr.trim()}`);
+      return;
+    }
+    assert.match(stderr, /^ERROR: this kernel is 2\.6\.\S+: insitu needs Linux 5\.15 or newer\nHINT: /);
+    assert.equal(status, 1);
+  });
+
+  test("without the kernel's types", { timeout: 20_000 }, async () => {
+    const cover = 'mount -t tmpfs none /sys/kernel/btf && exec "$@"';
+    const script = 'BEGIN { print(((struct task_struct *)curtask)->pid); }';
+    const words = ['-m', 'sh', '-c', cover, 'sh', process.execPath, executable, '-e', script];
+    const { status, stderr } = await insitu(words, { command: 'unshare' });
+    assert.match(stderr, /1:17-\d+: ERROR: .*struct task_struct/);
+    assert.match(stderr, /HINT: .*\/sys\/kernel\/btf\/vmlinux/);
+    assert.equal(status, 1);
+  });
+
   /** A shell command in a mount namespace of its own, with the words of a command in `"$@"`. */
   const withoutTracefs = (words: readonly string[]): string[] => {
     const unmount = 'umount -a -t tracefs; umount -a -t debugfs; ! grep -q tracefs /proc/mounts && exec "$@"';

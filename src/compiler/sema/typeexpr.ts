@@ -109,6 +109,9 @@ export function resolveTypeExpr(type: TypeExpr, sema: Sema, names: Names): Type 
       ...(near.length > 0
         ? [`did you mean ${near.map((n) => `'${n}'`).join(' or ')}?`]
         : ['declare it in the script, or #include the header that does']),
+      ...(sema.target.kernelTypes() === undefined
+        ? ["the kernel's own types are not there: it has no /sys/kernel/btf/vmlinux; BPFTRACE_BTF names another file"]
+        : []),
     );
     return undefined;
   }
