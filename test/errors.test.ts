@@ -191,7 +191,10 @@ describe('wrong inputs', { skip: lacking('tracefs') }, () => {
       const { status, stderr } = await insitu(['-e', `${probe} { }`]);
       assert.match(stderr, problem);
       assert.match(stderr, hint);
+      assert.match(stderr, /--unsafe/);
       assert.equal(status, 1);
+      const forced = await insitu(['--unsafe', '--dry-run', '-e', `${probe} { }`]);
+      assert.equal(forced.status, 0, forced.stderr);
     }
     const fine = await insitu([
       '--dry-run',

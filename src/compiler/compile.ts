@@ -279,6 +279,7 @@ function expandAll(
       parameters: options.parameters ?? [],
       scope: scopeOf(options),
       missing: config.missingProbes,
+      unsafe: options.unsafe ?? false,
       usesArgs: mentions(block, 'args') || mentions(block, 'vars'),
       usesGlobals: calls(block, 'global') || calls(block, 'uaddr'),
       usesResult: mentions(block, 'retval'),

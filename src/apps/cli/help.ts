@@ -66,7 +66,7 @@ OPTIONS:
     --usdt-file-activation
                      taken and ignored: the kernel itself raises the semaphores of all
                      processes that run the file
-    --unsafe         allow system() and signals
+    --unsafe         allow system(), signals, and probes where they may break the program
     --fmt            print the script in canonical form, with its comments
     --dry-run        attach everything, run nothing, end
     -d, --debug STAGE

@@ -21,6 +21,8 @@ export interface ExpandOptions {
   /** The process in whose eyes the names of files are meant, and that probes on it are limited to. */
   readonly pid: number | undefined;
   readonly missing: 'error' | 'warn' | 'ignore';
+  /** --unsafe: places that may break the traced program are allowed. */
+  readonly unsafe: boolean;
   /** The block uses `args`: every tracepoint needs a compilation of its own. */
   readonly usesArgs: boolean;
   /** The block asks for variables of the program, whose addresses depend on where it is loaded. */

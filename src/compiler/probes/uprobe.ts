@@ -293,8 +293,10 @@ function harmless(
   point: AttachPointSyntax,
   binary: Binary,
   address: number,
-  { diagnostics }: ExpandOptions,
+  { diagnostics, unsafe }: ExpandOptions,
 ): boolean {
+  if (unsafe) return true;
+  const override = 'if it is known better (data between the instructions misleads), --unsafe attaches all the same';
   const hex = (value: number): string => `0x${value.toString(16)}`;
   const { function: start, instruction } = binary.codeAt(virtualAddress(address));
   if (instruction !== undefined && instruction !== address) {
@@ -305,6 +307,7 @@ function harmless(
       start === undefined || start === instruction
         ? `the instruction begins at ${hex(instruction)}`
         : `the instruction begins at ${hex(instruction)}, ${instruction - start} bytes into its function`,
+      override,
     );
     return false;
   }
@@ -314,6 +317,7 @@ function harmless(
       `${hex(address)} is not the start of a function: a uretprobe there would break the program`,
       point.restSpan,
       `the function begins at ${hex(start)}`,
+      override,
     );
     return false;
   }
