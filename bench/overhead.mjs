@@ -1,17 +1,26 @@
-// npm run bench:overhead [-- --peer PATH] [--pairs N] [--calls N] [--insitu PATH]
-// What a hit costs the traced program: getppid and an empty function, called in a loop on
-// one core while the tracer has another; in pairs, insitu and then each peer, as ratios of
-// the nanoseconds a call takes in all.
-import { execFileSync } from 'node:child_process';
+// npm run bench:overhead [-- --peer PATH] [--pairs N] [--only WORD] [--insitu PATH]
+// What a hit costs the traced program, as ratios of the nanoseconds that a traced call
+// takes in all. insitu and a peer trace the same process at the same time, each its own
+// of two like functions (two system calls, two empty functions), which are called in
+// turns of a fraction of a millisecond: what else the machine does hits both alike. A
+// pair is that and the same with the functions exchanged. Events that a reader prints
+// are measured with one tracer at a time. Ends with 1 where a bound does not hold.
+import { execFile, execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { median, setUp, start } from './tracers.mjs';
+
+/** insitu's time against each peer's, and what a keyless aggregation adds against what the peer's adds. */
+const bounds = { ratio: 1.05, added: 0.5 };
 
 const { values, tracers } = setUp({
   pairs: { type: 'string', default: '5' },
-  calls: { type: 'string', default: '300000' },
+  only: { type: 'string', default: '' },
 });
+const pairs = Number(values.pairs);
+const [insitu, ...peers] = tracers;
 const folder = mkdtempSync(join(tmpdir(), 'insitu-bench-'));
 process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
 const target = join(folder, 'loop');
@@ -23,63 +32,138 @@ writeFileSync(
 #include <time.h>
 #include <unistd.h>
 #include <sys/syscall.h>
-__attribute__((noinline)) void empty(long n) { __asm__ volatile("" :: "r"(n)); }
+__attribute__((noinline)) void first(long n) { __asm__ volatile("" :: "r"(n)); }
+__attribute__((noinline)) void second(long n) { __asm__ volatile("" :: "r"(n) : "memory"); }
+static double now(void) { struct timespec t; clock_gettime(CLOCK_MONOTONIC, &t); return t.tv_sec * 1e9 + t.tv_nsec; }
+/* loop calls|functions TURNS CALLS: a line for each turn, nanoseconds a call of the first and of the second. */
 int main(int argc, char **argv) {
-  long calls = atol(argv[2]);
-  struct timespec a, b;
-  clock_gettime(CLOCK_MONOTONIC, &a);
-  if (!strcmp(argv[1], "getppid")) for (long i = 0; i < calls; i++) syscall(SYS_getppid);
-  else for (long i = 0; i < calls; i++) empty(i);
-  clock_gettime(CLOCK_MONOTONIC, &b);
-  printf("%f\\n", ((b.tv_sec - a.tv_sec) * 1e9 + (b.tv_nsec - a.tv_nsec)) / calls);
+  long turns = atol(argv[2]), calls = atol(argv[3]);
+  int functions = !strcmp(argv[1], "functions");
+  for (long turn = 0; turn < turns; turn++) {
+    double a = now();
+    if (functions) for (long i = 0; i < calls; i++) first(i); else for (long i = 0; i < calls; i++) syscall(SYS_getppid);
+    double b = now();
+    if (functions) for (long i = 0; i < calls; i++) second(i); else for (long i = 0; i < calls; i++) syscall(SYS_getuid);
+    double c = now();
+    printf("%f %f\\n", (b - a) / calls, (c - b) / calls);
+  }
 }
 `,
 );
 execFileSync('gcc', ['-O1', '-fno-omit-frame-pointer', '-o', target, `${target}.c`]);
-const loop = (what) => Number(execFileSync('taskset', ['-c', '0', target, what, values.calls], { encoding: 'utf8' }));
 
-const probes = { getppid: 'tracepoint:syscalls:sys_enter_getppid', empty: `uprobe:${target}:empty` };
+const kinds = {
+  calls: {
+    title: 'a system call (tracepoint)',
+    probes: ['tracepoint:syscalls:sys_enter_getppid', 'tracepoint:syscalls:sys_enter_getuid'],
+    number: 'args.__syscall_nr',
+    turns: ['300', '1000'],
+  },
+  functions: {
+    title: 'an empty function (uprobe)',
+    probes: [`uprobe:${target}:first`, `uprobe:${target}:second`],
+    number: 'arg0',
+    turns: ['100', '200'],
+  },
+};
 const bodies = {
   'empty probe': () => '{ }',
   'rejecting predicate': () => '/pid == 1/ { @x = count(); }',
   '@ = count()': () => '{ @ = count(); }',
   '@[comm] = count()': () => '{ @[comm] = count(); }',
-  '@ = hist(…)': (what) => `{ @ = hist(${what === 'empty' ? 'arg0' : 'nsecs % 1000'}); }`,
+  '@ = hist(…)': ({ number }) => `{ @ = hist(${number}); }`,
   '@[ustack] = count()': () => '{ @[ustack] = count(); }',
-  printf: (what) => `{ printf("%d\\n", ${what === 'empty' ? 'arg0' : 'pid'}); }`,
+  printf: ({ number }) => `{ printf("%d\\n", ${number}); }`,
 };
+const keyless = ['@ = count()', '@ = hist(…)'];
 
-console.log(
-  `nanoseconds a call, median of ${values.pairs} pairs of ${values.calls} calls; target on CPU 0, tracer on CPU 1`,
-);
-for (const what of ['getppid', 'empty']) {
-  console.log(`${what}: ${loop(what).toFixed(0)} ns untraced`);
-  const added = new Map();
+/** Medians of the turns' nanoseconds: of the first, of the second. */
+async function loop(name) {
+  const { stdout } = await promisify(execFile)('taskset', ['-c', '0', target, name, ...kinds[name].turns]);
+  const turns = stdout
+    .trim()
+    .split('\n')
+    .map((line) => line.split(' ').map(Number));
+  return [median(turns.map(([a]) => a)), median(turns.map(([, b]) => b))];
+}
+
+/** The nanoseconds of two traced functions, each with a tracer and a body of its own. */
+async function together(name, one, other) {
+  const running = await Promise.all(
+    [one, other].map(({ tracer, body }, index) =>
+      start(tracer.path, ['-e', `${kinds[name].probes[index]} ${body(kinds[name])}`], { cpu: 1 }),
+    ),
+  );
+  const times = await loop(name);
+  await Promise.all(running.map((tracer) => tracer.stop()));
+  return times;
+}
+
+/** Pairs of nanoseconds, the functions exchanged within each. */
+async function alternate(name, one, other) {
+  const times = [];
+  for (let pair = 0; pair < pairs; pair++) {
+    const [a, b] = await together(name, one, other);
+    const [d, c] = await together(name, other, one);
+    times.push([Math.sqrt(a * c), Math.sqrt(b * d)]);
+  }
+  return times;
+}
+
+/** Pairs of nanoseconds, one tracer after the other. */
+async function inTurn(name, body, peer) {
+  const times = [];
+  for (let pair = 0; pair < pairs; pair++) {
+    const both = [];
+    for (const { path } of [insitu, peer]) {
+      const script = `${kinds[name].probes[0]} ${body(kinds[name])}`;
+      const running = await start(path, ['-o', '/dev/null', '-e', script], { cpu: 1 });
+      both.push((await loop(name))[0]);
+      await running.stop();
+    }
+    times.push(both);
+  }
+  return times;
+}
+
+const column = (times, index) => median(times.map((pair) => pair[index]));
+
+function judge(value, bound, text) {
+  if (value <= bound) return text;
+  process.exitCode = 1;
+  return `${text}, above ${bound}`;
+}
+
+console.log(`nanoseconds a call, ${pairs} pairs; the target on CPU 0, the tracers on CPU 1`);
+for (const [name, kind] of Object.entries(kinds)) {
+  if (!name.includes(values.only) && !Object.keys(bodies).some((label) => label.includes(values.only))) continue;
+  console.log(`${kind.title}: ${(await loop(name))[0].toFixed(0)} untraced`);
   for (const [label, body] of Object.entries(bodies)) {
-    const times = new Map(tracers.map(({ name }) => [name, []]));
-    const script = `${probes[what]} ${body(what)}`;
-    for (let pair = 0; pair < Number(values.pairs); pair++) {
-      for (const { name, path } of tracers) {
-        try {
-          const output = label === 'printf' ? ['-o', '/dev/null'] : [];
-          const running = await start(path, [...output, '-e', script], { cpu: 1 });
-          times.get(name).push(loop(what));
-          await running.stop();
-        } catch (error) {
-          if (pair === 0) console.log(`  ${label}: ${name}: ${error.message}`);
-        }
-      }
-    }
-    const ours = times.get('insitu');
+    if (!name.includes(values.only) && !label.includes(values.only)) continue;
     const texts = [];
-    for (const [name, list] of times) {
-      if (list.length === 0) continue;
-      const time = median(list);
-      const baseline = added.get(name) ?? time;
-      if (label === 'empty probe') added.set(name, time);
-      const ratio = list === ours ? '' : ` (insitu ${median(list.map((one, i) => ours[i] / one)).toFixed(2)}×)`;
-      texts.push(`${name} ${time.toFixed(0)}, ${(time - baseline).toFixed(0)} above empty${ratio}`);
+    for (const peer of peers) {
+      const times =
+        label === 'printf'
+          ? await inTurn(name, body, peer)
+          : await alternate(name, { tracer: insitu, body }, { tracer: peer, body });
+      const ratios = times.map(([ours, theirs]) => ours / theirs);
+      const ratio = median(ratios);
+      const range = `${Math.min(...ratios).toFixed(2)} to ${Math.max(...ratios).toFixed(2)}`;
+      const text = `${column(times, 0).toFixed(0)} to ${column(times, 1).toFixed(0)}: ${ratio.toFixed(2)}× (${range})`;
+      texts.push(`${peer.path} ${judge(ratio, bounds.ratio, text)}`);
     }
-    console.log(`  ${label.padEnd(22)} ${texts.join('; ')}`);
+    console.log(`  ${label.padEnd(20)} ${texts.join('; ')}`);
+    if (!keyless.includes(label)) continue;
+    const added = [];
+    for (const tracer of tracers) {
+      const times = await alternate(name, { tracer, body }, { tracer, body: bodies['empty probe'] });
+      added.push(median(times.map(([full, empty]) => full - empty)));
+    }
+    const told = peers.map((peer, index) => {
+      const theirs = added[index + 1];
+      const text = `${peer.path} ${theirs.toFixed(0)}: ${(added[0] / theirs).toFixed(2)}×`;
+      return judge(added[0] / theirs, bounds.added, text);
+    });
+    console.log(`    adds ${added[0].toFixed(0)} to an empty probe; ${told.join('; ')}`);
   }
 }
