@@ -199,8 +199,12 @@ tracepoint:sched:sched_process_exec /comm == "short"/ { @execs = count(); }`;
     const { stdout, stderr } = await running.interrupt();
     assert.match(stdout, /^@execs: 1000$/m, stderr);
     assert.equal([...stdout.matchAll(/^@pids\[\d+\]: 1$/gm)].length, 1000);
-    assert.equal([...stdout.matchAll(/once\+0\n\|/g)].length, 1000, stdout.slice(0, 500));
     assert.doesNotMatch(stderr, /lost/i);
+    const named = stdout.split('|').slice(0, 1000);
+    assert.deepEqual(
+      named.filter((text) => text.trim() !== 'once+0'),
+      [],
+    );
   });
 
   test('5,000 threads: each is seen; a map with room for fewer says how many it left out', {
