@@ -18,7 +18,8 @@ import { decodeSideband, type TaskEvent } from './sideband.ts';
 export type { TaskEvent } from './sideband.ts';
 
 const PERF_SAMPLE_TIME = 1 << 2;
-const mostPages = 32;
+/** 512 KiB: what some 500 processes leave that start and end while the tracer gets no processor; perf_event_mlock_kb allows as much. */
+const mostPages = 128;
 
 /** Offsets in struct perf_event_mmap_page, in 8-byte words. */
 const dataHead = 1024 / 8;
