@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Cases, type Problem } from './cases.ts';
 import { makeSeeds } from './seeds.ts';
-import { type Target, targets } from './targets.ts';
+import type { Target } from './targets.ts';
 import type { Answer, Job } from './worker.ts';
 
 export interface CampaignOptions {
@@ -23,6 +23,10 @@ export interface CampaignOptions {
   /** Where the inputs that a reader failed on are kept; nowhere when absent. */
   readonly keep?: string | undefined;
   readonly onMessage?: ((text: string) => void) | undefined;
+  /** The module whose `targets` are meant, from this folder; targets.ts when absent. */
+  readonly module?: string | undefined;
+  /** Milliseconds that one case may take by the clock. */
+  readonly patience?: number | undefined;
 }
 
 export interface TargetCount {
@@ -44,8 +48,9 @@ export interface CampaignResult {
 
 /** Inputs that a worker gets at a time. */
 const batch = 500;
-/** Milliseconds that one case may take by the clock; machines under load are slow. */
-const patience = 20_000;
+/** Machines under load are slow. */
+const usualPatience = 20_000;
+const usualModule = 'targets.js';
 /** A target whose reader fails so often is broken; the campaign goes on with the others. */
 const mostProblems = 20;
 
@@ -61,6 +66,8 @@ export async function runCampaign(options: CampaignOptions): Promise<CampaignRes
   const started = Date.now();
   try {
     const missing = makeSeeds(folder);
+    const module = options.module ?? usualModule;
+    const { targets } = (await import(`./${module}`)) as { readonly targets: readonly Target[] };
     const chosen = targets.filter(({ name }) => options.targets === undefined || options.targets.includes(name));
     const weights = chosen.reduce((sum, { weight = 1 }) => sum + weight, 0);
     const plans: Plan[] = [];
@@ -101,7 +108,7 @@ export async function runCampaign(options: CampaignOptions): Promise<CampaignRes
       for (let next = nextJob(); next !== undefined; next = nextJob()) {
         const { plan } = next;
         for (let job: Job | undefined = next.job; job !== undefined; ) {
-          worker ??= new Worker(folder, options.seed, number);
+          worker ??= new Worker(folder, options.seed, number, module, options.patience ?? usualPatience);
           const answer: Answer | Failure = await worker.run(job);
           if ('at' in answer) {
             // The case it was at is told; the batch goes on behind it, in another process.
@@ -143,12 +150,14 @@ interface Failure {
 class Worker {
   readonly #child: ChildProcess;
   readonly #progress: string;
+  readonly #patience: number;
   #complaints = '';
 
-  constructor(folder: string, seed: number, number: number) {
+  constructor(folder: string, seed: number, number: number, module: string, patience: number) {
+    this.#patience = patience;
     this.#progress = join(folder, `progress.${number}`);
     writeFileSync(this.#progress, new Uint8Array(8));
-    this.#child = fork(join(import.meta.dirname, 'worker.js'), [folder, String(seed), this.#progress], {
+    this.#child = fork(join(import.meta.dirname, 'worker.js'), [folder, String(seed), this.#progress, module], {
       execArgv: ['--max-old-space-size=512', '--enable-source-maps'],
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     });
@@ -179,10 +188,10 @@ class Worker {
         if (at !== place) {
           place = at;
           since = Date.now();
-        } else if (Date.now() - since > patience) {
+        } else if (Date.now() - since > this.#patience) {
           const index = where();
           child.removeAllListeners('exit').kill('SIGKILL');
-          finish({ at: index, kind: 'hang', detail: `no answer after ${patience / 1000} s` });
+          finish({ at: index, kind: 'hang', detail: `no answer after ${this.#patience / 1000} s` });
         }
       }, 500);
       child.once('message', (answer: Answer) => finish(answer));

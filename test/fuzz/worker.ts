@@ -1,11 +1,11 @@
 /**
- * Runs cases of one target after another: `worker FOLDER CAMPAIGN PROGRESS-FILE`, told by
+ * Runs cases of one target after another: `worker FOLDER CAMPAIGN PROGRESS-FILE MODULE`, told by
  * messages `{ target, from, to }`. The number of the case it is at stands in the progress
  * file, so that its parent knows which one it died or hung in.
  */
 import { openSync, writeSync } from 'node:fs';
 import { Cases, type Problem } from './cases.ts';
-import { targets } from './targets.ts';
+import type { Target } from './targets.ts';
 
 export interface Job {
   readonly target: string;
@@ -21,7 +21,8 @@ export interface Answer {
   readonly memory: number;
 }
 
-const [folder = '', campaign = '1', progress = ''] = process.argv.slice(2);
+const [folder = '', campaign = '1', progress = '', module = ''] = process.argv.slice(2);
+const { targets } = (await import(`./${module}`)) as { readonly targets: readonly Target[] };
 const fd = openSync(progress, 'w');
 const place = new Float64Array(1);
 const known = new Map<string, Cases>();
