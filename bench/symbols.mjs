@@ -60,7 +60,7 @@ if (existsSync(envoyPath)) {
   console.log(`     Envoy, names again: ${again.cpu.toFixed(2)} s${clock(again)}`);
   if (process.getuid() === 0) {
     const script = (mode) =>
-      `tracepoint:syscalls:sys_enter_mmap /comm == "envoy"/ { @n++; if (@n == 60) { printf("%s", ustack(${mode})); exit(); } } END { clear(@n); }`;
+      `tracepoint:syscalls:sys_enter_write /comm == "envoy"/ { printf("%s", ustack(${mode})); exit(); }`;
     const run = (mode) => [process.execPath, [executable, '-q', '-e', script(mode), '-c', `${envoyPath} --version`]];
     const named = median(...run('bpftrace'));
     const bare = median(...run('raw'));
