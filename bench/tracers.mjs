@@ -81,6 +81,7 @@ export function start(path, args, { cpu, limit = 60_000, environment = {} } = {}
       const attached = performance.now() - began;
       resolve({
         attached,
+        pid: child.pid,
         async stop() {
           const peak = memory(child.pid);
           const asked = performance.now();

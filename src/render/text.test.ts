@@ -2,14 +2,15 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Source } from '../diag/source.ts';
 import { histogramBuckets, lhistBuckets } from '../program/histogram.ts';
+import { type StackEnd, stackEnds } from '../program/unwind.ts';
 import type { TraceEvent } from '../values/event.ts';
 import { histogramIndex, lhistIndex } from '../values/histogram.ts';
 import type { MapEntry, MapValue } from '../values/map.ts';
 import { selectEntries, sortEntries } from '../values/map.ts';
-import type { HistogramValue, Value } from '../values/value.ts';
+import type { HistogramValue, StackValue, Value } from '../values/value.ts';
 import { fixedNames } from './fixed.ts';
 import { createRenderer } from './index.ts';
-import { inetText } from './words.ts';
+import { inetText, valueText } from './words.ts';
 
 // Literals without a remark were printed by bpftrace 0.27.1.
 
@@ -141,6 +142,37 @@ test('stacks', () => {
     stored: { map: 0, id: 5 },
   };
   assert.equal(print(stored), '\n        __bpf_prog_test_run_raw_tp+106\n\n');
+});
+
+test('a stack that ends early says why', () => {
+  const ended = (end: StackEnd, mode: 'bpftrace' | 'perf' | 'raw' = 'bpftrace'): string =>
+    print({ ...(stack(mode, 0x7f442331ae89) as StackValue), end });
+  assert.equal(ended('complete'), '\n        syscall+25\n\n');
+  assert.equal(ended('no user registers'), '\n        syscall+25\n\n');
+  assert.equal(ended('depth'), '\n        syscall+25\n        [depth limit 127]\n\n');
+  assert.equal(ended('page not present', 'raw'), '\n7f442331ae89\n[page not present]\n\n');
+  assert.equal(
+    ended('no rule'),
+    '\n        syscall+25\n        [no unwind rule for syscall+25 (/usr/lib/x86_64-linux-gnu/libc.so.6)]\n\n',
+  );
+  for (const end of stackEnds) assert.doesNotThrow(() => ended(end));
+});
+
+test('a return address is named by the call before it', () => {
+  const frames = fixedNames({
+    symbols: {
+      '1fff': { name: 'calls', offset: 15 },
+      '2000': { name: 'follows', offset: 0 },
+      '2fff': { name: 'before', offset: 31 },
+      '3000': { name: 'interrupted', offset: 0 },
+      '1000': { name: '__restore_rt', offset: 0 },
+      fff: { name: 'padding', offset: 7 },
+    },
+  });
+  const text = (...addresses: number[]): string =>
+    valueText(stack('bpftrace', ...addresses), { names: frames, trailer: '..' });
+  assert.equal(text(0x2000, 0x2000), '\n        follows+0\n        calls+16\n');
+  assert.equal(text(0x1000, 0x3000, 0x3000), '\n        __restore_rt+0\n        interrupted+0\n        before+32\n');
 });
 
 test('symbols', () => {

@@ -81,13 +81,28 @@ function symbolOf(space: 'user' | 'kernel', pid: number, address: Integer, names
  * The lines of one frame. `called` says that the address is where a call returns to:
  * then the source line is that of the byte before, the call's.
  */
+/**
+ * The function of a frame. A return address belongs to the call before it: behind a call
+ * that does not return, another function may begin.
+ */
+function frameSymbol(stack: StackValue, address: Integer, names: Names, called: boolean): SymbolName | undefined {
+  if (called && stack.space === 'user' && typeof address === 'number') {
+    const symbol = symbolOf(stack.space, stack.pid, address - 1, names);
+    if (symbol !== undefined) return { ...symbol, offset: symbol.offset + 1 };
+  }
+  return symbolOf(stack.space, stack.pid, address, names);
+}
+
+/** The kernel's frame below a signal handler, in libc and in Go: the next frame was interrupted, it called nothing. */
+const signalFrame = /^(__restore_rt|runtime\.sigreturn)/;
+
 function frameText(stack: StackValue, address: Integer, names: Names, indent: string, called: boolean): string {
   if (stack.mode === 'raw') return `${address.toString(16)}\n`;
   if (stack.mode === 'build_id') {
     const place = typeof address === 'number' ? names.buildId(stack.pid, address) : undefined;
     return `${place === undefined ? hexText(address) : `${place.buildId} ${hexText(place.offset)}`}\n`;
   }
-  const symbol = symbolOf(stack.space, stack.pid, address, names);
+  const symbol = frameSymbol(stack, address, names, called);
   const name = symbol === undefined ? hexText(address) : `${symbol.name}+${symbol.offset}`;
   const sources =
     stack.space === 'user' && typeof address === 'number' && address < largestUserAddress
@@ -143,8 +158,10 @@ export function stackText(stack: StackValue, wording: Wording, layout: Layout): 
       ? stack.frames
       : wording.names.storedStack(stack.stored.map, stack.stored.id, stack.stored.count);
   let text = '\n';
-  for (const [index, address] of (frames ?? []).entries()) {
-    text += frameText(stack, address, wording.names, indent, index > 0);
+  let called = false;
+  for (const address of frames ?? []) {
+    text += frameText(stack, address, wording.names, indent, called);
+    called = stack.mode === 'raw' || !signalFrame.test(frameSymbol(stack, address, wording.names, called)?.name ?? '');
   }
   const end = endText(stack, frames?.at(-1), wording.names);
   if (end !== undefined) text += `${stack.mode === 'bpftrace' ? indent : ''}[${end}]\n`;

@@ -163,6 +163,33 @@ test('addresses, stacks and symbols', () => {
   });
 });
 
+test('stacks of the own unwinder: frames, where they end, and why', () => {
+  const frames = '0010000000000000 0020000000000000 0000000000000000';
+  const inline: Schema = { kind: 'ustack', form: 'inline', mode: 'raw', limit: 127, unwound: true };
+  // u32 pid, u16 frames, u8 end, u8 flags.
+  const room = `${frames} ${'0000000000000000'.repeat(124)}`;
+  assert.deepEqual(decode(inline, hex(`07000000 0200 03 01 ${room}`), 0), {
+    kind: 'stack',
+    space: 'user',
+    mode: 'raw',
+    pid: 7,
+    frames: [0x1000, 0x2000],
+    end: 'no rule',
+    guessed: true,
+  });
+  const stored: Schema = { ...inline, form: 'id', limit: 3, stacks: 2 };
+  // Who asks for three frames need not be told that there are more.
+  assert.deepEqual(decode(stored, hex('07000000 0300 01 00 efcdab8967452301'), 0), {
+    kind: 'stack',
+    space: 'user',
+    mode: 'raw',
+    pid: 7,
+    frames: [],
+    end: 'complete',
+    stored: { map: 2, id: 0x0123456789abcdefn, count: 3 },
+  });
+});
+
 test('bytes short of their schema are a bug, not a wrong value', () => {
   assert.throws(() => decode(int(8, false), hex('01020304'), 0), RangeError);
 });

@@ -4,6 +4,7 @@
  * All file descriptors belong to the LoadedProgram; nothing is pinned, so that the
  * kernel lets go of everything when they are closed, by whatever end of the process.
  */
+import { readFileSync } from 'node:fs';
 import { invariant, MachineError } from '../../base/errors.ts';
 import { bpf_flag } from '../../bpf/constants.ts';
 import type { BpfProgram, MapSpec, ProbeSpec, Program, TracingTarget } from '../../program/program.ts';
@@ -157,6 +158,21 @@ export function loadProgram(program: Program, options: LoadOptions = {}): Loaded
   }
 }
 
+/** The kernel keeps no stacks with more frames than a sysctl says. */
+function requireStackFrames(frames: number): void {
+  let most: number;
+  try {
+    most = Number(readFileSync('/proc/sys/kernel/perf_event_max_stack', 'latin1'));
+  } catch {
+    return;
+  }
+  if (frames <= most) return;
+  throw new MachineError(`the kernel takes stacks of at most ${most} frames here, not ${frames}`, {
+    code: 'E_STACK_FRAMES',
+    hints: [`sysctl -w kernel.perf_event_max_stack=${frames} lets it take more (while no trace runs)`],
+  });
+}
+
 /** A map like those that an ARRAY_OF_MAPS holds: an ARRAY of any number of elements (BPF_F_INNER_MAP, Linux 5.10). */
 export function createInnerMap(name: string, valueSize: number, maxEntries: number): number {
   return mapCreate({ kind: 'ARRAY', name, keySize: 4, valueSize, maxEntries, flags: bpf_flag.BPF_F_INNER_MAP });
@@ -164,6 +180,7 @@ export function createInnerMap(name: string, valueSize: number, maxEntries: numb
 
 function createMap(spec: MapSpec): LoadedMap {
   const innerFd = spec.innerValueSize === undefined ? undefined : createInnerMap('in_inner', spec.innerValueSize, 1);
+  if (spec.kind === 'STACK_TRACE') requireStackFrames(spec.valueSize / 8);
   const fd = mapCreate({
     ...(innerFd === undefined ? {} : { innerFd }),
     kind: spec.kind,

@@ -71,6 +71,7 @@ static void *thread(void *argument) {
 int main(int argc, char **argv) {
   const char *what = argc > 1 ? argv[1] : "";
   if (!strcmp(what, "deep")) deep(100);
+  else if (!strcmp(what, "deeper")) deep(300);
   else if (!strcmp(what, "alloca")) with_alloca(20);
   else if (!strcmp(what, "aligned")) aligned(10);
   else if (!strcmp(what, "tail")) before_tail(1);
