@@ -159,7 +159,8 @@ export class ProcessNames implements UserNames {
   }
 }
 
-function mappingOf(event: Extract<TaskEvent, { kind: 'map' }>): Mapping {
+/** The mapping that an event tells of. */
+export function mappingOf(event: Extract<TaskEvent, { kind: 'map' }>): Mapping {
   return {
     start: processAddress(event.address),
     end: processAddress(event.address + event.length),

@@ -4,6 +4,7 @@
  * A table is made once for each file (kept by build-id), in slices beside the other work;
  * stacks that were taken before it was there say so.
  */
+import { Lru } from '../base/lru.ts';
 import type { FileReader } from '../bytes/file.ts';
 import { ElfFile } from '../debuginfo/elf/elf.ts';
 import { fingerprint } from '../debuginfo/elf/fingerprint.ts';
@@ -22,6 +23,7 @@ import { type Watch, watchFd } from '../kernel/sys/poll.ts';
 import { Clock, clockNanoseconds } from '../kernel/sys/process.ts';
 import { jitFile, mostFiles } from '../program/unwind.ts';
 import { buildTableInSteps, decodeTable, encodeTable, type UnwindTable } from '../symbolize/unwind/table.ts';
+import { mappingOf } from './processes.ts';
 
 /** Bytes that the tables of all files may take in the kernel. */
 const mostTableBytes = 256 << 20;
@@ -31,6 +33,8 @@ const sliceMs = 8;
 const startMs = 1000;
 /** How often the followed processes are looked after. */
 const followMs = 10;
+/** Mappings that are remembered of one process. */
+const mostMapped = 64;
 const firstQuietNs = 20_000_000n;
 const longestQuietNs = 5_000_000_000n;
 
@@ -71,6 +75,8 @@ export class UnwindTables {
   readonly #jobs: Job[] = [];
   readonly #processes = new Map<number, ProcessNotes>();
   readonly #followed = new Set<number>();
+  /** What other processes have mapped lately. */
+  readonly #mapped: Lru<number, readonly Mapping[]> = new Lru(1024);
   /** Processes whose files have got tables since their mappings were told. */
   readonly #changed = new Set<number>();
   #free: number[] = [];
@@ -118,9 +124,17 @@ export class UnwindTables {
       this.#followed.delete(event.pid);
     } else if (event.kind === 'fork') {
       if (this.#followed.has(event.parent)) this.#followed.add(event.pid);
-    } else if ((event.kind === 'exec' || event.kind === 'map') && this.#followed.has(event.pid)) {
-      this.#look(event.pid);
-    }
+    } else if (event.kind === 'map') {
+      const mapping = mappingOf(event);
+      if (this.#followed.has(event.pid)) {
+        // The process may have ended by now: the file is found by its path all the same.
+        this.#number(event.pid, mapping);
+        this.#look(event.pid);
+      } else {
+        const mapped = this.#mapped.get(event.pid) ?? [];
+        if (mapped.length < mostMapped) this.#mapped.set(event.pid, [...mapped, mapping]);
+      }
+    } else if (event.kind === 'exec' && this.#followed.has(event.pid)) this.#look(event.pid);
   }
 
   close(): void {
@@ -135,9 +149,13 @@ export class UnwindTables {
 
   /** A stack met code that nothing is known of. */
   #noted(pid: number): void {
+    this.#drain();
     const before = this.#processes.get(pid)?.text;
     const waits = this.#jobs.some((job) => job.pids.has(pid));
-    if (!waits) this.#look(pid);
+    if (!waits && !this.#look(pid)) {
+      // It has ended already; the next one like it need not end so.
+      for (const mapping of this.#mapped.get(pid) ?? []) this.#number(pid, mapping);
+    }
     // What stacks have met goes before what they may meet, small files first.
     for (const job of this.#jobs) if (job.pids.has(pid)) job.urgent = true;
     const rank = (job: Job): number => (job.urgent ? job.reader.size : Number.POSITIVE_INFINITY);
@@ -151,10 +169,10 @@ export class UnwindTables {
     this.#maps.quiet(pid, clockNanoseconds(Clock.MONOTONIC) + known.quietNs);
   }
 
-  /** Reads a process's mappings, and hands them to the kernel; files without a table get into the queue. */
-  #look(pid: number): void {
+  /** Reads a process's mappings, and hands them to the kernel; files without a table get into the queue. False when it has ended. */
+  #look(pid: number): boolean {
     const text = processMaps(pid);
-    if (text === undefined || text === '') return;
+    if (text === undefined || text === '') return false;
     const before = this.#processes.get(pid);
     if (before === undefined) this.#processes.set(pid, { text, quietNs: firstQuietNs });
     else {
@@ -162,6 +180,7 @@ export class UnwindTables {
       before.text = text;
     }
     this.#tell(pid, text);
+    return true;
   }
 
   #tell(pid: number, text: string): void {

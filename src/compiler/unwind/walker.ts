@@ -370,7 +370,12 @@ export class Walker {
     b.branch('eq', bytes, b.const(signalReturn), signal);
     b.place(noBytes);
     b.place(guess);
-    b.branch('eq', next.rbp, { imm: 0 }, end('complete'));
+    const linked = b.label();
+    b.branch('ne', next.rbp, { imm: 0 }, linked);
+    // The first frame of a chain, unless the code has none, which nobody knows yet.
+    b.branch('eq', file, { imm: 0 }, end('not indexed'));
+    b.jump(end('complete'));
+    b.place(linked);
     const sp = f.register(Register.rsp);
     const notAFrame = b.label();
     b.branch('ugt', b.alu('sub', next.rbp, sp), { imm: largestFrame }, notAFrame);

@@ -135,7 +135,7 @@ class Walk {
 
   #byFramePointer(kind: number, table: SavedMapping['table']): Step {
     const rbp = this.#registers[Register.rbp] as bigint;
-    if (rbp === 0n) return { end: 'complete' };
+    if (rbp === 0n) return { end: table === undefined ? 'not indexed' : 'complete' };
     const failed = {
       end: kind === RuleKind.unsupported ? 'unsupported rule' : table === undefined ? 'not indexed' : 'no rule',
     } as const;
