@@ -193,6 +193,24 @@ describe('fentry and fexit', { skip: lacking('fentry', 'btf', 'gcc') }, () => {
     assert.deepEqual(lines(stdout), ['fentry:tun:tun_chr_open tun'], stderr);
   });
 
+  test('a BPF program that runs: another tracer counts its runs', { timeout: 90_000 }, async () => {
+    const binary = join(folder, 'hundred');
+    writeFileSync(
+      `${binary}.c`,
+      '__attribute__((noinline)) void observed(int i) { __asm__ volatile(""); }\nint main(void) { for (int i = 0; i < 100; i++) observed(i); }\n',
+    );
+    execFileSync('gcc', ['-O1', '-o', binary, `${binary}.c`]);
+    const running = new Running(['-q', '-e', `uprobe:${binary}:observed { @ = count(); }`], { timeout: 80_000 });
+    await running.attached();
+    const listed = lines((await insitu(['-l', 'fentry:bpf:observed*'], { timeout: 60_000 })).stdout);
+    const [, id, name] = /^fentry:bpf:(\d+):(observed_\d+)$/.exec(listed[0] ?? '') ?? [];
+    assert.ok(id !== undefined && name !== undefined, listed.join(', '));
+    const script = `fentry:bpf:${name} { @entered[probe] = count(); } fexit:bpf:${id}:obs* { @left = count(); }`;
+    const { stdout, stderr } = await insitu(['-q', '-c', binary, '-e', script], { timeout: 60_000 });
+    assert.deepEqual(lines(stdout).sort(), [`@entered[fentry:bpf:${id}:${name}]: 100`, '@left: 100'], stderr);
+    assert.match((await running.interrupt()).stdout, /^@: 100$/m);
+  });
+
   test('kstack begins with the function', { timeout: 60_000 }, async () => {
     const { seen, stderr } = await onReader(
       'fentry:ksys_read /pid == cpid && comm == "reader"/ { printf("%s", kstack(3)); exit(); }',

@@ -38,6 +38,39 @@ describe('namespaces', { skip }, () => {
     assert.ok(target !== undefined && lines(stdout).includes(target), stdout + stderr);
   });
 
+  test('--follow inside: children and what they exec, by their numbers inside', { timeout: 40_000 }, async () => {
+    const tree = join(folder, 'tree.pl');
+    // Each says its number and how often it will call getppid(2) before its exec, and the program after it.
+    writeFileSync(
+      tree,
+      `$| = 1; print "$$ 1\\n"; getppid();
+for (1 .. 2) {
+  next if fork;
+  print "$$ 2\\n"; getppid() for 1 .. 2;
+  exit if fork;
+  select(undef, undef, undef, 0.2);
+  print "$$ 5\\n";
+  exec "perl", "-e", "getppid() for 1 .. 5";
+}
+`,
+    );
+    const script =
+      'tracepoint:syscalls:sys_enter_getppid { @t[pid] = count(); } uprobe:libc:getppid { @u[pid] = count(); }';
+    const { stdout, stderr } = await insitu(
+      [...unshare, executable, '-q', '--follow', '-c', `perl ${tree}`, '-e', script],
+      { command: 'unshare', timeout: 35_000 },
+    );
+    const said = lines(stdout).filter((line) => /^\d+ \d+$/.test(line));
+    assert.equal(said.length, 5, stdout + stderr);
+    assert.deepEqual(
+      lines(stdout)
+        .filter((line) => line.startsWith('@'))
+        .sort(),
+      ['t', 'u'].flatMap((name) => said.map((line) => `@${name}[${line.replace(' ', ']: ')}`)).sort(),
+      stderr,
+    );
+  });
+
   test('pid(init) and pid(curr_ns) are the same outside', { timeout: 40_000 }, async () => {
     const script = 'BEGIN { printf("%d %d %d %d\\n", pid, pid(curr_ns), pid(init), tid(init) == tid); exit(); }';
     const { stdout, stderr } = await insitu(['-q', '-e', script]);

@@ -147,7 +147,12 @@ describe('-p', { skip: skip || (process.arch === 'x64' ? false : 'getppid has an
 
   test('the run ends when the last of them has ended', { timeout: 20_000 }, async () => {
     const [first, second] = [spawn('sleep', ['60']), spawn('sleep', ['60'])];
-    const running = new Running(['-p', `${first.pid},${second.pid}`, '-e', 'END { printf("over\\n"); }']);
+    const running = new Running([
+      '-p',
+      `${first.pid},${second.pid}`,
+      '-e',
+      'interval:s:60 { } END { printf("over\\n"); }',
+    ]);
     await running.attached();
     first.kill('SIGKILL');
     await new Promise((resolve) => first.once('exit', resolve));

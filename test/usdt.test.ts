@@ -125,6 +125,78 @@ usdt:${binary}:*:same { printf("%s %d\\n", probe, arg0); }`;
     assert.match(await complaint('usdt:/bin/true:sizes { }'), /no trace points/);
   });
 
+  test('in a library, by its short name and by wildcards, in one and in several processes', {
+    timeout: 40_000,
+  }, async () => {
+    const library = join(folder, 'libprobed.so');
+    const program = join(folder, 'uses-library');
+    writeFileSync(
+      `${library}.c`,
+      `#define _SDT_HAS_SEMAPHORES 1
+__extension__ unsigned short probed_event_semaphore __attribute__((unused, section(".probes")));
+#include <sys/sdt.h>
+int probed(int n) { DTRACE_PROBE2(probed, event, n, n * 2); return probed_event_semaphore; }
+`,
+    );
+    writeFileSync(
+      `${program}.c`,
+      `#include <stdio.h>
+int probed(int n);
+int main(int argc, char **argv) {
+  setvbuf(stdout, 0, _IOLBF, 0);
+  puts("ready");
+  for (int n; scanf("%d", &n) == 1;) printf("semaphore %d\\n", probed(n));
+}
+`,
+    );
+    execFileSync('gcc', ['-O2', '-shared', '-fPIC', '-o', library, `${library}.c`]);
+    execFileSync('gcc', ['-O2', '-o', program, `${program}.c`, library, `-Wl,-rpath,${folder}`]);
+    const targets = [0, 1, 2].map(() => {
+      const child = spawn(program, [], { stdio: ['pipe', 'pipe', 'inherit'] });
+      let said = '';
+      child.stdout.setEncoding('utf8').on('data', (text: string) => {
+        said += text;
+      });
+      const says = async (word: RegExp): Promise<void> => {
+        while (!word.test(said)) await new Promise((resolve) => setTimeout(resolve, 5));
+        said = '';
+      };
+      return { child, pid: child.pid as number, says };
+    });
+    try {
+      for (const { says } of targets) await says(/ready/);
+      const [first, second] = targets.map(({ pid }) => pid);
+      // Which of the three processes fire, and in whose memory the kernel raises the semaphore.
+      const cases: readonly (readonly [probe: string, pids: string | undefined, traced: readonly number[]])[] = [
+        ['usdt:libprobed:event', `${first}`, [0]],
+        ['usdt:libprobed.so:probed:event', `${second}`, [1]],
+        ['usdt:libprobed:probed:ev*', `${first},${second}`, [0, 1]],
+        ['usdt:*:probed:event', `${first}`, [0]],
+        [`usdt:${folder}/libprob*:*:e?ent`, undefined, [0, 1, 2]],
+        [`usdt:/proc/${second}/root${library}:event`, undefined, [0, 1, 2]],
+      ];
+      for (const [probe, pids, traced] of cases) {
+        const script = `${probe} { printf("%d %d %d\\n", pid, arg0, arg1); }`;
+        for (const more of [[], ['--usdt-file-activation'], ['--no-feature', 'uprobe_multi']]) {
+          const running = new Running(['-q', ...(pids === undefined ? [] : ['-p', pids]), ...more, '-e', script]);
+          await running.attached();
+          for (const [index, { child, says }] of targets.entries()) {
+            child.stdin.write(`${index + 5}\n`);
+            await says(new RegExp(`semaphore ${traced.includes(index) ? 1 : 0}`));
+          }
+          const { stdout, stderr } = await running.interrupt();
+          assert.deepEqual(
+            lines(stdout),
+            traced.map((index) => `${targets[index]?.pid} ${index + 5} ${2 * (index + 5)}`),
+            `${probe} ${more} ${stderr}`,
+          );
+        }
+      }
+    } finally {
+      for (const { child } of targets) child.kill('SIGKILL');
+    }
+  });
+
   test('lists them', { timeout: 40_000 }, async () => {
     const binary = build('listed', '-O2');
     const { stdout, stderr } = await insitu(['-l', `usdt:${binary}:*`]);

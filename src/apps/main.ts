@@ -39,7 +39,7 @@ async function main(argv: readonly string[]): Promise<number> {
       case 'sockets':
         return await (await import('./cli/sockets.ts')).sockets(command.options);
       case 'list':
-        return await (await import('./cli/list.ts')).list(command.pattern, command.options);
+        return await (await import('./cli/list.ts')).list(command.pattern, command.script, command.options);
       case 'symbols':
         return (await import('./cli/symbols.ts')).symbols(command.what, command.pattern, command.options);
       case 'object':

@@ -103,6 +103,8 @@ export interface TracingTarget {
   readonly name: string;
   /** The module that the function is in, undefined for the kernel itself or when any will do. */
   readonly module?: string;
+  /** Id of the BPF program that the function is in. */
+  readonly program?: number;
 }
 
 export interface BpfProgram {

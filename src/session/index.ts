@@ -34,8 +34,8 @@ export interface TraceOptions extends ScriptOptions {
   readonly onCompiled?: ((compiled: Compiled) => void) | undefined;
   /** Something that does not stop the trace: a probe that is missing, a lack of the machine. */
   readonly onWarning?: ((message: string) => void) | undefined;
-  /** Told how many probes are attached, from time to time, when that takes longer than a second. */
-  readonly onProgress?: ((done: number, all: number) => void) | undefined;
+  /** Told how far attaching and detaching are, about once a second, when they take longer. */
+  readonly onProgress?: ((what: 'attached' | 'detached', done: number, all: number) => void) | undefined;
   /** Keep what the kernel's verifier says (Trace.verifierLogs). */
   readonly verifierLog?: boolean | undefined;
 }

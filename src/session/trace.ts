@@ -53,8 +53,8 @@ export interface TraceParts {
   readonly mode?: RunMode | undefined;
   /** Features of the kernel to do without. */
   readonly withoutFeatures?: ReadonlySet<FeatureName> | undefined;
-  /** Told, from time to time, how many probes are attached when that takes longer than a second. */
-  readonly onProgress?: ((done: number, all: number) => void) | undefined;
+  /** Told how far attaching and detaching are, about once a second, when they take longer. */
+  readonly onProgress?: ((what: 'attached' | 'detached', done: number, all: number) => void) | undefined;
   /** Names for user addresses, when the program needs them. The trace closes it. */
   readonly userNames?: UserNames | undefined;
   /** Provides the unwinder's tables, when the program has one. The trace closes it. */
@@ -137,7 +137,7 @@ export class Trace implements AsyncIterable<TraceEvent> {
       new Attachment(this.#loaded, [], 0).run('begin');
       this.#attachment = attachProbes(this.#loaded, {
         ...(parts.onMissing === undefined ? {} : { onMissing: parts.onMissing }),
-        ...(parts.onProgress === undefined ? {} : { onProgress: parts.onProgress }),
+        onProgress: (done, all) => parts.onProgress?.('attached', done, all),
       });
     } catch (error) {
       for (const undo of cleanup.reverse()) undo();
@@ -220,7 +220,7 @@ export class Trace implements AsyncIterable<TraceEvent> {
         else if (over && !more) this.stop();
         else if (!more && !this.#stopping) await this.#wait();
       }
-      this.#attachment.close();
+      await this.#attachment.detach((done, all) => this.#parts.onProgress?.('detached', done, all));
       this.#drain();
       this.#deaf = false;
       this.#ending = true;

@@ -71,6 +71,7 @@ export function createFixedTarget(data: FixedTargetData = {}): Target {
       kprobes: data.features?.kprobes ?? true,
     },
     kernelTypes: () => data.types,
+    bpfPrograms: () => [],
     tracepoint(category, event) {
       const name = `${category}:${event}`;
       const known = formats.get(name);
@@ -149,6 +150,9 @@ function fixedBinary(path: string, data: FixedBinary): Binary {
     },
     addressAt: () => undefined,
     types: () => data.types,
+    names(glob) {
+      return new Set(this.match(glob).map(({ name }) => name));
+    },
     sourcePlaces: () => [],
     sourceLines: () => undefined,
     usdt: () => data.usdt ?? [],

@@ -61,6 +61,8 @@ export interface Binary {
   find(name: string): readonly FunctionSymbol[];
   /** Functions one of whose names matches the glob (`*`, `?`, `[…]`). */
   match(glob: string): readonly FunctionSymbol[];
+  /** Their names alone, each once, by address: the quick way for lists. */
+  names(glob: string): Iterable<string>;
   /**
    * Functions of a stripped program whose inferred name (without its `~`) matches a
    * pattern in which `*` and `?` are wildcards; their name has the `~`.
@@ -99,6 +101,12 @@ export interface Binary {
   near(name: string): readonly string[];
 }
 
+/** A BPF program that is loaded, with the functions in it, its own and those that it calls. */
+export interface RunningProgram {
+  readonly id: number;
+  readonly functions: readonly string[];
+}
+
 /** A pid namespace by the device and inode of its file in /proc/PID/ns. */
 export interface PidNamespace {
   readonly device: number;
@@ -120,6 +128,8 @@ export interface Target {
   kernelFunctions(): readonly string[];
   /** Number of the cgroup with that folder, undefined when there is none. */
   cgroupId(path: string): bigint | undefined;
+  /** BPF programs that others may attach to. */
+  bpfPrograms(): readonly RunningProgram[];
   /** Address of a kernel symbol. */
   kernelSymbol(name: string): bigint | undefined;
   /** A macro constant of the uapi headers (AF_INET, O_CREAT …). */

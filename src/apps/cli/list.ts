@@ -12,11 +12,11 @@ import { createHostTarget } from '../../kernel/host/target.ts';
 import { compileScript } from '../../session/index.ts';
 import { Glob } from '../../symbolize/symbols/glob.ts';
 import type { Binary, Target } from '../../target/target.ts';
-import { describe } from '../../types/layout.ts';
 import type { Field, Type } from '../../types/model.ts';
 import type { ProgramVariable, TypeSource } from '../../types/source.ts';
 import { complain } from './failure.ts';
-import { debugFilesOf, type RunOptions } from './options.ts';
+import { kernelTypes, spell, type TypeWord } from './kerneltypes.ts';
+import { debugFilesOf, type RunOptions, type ScriptPlace } from './options.ts';
 import { Output } from './output.ts';
 import { readScript } from './script.ts';
 
@@ -66,9 +66,9 @@ const functions = (prefix: string): Lister =>
     }
     for (const [shown, binary] of binaries(target, path, options)) {
       const wanted = colon < 0 ? '*' : pattern.slice(colon + 1);
-      const functions = wanted.startsWith('~') ? binary.inferred(wanted.slice(1)) : binary.match(wanted);
-      const names = new Set(functions.map((symbol) => symbol.name));
-      for (const name of [...names].sort()) yield `${prefix}:${shown}:${name}`;
+      const inferred = wanted.startsWith('~') ? binary.inferred(wanted.slice(1)) : undefined;
+      const names = inferred === undefined ? binary.names(wanted) : new Set(inferred.map(({ name }) => name));
+      for (const name of names) yield `${prefix}:${shown}:${name}`;
     }
   };
 
@@ -107,6 +107,19 @@ const below = (prefix: string, names: (target: Target) => Iterable<string>): Lis
     for (const name of names(target)) if (glob.matches(name)) yield `${prefix}:vmlinux:${name}`;
   };
 
+/** `bpf:[ID:]NAME` means functions of BPF programs that run, other patterns those of the kernel. */
+const kernelAndPrograms = (kind: 'fentry' | 'fexit'): Lister =>
+  function* (target, pattern, options) {
+    if (!pattern.startsWith('bpf:')) {
+      yield* below(kind, typedFunctions)(target, pattern, options);
+      return;
+    }
+    const glob = new Glob(/^bpf:[^:]*$/.test(pattern) ? pattern.replace('bpf:', '*:') : pattern.slice(4));
+    for (const { id, functions } of target.bpfPrograms()) {
+      for (const name of functions) if (glob.matches(`${id}:${name}`)) yield `${kind}:bpf:${id}:${name}`;
+    }
+  };
+
 /** Kernel functions whose arguments BTF tells; none where the kernel takes no such programs. */
 function typedFunctions(target: Target): readonly string[] {
   if (!hasFentry()) return [];
@@ -126,8 +139,8 @@ const kernelFunctions = (target: Target): readonly string[] =>
 const units = (kind: 'interval' | 'profile'): Lister => named(kind, () => ['hz:', 'ms:', 's:', 'us:']);
 
 const listers: Readonly<Record<string, Lister>> = {
-  fentry: below('fentry', typedFunctions),
-  fexit: below('fexit', typedFunctions),
+  fentry: kernelAndPrograms('fentry'),
+  fexit: kernelAndPrograms('fexit'),
   hardware: named('hardware', () =>
     Object.keys(events.hardware)
       .sort()
@@ -155,9 +168,10 @@ const listers: Readonly<Record<string, Lister>> = {
 const everywhere = ['fentry', 'hardware', 'iter', 'kprobe', 'rawtracepoint', 'software', 'tracepoint'] as const;
 
 /** Lists what matches; gives the exit status. */
-export function list(pattern: string | undefined, options: RunOptions): number {
+export function list(pattern: string | undefined, script: string | undefined, options: RunOptions): number {
+  if (script !== undefined) return listScript({ kind: 'text', text: script }, options);
   if (pattern !== undefined && statSync(pattern, { throwIfNoEntry: false })?.isFile() === true) {
-    return listScript(pattern, options);
+    return listScript({ kind: 'file', path: pattern }, options);
   }
   const target = createHostTarget({
     pid: options.pids[0],
@@ -165,12 +179,26 @@ export function list(pattern: string | undefined, options: RunOptions): number {
     debugFiles: debugFilesOf(options),
   });
   const output = new Output(undefined, 'full');
-  for (const probe of probes(target, pattern, options)) {
-    output.write(`${probe}\n`);
-    if (options.verbose) for (const line of details(target, probe, options)) output.write(`    ${line}\n`);
+  const type = /^(struct|union|enum)\s+(\S+)$/.exec(pattern?.trim() ?? '');
+  if (type !== null) {
+    for (const line of kernelTypes(target, type[1] as TypeWord, type[2] as string, options.verbose))
+      output.write(`${line}\n`);
+  }
+  for (const one of type === null ? patterns(pattern) : []) {
+    for (const probe of probes(target, one, options)) {
+      output.write(`${probe}\n`);
+      if (options.verbose) for (const line of details(target, probe, options)) output.write(`    ${line}\n`);
+    }
   }
   output.close();
   return 0;
+}
+
+/** `kprobe:tcp*,tracepoint:sched:*`: commas outside of brackets and quotes part patterns. */
+function patterns(text: string | undefined): readonly (string | undefined)[] {
+  if (text === undefined) return [undefined];
+  const parts = text.match(/(?:"[^"]*"|\([^)]*\)|<[^>]*>|\[[^\]]*\]|[^,])+/g) ?? [];
+  return parts.map((one) => one.trim()).filter((one) => one !== '');
 }
 
 function* probes(target: Target, pattern: string | undefined, options: RunOptions): Generator<string, void, void> {
@@ -263,27 +291,12 @@ function declarations(list: readonly { readonly name: string; readonly type: Typ
   return list.map(({ name, type }) => `${spell(type)} ${name}`);
 }
 
-/** A type as C writes it, integers as BTF calls them. */
-function spell(type: Type): string {
-  switch (type.kind) {
-    case 'int': {
-      const word = { 1: 'char', 2: 'short', 4: 'int', 8: 'long' }[type.size];
-      return type.signed ? word : `unsigned ${word}`;
-    }
-    case 'pointer': {
-      const to = spell(type.to());
-      return to.endsWith('*') ? `${to}*` : `${to} *`;
-    }
-    default:
-      return describe(type);
-  }
-}
-
 /** The probes of a script, as they would be attached. */
-function listScript(path: string, options: RunOptions): number {
-  const { result, source } = compileScript({
-    ...readScript({ kind: 'file', path }),
+function listScript(place: ScriptPlace, options: RunOptions): number {
+  const { result, source, target } = compileScript({
+    ...readScript(place),
     pids: options.pids,
+    mode: options.mode,
     probeFilter: options.probeFilter,
     includeFolders: options.includeFolders,
     unsafe: true,
@@ -293,7 +306,12 @@ function listScript(path: string, options: RunOptions): number {
     return 1;
   }
   const output = new Output(undefined, 'full');
-  for (const { name } of result.program.probes) output.write(`${result.program.probeNames[name]}\n`);
+  for (const spec of result.program.probes) {
+    const probe = result.program.probeNames[spec.name] ?? '';
+    if ('serves' in spec) continue;
+    output.write(`${probe}\n`);
+    if (options.verbose) for (const line of details(target, probe, options)) output.write(`    ${line}\n`);
+  }
   output.close();
   return 0;
 }

@@ -109,7 +109,14 @@ export type ScriptPlace =
 export type Command =
   | { readonly kind: 'run'; readonly script: ScriptPlace; readonly options: RunOptions }
   | { readonly kind: 'format'; readonly script: ScriptPlace; readonly output: string | undefined }
-  | { readonly kind: 'list'; readonly pattern: string | undefined; readonly options: RunOptions }
+  | {
+      readonly kind: 'list';
+      /** A pattern, several with commas, or a script's file. */
+      readonly pattern: string | undefined;
+      /** Of -e: its probes are listed. */
+      readonly script: string | undefined;
+      readonly options: RunOptions;
+    }
   | {
       readonly kind: 'symbols';
       readonly what: string;
@@ -428,7 +435,7 @@ export function parseCommand(argv: readonly string[]): Command {
         "put it in quotes, so that the shell leaves it whole: -l 'uprobe:*'",
       );
     }
-    return { kind: 'list', pattern: rest[0], options: run([]) };
+    return { kind: 'list', pattern: rest[0], script: last('e'), options: run([]) };
   }
   const scriptCommand = (script: ScriptPlace, parameters: readonly string[]): Command =>
     given.has('fmt')

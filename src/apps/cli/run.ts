@@ -46,7 +46,9 @@ export async function run(place: ScriptPlace, options: RunOptions): Promise<numb
       unwind: options.unwind,
       verifierLog: options.debug.includes('verifier'),
       onWarning: (message) => options.warnings && complain(`WARNING: ${message}\n`),
-      onProgress: (done, all) => options.quiet || complain(`Attached ${done} of ${all} probes …\n`),
+      onProgress(what, done, all) {
+        if (!options.quiet) complain(`${what === 'attached' ? 'Attached' : 'Detached'} ${done} of ${all} probes …\n`);
+      },
       onCompiled(outcome) {
         compiled = outcome;
         if (options.named.has('help')) throw new HelpAsked();

@@ -72,6 +72,7 @@ export class Assets {
   readonly maps: MapSpec[] = [];
   readonly events: EventSpec[] = [];
   readonly probeNames: string[] = [];
+  readonly #probeNumbers = new Map<string, number>();
   readonly globals: GlobalsLayout;
   readonly userMaps: Map<string, UserMapAsset> = new Map();
   needsUserSymbols: boolean = false;
@@ -321,8 +322,9 @@ export class Assets {
   }
 
   probeName(name: string): number {
-    const known = this.probeNames.indexOf(name);
-    if (known >= 0) return known;
+    const known = this.#probeNumbers.get(name);
+    if (known !== undefined) return known;
+    this.#probeNumbers.set(name, this.probeNames.length);
     this.probeNames.push(name);
     return this.probeNames.length - 1;
   }

@@ -55,7 +55,8 @@ const defaultCounts: Readonly<Record<string, string>> = {
 export const software =
   (kind: 'software' | 'hardware'): Provider =>
   (point, rest, options) => {
-    const [name = '', count, ...more] = rest.split(':');
+    const [name = '', written, ...more] = rest.split(':');
+    const count = written === undefined ? undefined : plainNumber(written);
     const event = events[kind][name];
     if (event === undefined) {
       const near = nearest(name, Object.keys(events[kind]), 2);
@@ -91,5 +92,14 @@ export const software =
       },
     ];
   };
+
+/** `1e6` and `1_000` as digits; other text as it is. */
+function plainNumber(text: string): string {
+  const digits = text.replace(/(?<=\d)_(?=\d)/g, '');
+  const scientific = /^(\d+)e(\d{1,2})$/.exec(digits);
+  return scientific === null
+    ? digits
+    : String(BigInt(scientific[1] as string) * 10n ** BigInt(scientific[2] as string));
+}
 
 const kernelShort = (event: string): string => event.replace(/-/g, '_');

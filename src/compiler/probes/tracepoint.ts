@@ -24,7 +24,7 @@ function context(point: AttachPointSyntax, names: readonly string[], shortName: 
 
 export const tracepoint: Provider = (point, rest, options) => {
   const { diagnostics, target } = options;
-  const parts = rest.split(':');
+  const parts = rest === '*' ? ['*', '*'] : rest.split(':');
   const [category = '', event = ''] = parts;
   if (parts.length !== 2 || category === '' || event === '') {
     diagnostics.error(
@@ -39,7 +39,7 @@ export const tracepoint: Provider = (point, rest, options) => {
   if (isGlob(rest)) {
     const all = target.tracepoints();
     if (!all.ok) return machine(options, point, all.error);
-    const pattern = globToRegExp(rest);
+    const pattern = globToRegExp(parts.join(':'));
     names = all.value.filter((name) => pattern.test(name));
     if (names.length === 0)
       return missing(options, point, `No tracepoints found matching '${rest}'`, near(rest, all.value));

@@ -14,6 +14,12 @@ export const watchpoint: Provider = (point, rest, options) => {
     return [];
   };
   const [place = '', length = '', mode = '', ...more] = rest.split(':');
+  if (/^[A-Za-z_]\w*\+arg\d$/.test(place)) {
+    return fail(
+      'a watchpoint takes an address: one that a function gets as its argument is not understood by this version',
+      'print it first: uprobe:BIN:FUNCTION { printf("%llx\\n", arg0); }, then watchpoint:0xADDRESS:LENGTH:MODE',
+    );
+  }
   if (more.length > 0 || !/^(0x[0-9a-f]+|\d+)$/i.test(place) || mode === '') {
     return fail('watchpoint takes an address, a length and what to watch for');
   }

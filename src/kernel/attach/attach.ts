@@ -159,13 +159,22 @@ export class Attachment {
     for (const fd of this.#fds) closeFd(fd);
   }
 
-  /** As close(), on pool threads: the waits overlap (half the time for tracepoints) and the event loop runs on. */
-  async detach(): Promise<void> {
+  /**
+   * As close(), on pool threads, so that the event loop runs on; `onProgress` is called about
+   * once a second. More threads are no faster: the kernel lets go of perf events one by one.
+   */
+  async detach(onProgress?: (done: number, all: number) => void): Promise<void> {
     if (!this.#open) return;
     this.#open = false;
     const fds = [...this.#fds];
+    let told = performance.now();
     const closeSome = async (): Promise<void> => {
-      for (let fd = fds.pop(); fd !== undefined; fd = fds.pop()) await closeOnThread(fd);
+      for (let fd = fds.pop(); fd !== undefined; fd = fds.pop()) {
+        await closeOnThread(fd);
+        if (onProgress === undefined || performance.now() - told < progressInterval) continue;
+        told = performance.now();
+        onProgress(this.#fds.length - fds.length, this.#fds.length);
+      }
     };
     await Promise.all(Array.from({ length: closers }, closeSome));
   }

@@ -1,8 +1,13 @@
 /** The perf event sources that exist only where the kernel was built with them: uprobe, kprobe. */
 import { readFileSync } from 'node:fs';
+import { lazy } from '../../base/lazy.ts';
+
+const types = { uprobe: lazy(() => readType('uprobe')), kprobe: lazy(() => readType('kprobe')) };
 
 /** The number that perf_event_attr.type takes for a source; undefined when this kernel has none. */
-export function eventSourceType(source: 'uprobe' | 'kprobe'): number | undefined {
+export const eventSourceType = (source: 'uprobe' | 'kprobe'): number | undefined => types[source]();
+
+function readType(source: 'uprobe' | 'kprobe'): number | undefined {
   try {
     return Number(readFileSync(`/sys/bus/event_source/devices/${source}/type`, 'latin1'));
   } catch {

@@ -1,4 +1,8 @@
-/** tracepoint: a perf event of the tracepoint's number. One CPU's event sees the hits of all. */
+/**
+ * tracepoint: a perf event of the tracepoint's number. One CPU's event sees the hits of all.
+ * It has no period: programs run all the same, and irq_vectors:irq_work_exit refuses events
+ * that sample (arch/x86/kernel/tracepoint.c, TRACE_EVENT_PERF_PERM).
+ */
 import { readFileSync } from 'node:fs';
 import { MachineError } from '../../base/errors.ts';
 import { onlineCpus } from '../host/machine.ts';
@@ -28,7 +32,6 @@ export const attachTracepoints: Attach = (probes, bench) => {
       linkEvent(probe, {
         type: PerfType.TRACEPOINT,
         config: tracepointId(spec.category, spec.event),
-        period: 1n,
         cpu: onlineCpus()[0] ?? 0,
       }),
     );

@@ -16,7 +16,8 @@ import { COUNTER, eventSourceType, RETPROBE } from './source.ts';
 type UprobeSpec = Extract<ProbeSpec, { kind: 'uprobe' | 'uretprobe' | 'usdt' }>;
 type Uprobe = Placed<UprobeSpec>;
 
-const isUprobe = (probe: Placed): probe is Uprobe => ['uprobe', 'uretprobe', 'usdt'].includes(probe.spec.kind);
+const uprobeKinds = new Set<string>(['uprobe', 'uretprobe', 'usdt']);
+const isUprobe = (probe: Placed): probe is Uprobe => uprobeKinds.has(probe.spec.kind);
 
 export const attachUprobes: Attach = (probes, bench) => {
   const groups = new Map<string, Uprobe[]>();

@@ -12,6 +12,7 @@ import { parseTracepoint } from '../../debuginfo/text/tracepoint.ts';
 import { demangleBoth } from '../../symbolize/demangle/index.ts';
 import { type BinaryOptions, openBinary } from '../../symbolize/symbols/binary.ts';
 import type { Binary, Target, TracepointFormat } from '../../target/target.ts';
+import { runningPrograms } from './bpfprograms.ts';
 import { symbolTables } from './cache.ts';
 import { cgroupId } from './cgroups.ts';
 import { type DebugFileOptions, hostDebugFiles } from './debugfiles.ts';
@@ -101,6 +102,7 @@ export function createHostTarget(options: HostTargetOptions = {}): Target {
     tracepoints: lazy(readTracepoints),
     kernelFunctions: lazy(() => readKernelFunctions(options.traceableFunctions)),
     cgroupId,
+    bpfPrograms: lazy(runningPrograms),
     kernelSymbol: (name) =>
       kallsyms().addressOf(name) ??
       (options.vmlinux === undefined ? undefined : vmlinuxSymbol(options.vmlinux, name, kallsyms())),

@@ -8,6 +8,7 @@ import { readFileSync } from 'node:fs';
 import { invariant, MachineError } from '../../base/errors.ts';
 import { bpf_flag } from '../../bpf/constants.ts';
 import type { BpfProgram, MapSpec, ProbeSpec, Program, TracingTarget } from '../../program/program.ts';
+import { programFunctionId } from '../host/bpfprograms.ts';
 import { hasKprobeMulti, hasUprobeMulti } from '../host/features.ts';
 import { kernelFunctionId, kernelVariableId } from '../host/kerneltypes.ts';
 import { kernelAtLeast, requireKernel } from '../host/machine.ts';
@@ -21,6 +22,7 @@ import {
   mapFreeze,
   mapUpdate,
   moduleBtf,
+  objectFd,
   type ProgramAttributes,
   ProgramRefusal,
   progLoad,
@@ -213,19 +215,19 @@ function mapName(spec: MapSpec): string {
 
 /** Programs whose probes can all be attached by one kind of multi link, where the kernel has that. */
 function multiPrograms(program: Program, options: LoadOptions): ReadonlyMap<number, MultiLink> {
-  const wanted = new Map<number, Set<MultiLink | undefined>>();
-  const counts = new Map<number, number>();
+  const wanted: (MultiLink | 'none' | undefined)[] = [];
+  const counts: number[] = program.programs.map(() => 0);
   for (const probe of program.probes) {
-    const links = wanted.get(probe.program) ?? new Set();
-    wanted.set(probe.program, links.add(multiLinkFor(probe)));
-    counts.set(probe.program, (counts.get(probe.program) ?? 0) + 1);
+    const { program: index } = probe;
+    const link = multiLinkFor(probe) ?? 'none';
+    wanted[index] = wanted[index] === undefined || wanted[index] === link ? link : 'none';
+    counts[index] = (counts[index] as number) + 1;
   }
   const multi = new Map<number, MultiLink>();
-  for (const [index, [link, ...others]] of wanted) {
-    if (others.length > 0) continue;
+  for (const [index, link] of wanted.entries()) {
     if (link === 'uprobe' && options.uprobeMulti !== false && hasUprobeMulti()) multi.set(index, link);
     // A single kprobe needs none, and works on functions that ftrace does not know.
-    const several = (counts.get(index) ?? 0) > 1;
+    const several = (counts[index] as number) > 1;
     if (link === 'kprobe' && several && options.kprobeMulti !== false && hasKprobeMulti()) multi.set(index, link);
   }
   return multi;
@@ -325,6 +327,7 @@ const tracingTypes = {
 
 /** What the kernel wants to know of a TRACING program's function; or why there is no such function. */
 function tracingAttributes(target: TracingTarget): Partial<ProgramAttributes> | MachineError {
+  if (target.program !== undefined) return programAttributes(target, target.program);
   const name = target.as === 'iter' ? `bpf_iter_${target.name}` : target.name;
   const found = kernelFunctionId(name, target.module);
   if (found === undefined) {
@@ -336,6 +339,17 @@ function tracingAttributes(target: TracingTarget): Partial<ProgramAttributes> | 
   const attachBtfFd = moduleBtf(found.module);
   if (attachBtfFd !== undefined) return { ...attributes, attachBtfFd };
   return new MachineError(`module ${found.module} is not loaded`, { code: 'E_NO_BTF_TYPE' });
+}
+
+/** The same for a function of a BPF program. */
+function programAttributes({ as, name }: TracingTarget, program: number): Partial<ProgramAttributes> | MachineError {
+  const id = programFunctionId(program, name);
+  const fd = id === undefined ? undefined : objectFd('PROG', program);
+  if (id === undefined || fd === undefined) {
+    return new MachineError(`BPF program ${program} has no function ${name}, or has gone`, { code: 'E_NO_BTF_TYPE' });
+  }
+  // attach_prog_fd and attach_btf_obj_fd are the same field.
+  return { expectedAttachType: tracingTypes[as], attachBtfId: id, attachBtfFd: fd };
 }
 
 /**

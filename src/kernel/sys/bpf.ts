@@ -585,6 +585,35 @@ export function moduleBtf(module: string): number | undefined {
   return undefined;
 }
 
+/** A program's own BTF; undefined when it has none, or is gone. */
+export function programBtf(programFd: number): Uint8Array | undefined {
+  const info = objectInfo(programFd);
+  const id = new DataView(info.buffer, info.byteOffset, info.byteLength).getUint32(128, true);
+  const fd = id === 0 ? undefined : objectFd('BTF', id);
+  if (fd === undefined) return undefined;
+  try {
+    // struct bpf_btf_info: btf, btf_size, id. The first question gives the size.
+    const about = new Uint8Array(16);
+    const view = new DataView(about.buffer);
+    const ask = (): void => {
+      clearAttr();
+      attr.setUint32(0, fd, true);
+      attr.setUint32(4, about.length, true);
+      setPointer(8, about);
+    };
+    ask();
+    bpf('OBJ_GET_INFO_BY_FD', 16);
+    const bytes = new Uint8Array(view.getUint32(8, true));
+    view.setBigUint64(0, BigInt(addressOf(bytes)), true);
+    view.setUint32(8, bytes.length, true);
+    ask();
+    bpf('OBJ_GET_INFO_BY_FD', 16);
+    return bytes;
+  } finally {
+    closeFd(fd);
+  }
+}
+
 /** True when the error says that the kernel does not know the command or an attribute of it. */
 export function isUnsupported(error: unknown): boolean {
   return error instanceof CallError && ['EINVAL', 'E2BIG', 'ENOTSUPP', 'EOPNOTSUPP', 'ENOSYS'].includes(error.code);

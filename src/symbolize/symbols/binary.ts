@@ -215,13 +215,47 @@ export class ElfBinary implements Binary {
 
   match(glob: string): readonly FunctionSymbol[] {
     const found = new Found(this.#demangle);
+    this.#visitMatching(glob, (entry) => found.add(entry));
+    return found.inOrder();
+  }
+
+  names(glob: string): Iterable<string> {
+    if (new Glob(glob).matchesAll) return this.#allNames();
+    const names = new Set<string>();
+    this.#visitMatching(glob, ({ name }) => void names.add(name));
+    return names;
+  }
+
+  /** A hundred thousand names in a set would take longer than all the reading. */
+  #allNames(): readonly string[] {
+    const [first, ...others] = this.#functions();
+    const known: SymbolEntry[] = [];
+    const names: string[] = [];
+    first?.forEach((entry, repeated) => {
+      known.push(entry);
+      if (!repeated) names.push(entry.name);
+    });
+    const more = new Set<string>();
+    for (const table of others) {
+      let at = 0;
+      table.forEach(({ name, address }) => {
+        while (at < known.length && (known[at] as SymbolEntry).address < address) at++;
+        for (let same = at; known[same]?.address === address; same++) if (known[same]?.name === name) return;
+        more.add(name);
+      });
+    }
+    return more.size === 0 ? names : [...new Set([...names, ...more])];
+  }
+
+  #visitMatching(glob: string, visit: (entry: SymbolEntry) => void): void {
     const pattern = new Glob(glob);
-    const all = pattern.matchesAll;
+    if (pattern.matchesAll) {
+      for (const table of this.#functions()) table.forEach(visit);
+      return;
+    }
     const isWanted = (text: string): boolean => pattern.matches(text);
     const { literals } = pattern;
-    const pieces = all ? [] : mangledPieces(literals);
-    this.#collect(found, pieces, mangledTest(glob, literals), isWanted, isWanted);
-    return found.inOrder();
+    this.#collect({ add: visit }, mangledPieces(literals), mangledTest(glob, literals), isWanted, isWanted);
   }
 
   /** Functions one of whose names the expression matches somewhere. It may not have the flags g and y. */
@@ -248,7 +282,7 @@ export class ElfBinary implements Binary {
    * one of whose demangled forms satisfies `byForm` (asked only where `worthDemangling`).
    */
   #collect(
-    found: Found,
+    found: Pick<Found, 'add'>,
     pieces: readonly string[],
     worthDemangling: (name: string) => boolean,
     byForm: (form: string) => boolean,
@@ -400,6 +434,22 @@ function normal(path: string): string {
   return (path.startsWith('/') ? '/' : '') + parts.join('/');
 }
 
+const byAddress = (a: SymbolEntry, b: SymbolEntry): number =>
+  a.address - b.address || (a.name < b.name ? -1 : a.name > b.name ? 1 : 0);
+
+/** Sorts entries of the same address, where entries are by address. */
+function sortRuns(entries: SymbolEntry[]): void {
+  for (let from = 0; from < entries.length; ) {
+    let to = from + 1;
+    while (to < entries.length && entries[to]?.address === entries[from]?.address) to++;
+    if (to - from > 1) {
+      const run = entries.slice(from, to).sort(byAddress);
+      for (const [at, entry] of run.entries()) entries[from + at] = entry;
+    }
+    from = to;
+  }
+}
+
 /** Functions found in several tables, each told once. */
 class Found {
   readonly #demangle: Demangle;
@@ -415,9 +465,11 @@ class Found {
 
   /** By address, then name. */
   inOrder(): FunctionSymbol[] {
-    const entries = this.#entries.sort(
-      (a, b) => a.address - b.address || (a.name < b.name ? -1 : a.name > b.name ? 1 : 0),
-    );
+    const entries = this.#entries;
+    // One table's functions come by address, and only names of the same address are to be put in order.
+    const ordered = entries.every((one, at) => at === 0 || (entries[at - 1] as SymbolEntry).address <= one.address);
+    if (ordered) sortRuns(entries);
+    else entries.sort(byAddress);
     return entries
       .filter((entry, index) => {
         const before = entries[index - 1];

@@ -14,7 +14,8 @@ export interface FunctionTable {
   named(pattern: Pattern): SymbolEntry[];
   /** Calls back with every one whose name may contain all the patterns. */
   forEachWith(patterns: readonly [Pattern, ...Pattern[]], visit: (entry: SymbolEntry) => void): void;
-  forEach(visit: (entry: SymbolEntry) => void): void;
+  /** Calls back with every one, by address; `repeated` where one of the same name is known to have come, or to come. */
+  forEach(visit: (entry: SymbolEntry, repeated: boolean) => void): void;
 }
 
 /** A table over functions that lie in memory. */
@@ -66,8 +67,12 @@ export class ListedFunctions implements FunctionTable {
     for (const entry of this.#entries) if (wanted.every((part) => entry.name.includes(part))) visit(entry);
   }
 
-  forEach(visit: (entry: SymbolEntry) => void): void {
-    this.#entries.forEach(visit);
+  forEach(visit: (entry: SymbolEntry, repeated: boolean) => void): void {
+    const seen = new Set<string>();
+    for (const entry of this.#entries) {
+      visit(entry, seen.has(entry.name));
+      seen.add(entry.name);
+    }
   }
 }
 

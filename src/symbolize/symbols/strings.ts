@@ -83,13 +83,21 @@ export class StringTable {
     this.forEachChunk((bytes, base) => {
       order ??= rarestFirst(patterns, bytes);
       const [first = patterns[0], ...others] = order;
+      const before = hits.length;
+      let all: string | undefined;
+      const read = (start: number, end: number): string => {
+        if (hits.length - before < manyHits) return decodeText(bytes, start, end);
+        // One call for the chunk is faster than one a name, and will do where characters are bytes.
+        all ??= new TextDecoder().decode(bytes);
+        return all.length === bytes.length ? all.slice(start, end) : decodeText(bytes, start, end);
+      };
       for (let at = first.indexIn(bytes); at >= 0; ) {
         const start = at === 0 ? 0 : bytes.lastIndexOf(0, at - 1) + 1;
         const end = bytes.indexOf(0, at);
         if (others.every((pattern) => pattern.indexIn(bytes, start, end) >= 0)) {
           let last = at;
           for (let next = at; next >= 0; next = first.indexIn(bytes, next + 1, end)) last = next;
-          hits.push({ start: base + start, last: base + last, text: decodeText(bytes, start, end) });
+          hits.push({ start: base + start, last: base + last, text: read(start, end) });
         }
         at = first.indexIn(bytes, end + 1);
       }
@@ -108,3 +116,6 @@ function rarestFirst(patterns: readonly Pattern[], bytes: Uint8Array): readonly 
   });
   return counted.sort((a, b) => a.count - b.count).map(({ pattern }) => pattern);
 }
+
+/** So many names of a chunk pay for decoding all of it. */
+const manyHits = 100;

@@ -216,10 +216,13 @@ export class SymbolTable implements FunctionTable {
     }
   }
 
-  /** Calls back with every symbol, in the order of the string table, so that the file is read once from front to back. */
-  forEach(visit: (entry: SymbolEntry) => void): void {
+  /** Calls back with every symbol, by address. The names are read in the order of the string table, once from front to back. */
+  forEach(visit: (entry: SymbolEntry, repeated: boolean) => void): void {
     const { names } = this.#read();
     const order = orderOf(names);
+    const repeated = new Uint8Array(names.length);
+    let before = -1;
+    const texts: (string | undefined)[] = new Array(names.length);
     const decoder = new TextDecoder();
     let next = 0;
     this.strings.forEachChunk((bytes, base) => {
@@ -233,9 +236,15 @@ export class SymbolTable implements FunctionTable {
         next++;
         if (at < 0) continue;
         const name = ascii ? text.slice(at, text.indexOf('\0', at)) : decodeText(bytes, at, bytes.indexOf(0, at));
-        visit(this.#entry(index, name));
+        texts[index] = name;
+        if (names[index] === before) repeated[index] = 1;
+        before = names[index] as number;
       }
     });
+    for (let index = 0; index < texts.length; index++) {
+      const name = texts[index];
+      if (name !== undefined) visit(this.#entry(index, name), repeated[index] === 1);
+    }
   }
 }
 
