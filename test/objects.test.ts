@@ -5,7 +5,7 @@
  */
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -105,6 +105,56 @@ describe('Envoy', { skip: lacking('envoy', 'tracefs') }, () => {
       server.kill('SIGKILL');
     }
   });
+});
+
+describe('classes that a script declares', { skip: lacking('gcc', 'tracefs') }, () => {
+  const declared = `class Base { public: virtual ~Base(); virtual int f() const; int kind; char small; };
+class Side { public: virtual ~Side() {} long weight; };
+struct Plain { int a; char b; };
+struct Derived : Plain { char c; int d; };
+class Leaf : public Base { public: char tail; STD::string text; };
+class Root : public Base, private Side { public: STD::string name; Leaf *leaf; Derived derived; unsigned low : 3, high : 13; STD::vector<int> numbers; };
+`;
+  const source = (std: string): string => `#include <string>
+#include <vector>
+${declared.replaceAll('STD', 'std').replaceAll('virtual ~Base();', 'virtual ~Base() {}').replaceAll('virtual int f() const;', 'virtual int f() const { return 1; }').replaceAll('private Side', 'public Side')}
+#include <cstdio>
+extern "C" __attribute__((noinline)) void show(Root *r) {
+  fprintf(stderr, "%d %d %ld %s\\n%d %d %d %d\\n%d %s\\n%d %d\\n[%d,%d]\\n", r->kind, r->small, r->weight, r->name.c_str(), r->derived.a, r->derived.b, r->derived.c,
+    r->derived.d, r->leaf->tail, r->leaf->text.c_str(), r->low, r->high, r->numbers[0], r->numbers[1]);
+  asm volatile("" ::"r"(r) : "memory");
+}
+int main() {
+  Root *r = new Root; r->kind = 3; r->small = 4; r->weight = 77; r->name = "${std}"; r->leaf = new Leaf; r->leaf->tail = 9; r->leaf->text = "a text that is on the heap";
+  r->derived.a = 1; r->derived.b = 2; r->derived.c = 5; r->derived.d = 6; r->low = 5; r->high = 4097; r->numbers = {8, 9};
+  show(r);
+}
+`;
+  for (const [compiler, std, ...flags] of [
+    ['g++', 'std'],
+    ['clang++', 'std::__1', '-stdlib=libc++'],
+  ] as const) {
+    const missing = spawnSync(compiler, ['--version']).error !== undefined && `needs ${compiler}`;
+    test(`${compiler} stripped`, { skip: missing, timeout: 60_000 }, async () => {
+      const path = join(folder, `declared-${compiler}.cc`);
+      writeFileSync(path, source(std));
+      const program = path.replace(/\.cc$/, '');
+      const built = spawnSync(compiler, ['-O1', '-rdynamic', '-s', ...flags, '-o', program, path], {
+        encoding: 'utf8',
+      });
+      assert.equal(built.status, 0, built.stderr);
+      const script = `${declared.replaceAll('STD', std)}
+uprobe:${program}:show {
+  $r = (Root *)arg0;
+  printf("%d %d %ld %s\\n%d %d %d %d\\n", $r->kind, $r->small, $r->weight, $r->name, $r->derived.a, $r->derived.b, $r->derived.c, $r->derived.d);
+  printf("%d %s\\n%d %d\\n%s\\n", $r->leaf->tail, $r->leaf->text, $r->low, $r->high, $r->numbers);
+}`;
+      const log = `${program}.log`;
+      const { status, stdout, stderr } = await insitu(['-q', '-c', `sh -c "exec ${program} 2>${log}"`, '-e', script]);
+      assert.equal(status, 0, stderr);
+      assert.equal(stdout.trimEnd(), readFileSync(log, 'utf8').trimEnd());
+    });
+  }
 });
 
 describe('insitu object', { skip: lacking('gcc') }, () => {

@@ -18,7 +18,7 @@ const rules: Rules = { expression: parseExpression, block: parseBlock, ifExpress
 
 /** Words that begin something else than a probe, by what follows them. */
 const leading =
-  /(?:(config)\s*=\s*[^A-Za-z_\s]|(import)\s*(?:"|$)|(macro)\s+[A-Za-z_]|(let)\s+[@$A-Za-z_]|(struct|union|enum)(?:\s+[A-Za-z_]\w*)?\s*[{;]|(typedef)\s|(fn|function|def)\s+\w+\s*\(|(static|extern|inline)\s)/y;
+  /(?:(config)\s*=\s*[^A-Za-z_\s]|(import)\s*(?:"|$)|(macro)\s+[A-Za-z_]|(let)\s+[@$A-Za-z_]|(struct|union|enum|class)(?:\s+[A-Za-z_]\w*)?\s*(?::(?!:)[^{};]*)?[{;]|(typedef)\s|(fn|function|def)\s+\w+\s*\(|(static|extern|inline)\s)/y;
 
 /**
  * Parses a script. Errors go to `diagnostics`; the tree then holds what could be read.

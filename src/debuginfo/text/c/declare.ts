@@ -3,7 +3,14 @@
  * structs, unions, enums and typedefs. Functions, variables and what cannot be
  * understood are passed over, so that one odd line of a header costs only itself.
  */
-import { type AddressSpace, type EnumType, intType, pointerTo, type Type } from '../../../types/model.ts';
+import {
+  type AddressSpace,
+  type CompositeType,
+  type EnumType,
+  intType,
+  pointerTo,
+  type Type,
+} from '../../../types/model.ts';
 import { type Attributes, type CType, layOutMembers, type Member, noAttributes } from './layout.ts';
 import { complete, type Declarator, QUALIFIERS, SpecifierReader } from './specifiers.ts';
 import { Abandon, REPORTED } from './stream.ts';
@@ -85,20 +92,40 @@ export class Declarations extends SpecifierReader {
     return mode === 0 || plain?.kind !== 'int' ? type : complete(intType(mode, plain.signed));
   }
 
-  protected composite(kind: 'struct' | 'union'): CType {
+  protected composite(kind: 'struct' | 'union', isClass: boolean): CType {
     const attributes: Attributes = noAttributes();
     this.attributes(attributes);
     const tag = this.peek().kind === 'name' ? this.next() : undefined;
     this.attributes(attributes);
+    const bases = this.bases();
     if (!this.at('{')) {
       if (tag === undefined) throw new Abandon(this.peek(), 'bad-declaration', `expected a name or '{' behind ${kind}`);
       return this.tagged(kind, tag.text);
     }
+    // C++ calls a class by its name alone, also within itself.
+    const named = tag !== undefined && (isClass || bases.length > 0);
+    if (named) this.typedefs.set(tag.text, this.tagged(kind, tag.text));
     const open = this.next();
     if (++this.depth > MAX_DEPTH) throw new Abandon(open, 'bad-declaration', 'structs are nested too deep');
     const members: Member[] = [];
     let broken = false;
+    let virtual = false;
     while (!this.at('}')) {
+      const word = this.peek().text;
+      if (/^(?:public|private|protected)$/.test(word) && isPunct(this.peek(1), ':')) {
+        this.next();
+        this.next();
+        continue;
+      }
+      if (
+        word === 'virtual' ||
+        word === '~' ||
+        (tag !== undefined && word === tag.text && isPunct(this.peek(1), '('))
+      ) {
+        virtual ||= word === 'virtual';
+        this.skipFunction();
+        continue;
+      }
       if (this.peek().kind === 'end') throw new Abandon(open, 'bad-declaration', `the '{' of this ${kind} has no '}'`);
       if (!this.guarded(() => this.member(members))) broken = true;
     }
@@ -110,11 +137,42 @@ export class Declarations extends SpecifierReader {
       // Offsets behind a member that is not understood would be wrong.
       throw new Abandon(tag ?? open, REPORTED, '');
     }
-    const type = layOutMembers(kind, tag?.text ?? '', members, attributes, pack);
+    const type = layOutMembers(kind, tag?.text ?? '', members, attributes, pack, { bases, virtual });
     if (type.size > MAX_SIZE)
       throw new Abandon(tag ?? open, 'bad-declaration', `${kind} ${tag?.text ?? '{…}'} is too large`);
     if (tag !== undefined) this.tags.set(`${kind} ${tag.text}`, type);
+    if (tag !== undefined && (named || virtual)) this.typedefs.set(tag.text, complete(type));
     return complete(type);
+  }
+
+  /** `: public Base, Other` of a C++ class. */
+  private bases(): CompositeType[] {
+    const bases: CompositeType[] = [];
+    if (!this.at(':')) return bases;
+    do {
+      this.next();
+      while (/^(?:public|private|protected|virtual|struct|class)$/.test(this.peek().text)) {
+        if (this.next().text === 'virtual') {
+          throw new Abandon(this.peek(), 'unsupported', 'where a virtual base lies is told by the vtable only');
+        }
+      }
+      const name = this.next();
+      const type = this.tags.get(`struct ${name.text}`) ?? this.outer?.find('struct', name.text);
+      if (type?.kind !== 'struct')
+        throw new Abandon(name, 'unknown-type', `the class '${name.text}' is declared nowhere above`);
+      bases.push(type);
+    } while (this.at(','));
+    return bases;
+  }
+
+  /** A member function: it takes no room. */
+  private skipFunction(): void {
+    while (!this.at(';') && !this.at('{') && this.peek().kind !== 'end') {
+      if (this.at('(')) this.skipGroup();
+      else this.next();
+    }
+    if (this.at('{')) this.skipGroup();
+    this.take(';');
   }
 
   private member(members: Member[]): void {

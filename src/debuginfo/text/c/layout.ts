@@ -4,7 +4,7 @@
  * arm64 (AAPCS64) agrees on all but bit-fields without a name.
  */
 import { alignOf, sizeOf } from '../../../types/layout.ts';
-import type { CompositeType, Field, Type } from '../../../types/model.ts';
+import { type CompositeType, type Field, pointerTo, type Type, voidType } from '../../../types/model.ts';
 import { placeBits } from '../../btf/btf.ts';
 
 /** A type as a declaration uses it: a tag may be completed later, a typedef may have an alignment of its own. */
@@ -33,6 +33,17 @@ export interface Member {
   readonly attributes: Attributes;
 }
 
+/** What a C++ class has besides its members. */
+export interface Heritage {
+  readonly bases: readonly CompositeType[];
+  /** It declares virtual functions. */
+  readonly virtual: boolean;
+}
+
+/** Classes with a vtable pointer at their start, and how far their members reach: what a derived class follows (Itanium C++ ABI, section 2.4). */
+const polymorphic = new WeakSet<CompositeType>();
+const dataEnds = new WeakMap<CompositeType, number>();
+
 const roundUp = (value: number, to: number): number => Math.ceil(value / to) * to;
 
 /** Alignments of composites that their members do not show (packed, aligned). */
@@ -55,11 +66,28 @@ export function layOutMembers(
   members: readonly Member[],
   attributes: Attributes,
   pack: number,
+  heritage: Heritage = { bases: [], virtual: false },
 ): CompositeType {
   const placed: { readonly member: Member; readonly type: Type; readonly start: number }[] = [];
   let end = 0;
   let most = 1;
   let size = 0;
+  const inherited: Field[] = [];
+  const { bases, virtual } = heritage;
+  const primary = bases.find((base) => polymorphic.has(base));
+  if (virtual && primary === undefined) {
+    inherited.push({ name: '_vptr', type: pointerTo(voidType, 'user'), offset: 0 });
+    end = 64;
+    most = 8;
+  }
+  // The base whose vtable the class shares comes first, wherever it is written.
+  for (const base of primary === undefined ? bases : [primary, ...bases.filter((one) => one !== primary)]) {
+    const align = alignmentOf(base);
+    const start = roundUp(end, align * 8);
+    inherited.push({ name: '', type: base, offset: start / 8, base: true });
+    end = start + (base.fields().length === 0 ? 0 : (dataEnds.get(base) ?? base.size) * 8);
+    most = Math.max(most, align);
+  }
   for (const member of members) {
     const type = member.type.type();
     const packed = attributes.packed || member.attributes.packed;
@@ -94,7 +122,7 @@ export function layOutMembers(
   }
   const align = Math.max(most, attributes.aligned);
   const bytes = roundUp(Math.ceil(end / 8), align);
-  const fields: Field[] = [];
+  const fields: Field[] = [...inherited];
   for (const { member, type, start } of placed) {
     if (member.bits === undefined) fields.push({ name: member.name, type, offset: start / 8 });
     else {
@@ -104,5 +132,8 @@ export function layOutMembers(
   }
   const composite: CompositeType = { kind, name, size: bytes, fields: () => fields };
   alignments.set(composite, align);
+  if (virtual || primary !== undefined) polymorphic.add(composite);
+  // Only classes that are more than C's structs let others into their padding.
+  if (virtual || bases.length > 0) dataEnds.set(composite, Math.ceil(end / 8));
   return composite;
 }

@@ -1,6 +1,6 @@
 /** Declaration specifiers (C11 6.7.1 to 6.7.5) and attributes. */
 import { baseType, isBaseTypeWord } from '../../../types/c.ts';
-import { type AddressSpace, intType, type Type, uint64 } from '../../../types/model.ts';
+import { type AddressSpace, type Field, intType, pointerTo, type Type, uint64 } from '../../../types/model.ts';
 import type { TypeSource } from '../../../types/source.ts';
 import { type Attributes, alignmentOf, type CType, noAttributes } from './layout.ts';
 import type { Preprocessor } from './preprocess.ts';
@@ -90,7 +90,7 @@ export abstract class SpecifierReader extends DeclarationScope {
     this.charSigned = charSigned;
   }
 
-  protected abstract composite(kind: 'struct' | 'union'): CType;
+  protected abstract composite(kind: 'struct' | 'union', isClass: boolean): CType;
   protected abstract enumeration(): CType;
   /** Pointers, the name, and what stands around it; the name may be absent. */
   protected abstract declarator(base: CType, space: AddressSpace): Declarator;
@@ -138,10 +138,18 @@ export abstract class SpecifierReader extends DeclarationScope {
         }
       } else if (this.attribute(attributes)) {
         // Taken.
-      } else if (text === 'struct' || text === 'union' || text === 'enum') {
+      } else if (
+        text === 'struct' ||
+        text === 'union' ||
+        text === 'enum' ||
+        (text === 'class' && this.peek(1).kind === 'name')
+      ) {
         if (type !== undefined || words.length > 0) break;
         this.next();
-        type = text === 'enum' ? this.enumeration() : this.composite(text);
+        type =
+          text === 'enum' ? this.enumeration() : this.composite(text === 'class' ? 'struct' : text, text === 'class');
+      } else if (text === 'std' && isPunct(this.peek(1), ':') && type === undefined) {
+        type = this.library();
       } else if (isBaseTypeWord(SYNONYMS[text] ?? text) && !(text === 'bool' && this.typedefs.has('bool'))) {
         if (type !== undefined) break;
         words.push(SYNONYMS[text] ?? text);
@@ -200,6 +208,26 @@ export abstract class SpecifierReader extends DeclarationScope {
     const known = KNOWN.get(text);
     if (known !== undefined) return complete(known);
     throw new Abandon(token, 'unknown-type', `unknown type '${text}'`);
+  }
+
+  /** `std::string` and the like (libstdc++'s; libc++'s as `std::__1::string`): see libraryType. */
+  private library(): CType {
+    const start = this.next();
+    let name = 'std';
+    while (this.at(':')) {
+      this.next();
+      this.expect(':');
+      name += `::${this.next().text}`;
+    }
+    let of: CType | undefined;
+    if (this.take('<')) {
+      of = this.typeName();
+      while (!this.at('>') && this.peek().kind !== 'end') this.next();
+      this.expect('>');
+    }
+    const type = libraryType(name, of?.type);
+    if (type === undefined) throw new Abandon(start, 'unknown-type', `unknown type '${name}'`);
+    return complete(type);
   }
 
   private typeOf(token: CToken): CType {
@@ -297,6 +325,70 @@ export abstract class SpecifierReader extends DeclarationScope {
 
   protected attributes(into: Attributes): void {
     while (this.attribute(into));
+  }
+}
+
+/**
+ * Types of the C++ libraries whose layout is a part of their ABI, for declarations of
+ * stripped programs' classes; undefined for others.
+ */
+function libraryType(name: string, of: (() => Type) | undefined): Type | undefined {
+  const text = pointerTo(intType(1, true), 'user');
+  const composite = (full: string, size: number, fields: readonly Field[], argument?: () => Type): Type => ({
+    kind: 'struct',
+    name: full,
+    size,
+    fields: () => fields,
+    ...(argument === undefined ? {} : { templateArguments: () => new Map([['T', argument()]]) }),
+  });
+  const libcxx = name.startsWith('std::__1::');
+  const word = (field: string, offset: number): Field => ({ name: field, type: uint64, offset });
+  switch (name.replace('::__1', '')) {
+    case 'std::string':
+      return libcxx
+        ? composite('std::__1::basic_string<char>', 24, [
+            word('__r_', 0),
+            word('size', 8),
+            { name: 'data', type: text, offset: 16 },
+          ])
+        : composite(
+            'std::basic_string<char>',
+            32,
+            [
+              { name: '_M_dataplus', type: composite('', 8, [{ name: '_M_p', type: text, offset: 0 }]), offset: 0 },
+              word('_M_string_length', 8),
+              word('', 16),
+            ].filter((field) => field.name !== ''),
+          );
+    case 'std::string_view':
+      return libcxx
+        ? composite('std::__1::basic_string_view<char>', 16, [
+            { name: '__data', type: text, offset: 0 },
+            word('__size', 8),
+          ])
+        : composite('std::basic_string_view<char>', 16, [word('_M_len', 0), { name: '_M_str', type: text, offset: 8 }]);
+    case 'std::vector': {
+      if (of === undefined) return undefined;
+      const pointer = pointerTo(of, 'user');
+      const places = libcxx ? ['__begin_', '__end_', '__end_cap_'] : ['_M_start', '_M_finish', '_M_end_of_storage'];
+      const fields = places.map((field, index): Field => ({ name: field, type: pointer, offset: 8 * index }));
+      if (libcxx) return composite('std::__1::vector<T>', 24, fields, of);
+      const parts: readonly Field[] = [{ name: '_M_impl', type: composite('', 24, fields), offset: 0 }];
+      return composite('std::vector<T>', 24, parts, of);
+    }
+    case 'std::unique_ptr':
+      return of === undefined ? undefined : pointerTo(of, 'user');
+    case 'std::shared_ptr':
+      return of === undefined
+        ? undefined
+        : composite(
+            libcxx ? 'std::__1::shared_ptr<T>' : 'std::shared_ptr<T>',
+            16,
+            [{ name: libcxx ? '__ptr_' : '_M_ptr', type: pointerTo(of, 'user'), offset: 0 }, word('control', 8)],
+            of,
+          );
+    default:
+      return undefined;
   }
 }
 
