@@ -333,3 +333,16 @@ describe('beside gdb', { skip: has('gdb') ? false : 'needs gdb' }, () => {
     });
   }
 });
+
+describe('inlined functions', () => {
+  for (const build of [
+    { compiler: 'gcc', flags: ['-g', '-O0'] },
+    { compiler: 'gcc', flags: ['-g', '-O2'] },
+  ]) {
+    test(titleOf(build), { skip: lack(build), timeout: 60_000 }, async () => {
+      const { ours, logged } = await run('inlined.c', 'inlined.bt', build);
+      assert.equal(logged.length, 3 * 3);
+      assert.deepEqual(ours, logged);
+    });
+  }
+});

@@ -283,6 +283,7 @@ function expandAll(
       usesArgs: mentions(block, 'args') || mentions(block, 'vars'),
       usesGlobals: calls(block, 'global') || calls(block, 'uaddr'),
       usesResult: mentions(block, 'retval'),
+      inlined: config.probeInline,
       usesNumbered: argumentNames.some((name) => mentions(block, name)),
     });
     return contexts.map((context, i): Variant => ({ block, context, id: `${blockIndex}.${i}` }));

@@ -65,6 +65,7 @@ const setters: Readonly<Record<string, Setter>> = {
   on_stack_limit: number('onStackLimit', 0, 512),
   perf_rb_pages: number('perfRbPages', 1, 65536),
   print_maps_on_exit: flag('printMapsOnExit'),
+  probe_inline: flag('probeInline'),
   show_debug_info: flag('showDebugInfo'),
   stack_mode: choice('stackMode', ['bpftrace', 'perf', 'raw', 'build_id']),
   str_trunc_trailer: text('strTruncTrailer'),
@@ -92,6 +93,7 @@ export const defaultConfig: Config = {
   onStackLimit: 32,
   perfRbPages: 0,
   printMapsOnExit: true,
+  probeInline: false,
   cppDemangle: true,
   lazySymbolication: false,
   // As bpftrace is built by distributions; one built with blazesym shows it unasked.

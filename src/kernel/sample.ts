@@ -146,6 +146,7 @@ export function sampleProgram(
       onStackLimit: 32,
       perfRbPages: 64,
       printMapsOnExit: true,
+      probeInline: false,
       cppDemangle: true,
       lazySymbolication: false,
       showDebugInfo: false,

@@ -285,6 +285,8 @@ export interface Config {
   readonly onStackLimit: number;
   readonly perfRbPages: number;
   readonly printMapsOnExit: boolean;
+  /** Probes of a function are also where it was inlined into others. */
+  readonly probeInline: boolean;
   readonly cppDemangle: boolean;
   readonly lazySymbolication: boolean;
   readonly showDebugInfo: boolean;

@@ -48,7 +48,9 @@ export interface ProgramTypes extends TypeSource {
    * table, tells whether it is a copy that the compiler changed (`f.isra.0`).
    */
   functionAt(address: number, symbol: string): ProgramFunction | undefined;
-  /** The function that an instruction belongs to: its arguments as they are there. */
+  /** Where copies of a function begin that were inlined into others; `name` with namespaces. */
+  inlinedCopies(name: string): readonly number[];
+  /** The function that an instruction belongs to: its arguments as they are there. An inlined one where a copy of it begins. */
   functionAround(address: number): ProgramFunction | undefined;
   /** Variables in scope at an instruction, arguments too, each name once: the innermost one. */
   variablesAt(address: number): readonly ProgramVariable[];

@@ -27,6 +27,8 @@ export interface ExpandOptions {
   readonly usesArgs: boolean;
   /** The block asks for variables of the program, whose addresses depend on where it is loaded. */
   readonly usesGlobals: boolean;
+  /** Copies of a function that were inlined into others are places of its probe too (config probe_inline). */
+  readonly inlined: boolean;
   /** The block uses `retval`. */
   readonly usesResult: boolean;
   /** The block uses `arg0`, `arg1` …: every place of a usdt probe with arguments of its own needs a compilation of its own. */

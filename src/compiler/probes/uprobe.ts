@@ -253,8 +253,10 @@ function locate(
     : isGlob(name) && binary.find(name).length === 0
       ? binary.match(name)
       : binary.find(name);
-  if (symbols.length === 0) return notFound(point, binary, name, options);
-  const result: Location[] = [];
+  const copies =
+    extra === 0 && kind === 'uprobe' && (options.inlined || symbols.length === 0) ? inlinedIn(binary, name) : [];
+  if (symbols.length === 0 && copies.length === 0) return notFound(point, binary, name, options);
+  const result: Location[] = [...copies];
   const seen = new Set<number>();
   for (const symbol of symbols) {
     if (extra !== 0 && symbol.size > 0 && extra >= symbol.size) {
@@ -322,6 +324,15 @@ function harmless(
     return false;
   }
   return true;
+}
+
+/** Copies of a function that were inlined into others. */
+function inlinedIn(binary: Binary, name: string): Location[] {
+  if (isGlob(name) || name.startsWith('~')) return [];
+  return (binary.types()?.inlinedCopies(name) ?? []).flatMap((address): Location[] => {
+    const offset = binary.toFileOffset(virtualAddress(address));
+    return offset.ok ? [{ symbol: undefined, address, offset: offset.value }] : [];
+  });
 }
 
 function notFound(point: AttachPointSyntax, binary: Binary, name: string, options: ExpandOptions): undefined {

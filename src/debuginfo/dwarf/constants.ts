@@ -74,6 +74,7 @@ export const DW_AT_specification = 0x47;
 export const DW_AT_type = 0x49;
 export const DW_AT_variable_parameter = 0x4b;
 export const DW_AT_virtuality = 0x4c;
+export const DW_AT_entry_pc = 0x52;
 export const DW_AT_ranges = 0x55;
 export const DW_AT_call_column = 0x57;
 export const DW_AT_call_file = 0x58;

@@ -15,13 +15,13 @@ import { declare } from './declare.ts';
 import { type Entry, EntryFile, isBlockForm } from './entry.ts';
 import { readLocation, type Surroundings } from './expression.ts';
 import { isBadInput } from './form.ts';
-import { covers, readFunctions } from './functions.ts';
+import { type CodeEntry, covers, lowest, readFunctions } from './functions.ts';
 import { readLocationList } from './locations.ts';
 import { type FoundName, type NameIndex, type NameKind, qualifiedName } from './nameindex.ts';
 import type { DwarfSections } from './sections.ts';
 import { TypeReader } from './types.ts';
 import { UnitMap } from './unitmap.ts';
-import { constantValue, locationAt, variablesIn } from './variables.ts';
+import { constantValue, entryAddress, inlinedAt, locationAt, variablesIn } from './variables.ts';
 
 export interface ProgramOptions {
   readonly convention: CallingConvention;
@@ -175,12 +175,39 @@ export class DwarfTypes implements ProgramTypes {
     return entry === undefined ? undefined : this.#function(entry, address, symbol);
   }
 
+  inlinedCopies(name: string): readonly number[] {
+    const found = new Set<number>();
+    for (const unit of this.file.units()) {
+      try {
+        const { file, unit: whole } = this.file.split(unit) ?? { file: this.file, unit };
+        const visit = (one: CodeEntry): void => {
+          for (const child of one.children) {
+            const entry = file.at(child.entry);
+            if (entry !== undefined && this.#isNamed(entry, name)) found.add(entryAddress(entry) ?? lowest(child));
+            visit(child);
+          }
+        };
+        for (const one of readFunctions(whole, this.#map.isCode)) visit(one);
+      } catch (error) {
+        if (!isBadInput(error)) throw error;
+      }
+    }
+    return [...found].sort((a, b) => a - b);
+  }
+
+  #isNamed(entry: Entry, name: string): boolean {
+    const named = entry.originWith(dw.DW_AT_name);
+    const last = name.slice(name.lastIndexOf('::') < 0 ? 0 : name.lastIndexOf('::') + 2);
+    return named !== undefined && named.name === last && qualifiedName(entry, this.reader.scopes) === name;
+  }
+
   functionAround(address: number): ProgramFunction | undefined {
-    const entry = this.#around(address);
-    if (entry === undefined) return undefined;
+    const around = this.#around(address);
+    if (around === undefined) return undefined;
+    const entry = inlinedAt(around, address) ?? around;
     const parameters = [...entry.children()]
       .filter((child) => child.tag === dw.DW_TAG_formal_parameter)
-      .map((child) => this.#variable(child, entry, address));
+      .map((child) => this.#variable(child, around, address));
     const type = this.reader.ofAttribute(entry);
     const location = unavailable('the function has not returned yet');
     const result = { name: 'retval', type, declaration: declare(entry, 'retval', this.reader.scopes), location };

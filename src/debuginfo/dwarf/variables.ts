@@ -62,6 +62,32 @@ function holds(block: Entry, address: number): boolean {
   return address >= start && address < unit.endOf(high.form, high.value, start);
 }
 
+/** Where a block or an inlined copy is entered: DW_AT_entry_pc, else its first instruction; undefined where only ranges tell. */
+export function entryAddress(entry: Entry): number | undefined {
+  const { unit } = entry;
+  const at = entry.attribute(dw.DW_AT_entry_pc);
+  const low = entry.attribute(dw.DW_AT_low_pc);
+  if (at !== undefined) {
+    const value = unit.address(at.form, at.value);
+    if (!Number.isNaN(value)) return value;
+    // As a constant it counts from the start.
+    if (low !== undefined) return unit.address(low.form, low.value) + at.value;
+  }
+  return low === undefined ? undefined : unit.address(low.form, low.value);
+}
+
+/** The inlined copy that begins at an address; undefined when none does. */
+export function inlinedAt(scope: Entry, address: number, depth = 0): Entry | undefined {
+  if (depth > deepest) return undefined;
+  for (const child of scope.children()) {
+    if (child.tag !== dw.DW_TAG_lexical_block && child.tag !== dw.DW_TAG_inlined_subroutine) continue;
+    const inner = inlinedAt(child, address, depth + 1);
+    if (inner !== undefined) return inner;
+    if (child.tag === dw.DW_TAG_inlined_subroutine && entryAddress(child) === address) return child;
+  }
+  return undefined;
+}
+
 /** Where a variable is at an instruction of its function. `frameAddress` is the canonical frame address there. */
 export function locationAt(
   entry: Entry,

@@ -40,6 +40,10 @@ export class OtherTypes implements ProgramTypes {
     return found === undefined ? undefined : this.#types.functionAt(found.address, found.name);
   }
 
+  inlinedCopies(): readonly number[] {
+    return [];
+  }
+
   functionAround(): ProgramFunction | undefined {
     return undefined;
   }
