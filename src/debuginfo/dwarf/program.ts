@@ -4,6 +4,7 @@
  * found through .debug_aranges and its unit, a type by name through the name index.
  */
 import { lazy } from '../../base/lazy.ts';
+import { Lru } from '../../base/lru.ts';
 import { nearest } from '../../base/near.ts';
 import { argumentLocations, type CallingConvention, resultLocation, rustArgumentLocations } from '../../types/abi.ts';
 import { type Computation, constant, type Location, sum, unavailable } from '../../types/location.ts';
@@ -20,6 +21,7 @@ import { readLocationList } from './locations.ts';
 import { type FoundName, type NameIndex, type NameKind, qualifiedName } from './nameindex.ts';
 import type { DwarfSections } from './sections.ts';
 import { TypeReader } from './types.ts';
+import type { Unit } from './unit.ts';
 import { UnitMap } from './unitmap.ts';
 import { constantValue, entryAddress, inlinedAt, locationAt, variablesIn } from './variables.ts';
 
@@ -32,6 +34,9 @@ export interface ProgramOptions {
   /** The name index of a file: from where it is kept, or made. */
   readonly index: (file: EntryFile) => NameIndex;
 }
+
+/** Units whose functions are kept. */
+const keptUnits = 16;
 
 export class DwarfTypes implements ProgramTypes {
   readonly file: EntryFile;
@@ -155,7 +160,7 @@ export class DwarfTypes implements ProgramTypes {
     for (const unit of this.file.units()) {
       try {
         const { file, unit: whole } = this.file.split(unit) ?? { file: this.file, unit };
-        for (const { entry, inlined } of readFunctions(whole, this.#map.isCode)) {
+        for (const { entry, inlined } of this.#functionsOf(whole)) {
           const found = inlined ? undefined : file.at(entry);
           if (found === undefined || qualifiedName(found, this.reader.scopes) !== owner) continue;
           const inside = findStatic(found, variable, 0);
@@ -187,7 +192,7 @@ export class DwarfTypes implements ProgramTypes {
             visit(child);
           }
         };
-        for (const one of readFunctions(whole, this.#map.isCode)) visit(one);
+        for (const one of this.#functionsOf(whole)) visit(one);
       } catch (error) {
         if (!isBadInput(error)) throw error;
       }
@@ -243,7 +248,7 @@ export class DwarfTypes implements ProgramTypes {
     for (const unit of this.#map.at(address)) {
       try {
         const { file, unit: whole } = this.file.split(unit) ?? { file: this.file, unit };
-        for (const one of readFunctions(whole, this.#map.isCode)) {
+        for (const one of this.#functionsOf(whole)) {
           if (!one.inlined && covers(one, address)) return file.at(one.entry);
         }
       } catch (error) {
@@ -253,12 +258,24 @@ export class DwarfTypes implements ProgramTypes {
     return undefined;
   }
 
+  readonly #unitFunctions: Lru<Unit, readonly CodeEntry[]> = new Lru(keptUnits);
+
+  /** The functions of a unit: a wildcard asks for many of one. Throws on damaged input. */
+  #functionsOf(unit: Unit): readonly CodeEntry[] {
+    let functions = this.#unitFunctions.get(unit);
+    if (functions === undefined) {
+      functions = readFunctions(unit, this.#map.isCode);
+      this.#unitFunctions.set(unit, functions);
+    }
+    return functions;
+  }
+
   /** The subprogram whose code begins at an address. */
   functionEntry(address: number): Entry | undefined {
     for (const unit of this.#map.at(address)) {
       try {
         const { file, unit: whole } = this.file.split(unit) ?? { file: this.file, unit };
-        for (const { entry, ranges, inlined } of readFunctions(whole, this.#map.isCode)) {
+        for (const { entry, ranges, inlined } of this.#functionsOf(whole)) {
           if (!inlined && ranges[0] === address) return file.at(entry);
         }
       } catch (error) {
