@@ -21,6 +21,20 @@ export interface Abbreviation {
   readonly fixedSize: number;
 }
 
+/** Attributes of one name and form are one object: a file has thousands of tables, and few such pairs. */
+const specs = new Map<number, AttributeSpec>();
+
+function specOf(name: number, form: number): AttributeSpec {
+  const key = name * 0x10000 + form;
+  let spec = specs.get(key);
+  if (spec === undefined) {
+    spec = { name, form, constant: 0 };
+    // Damaged tables may name any.
+    if (specs.size < 4096) specs.set(key, spec);
+  }
+  return spec;
+}
+
 /** Reads the table that the cursor stands at, up to its end mark. */
 export function readAbbreviations(cursor: Cursor, format: UnitFormat): Map<number, Abbreviation> {
   const table = new Map<number, Abbreviation>();
@@ -36,7 +50,7 @@ export function readAbbreviations(cursor: Cursor, format: UnitFormat): Map<numbe
       if (name === 0 && form === 0) break;
       const size = fixedFormSize(form, format);
       fixedSize = fixedSize < 0 || size < 0 ? -1 : fixedSize + size;
-      attributes.push({ name, form, constant });
+      attributes.push(form === DW_FORM_implicit_const ? { name, form, constant } : specOf(name, form));
     }
     table.set(code, { tag, hasChildren, attributes, fixedSize });
     // A section that is cut off after a whole table has no end mark.
