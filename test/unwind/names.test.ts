@@ -91,6 +91,21 @@ describe('functions in the order in which the source calls them', { skip: lackin
     assert.equal(names.at(-1), '_start', text);
   });
 
+  test('processes that live for a moment, once their program has been met', async () => {
+    const script =
+      'tracepoint:syscalls:sys_enter_umask /comm == "frames"/ { printf("BEGIN%sEND\\n", ustack(200)); @n++; if (@n == 12) { exit(); } }';
+    // The program's name is no word of the command: it is known when it has been mapped.
+    const loop = `for i in 1 2 3 4 5 6 7 8 9 10 11 12; do ${program} deep; sleep 0.2; done`;
+    const { stdout, stderr } = await insitu(['-q', '-c', `sh -c '${loop}'`, '-e', script], { timeout: 90_000 });
+    const bodies = [...stdout.matchAll(/BEGIN\n([\s\S]*?)END/g)].map(([, body = '']) => body);
+    assert.equal(bodies.length, 12, `${stdout}${stderr}`);
+    for (const body of bodies.slice(-4)) {
+      const names = body.split('\n').map((line) => line.trim().replace(/\+\d+$/, ''));
+      assert.equal(names.filter((name) => name === 'deep').length, 101, body);
+      assert.ok(names.includes('_start'), body);
+    }
+  });
+
   test('by frame pointers, which this program lacks, frames are missing', async () => {
     const { names } = await frames('deep', 'ustack', '--unwind', 'fp');
     assert.ok(names.filter((name) => name === 'deep').length < 101);
