@@ -36,6 +36,8 @@ async function main(argv: readonly string[]): Promise<number> {
       case 'info':
         (await import('./cli/info.ts')).printInfo(name, INSITU_VERSION);
         return 0;
+      case 'memory':
+        return (await import('./cli/memory.ts')).memory(command.pid, command.address, command.options);
       case 'sockets':
         return await (await import('./cli/sockets.ts')).sockets(command.options);
       case 'list':

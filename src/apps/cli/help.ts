@@ -8,6 +8,7 @@ USAGE:
     insitu -l [PATTERN]                        list probes
     insitu sockets [-p PID | -c 'COMMAND']     who listens, with which options, whom it accepts
     insitu symbols FILE|PID|kernel [REGEX]     functions of a program, or what it is
+    insitu memory PID [0xADDRESS]              a memory map with sections, or where an address lies
     insitu types FILE [TYPE]                   a type of a program, with offsets and sizes
     insitu object PID 0xADDRESS                an object as a tree, by what its words are
     insitu symbols learn FILE                  names in a program with symbols, for --names

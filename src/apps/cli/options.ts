@@ -82,6 +82,13 @@ export interface RunOptions extends DebugFileWords {
   readonly unwind: 'auto' | 'fp' | 'cfi' | undefined;
 }
 
+/** Of `insitu memory`. */
+export interface MemoryOptions extends DebugFileWords {
+  readonly output: string | undefined;
+  readonly format: 'text' | 'json';
+  readonly verbose: boolean;
+}
+
 /** Of `insitu sockets`. */
 export interface SocketsOptions extends DebugFileWords {
   readonly pids: readonly number[];
@@ -129,6 +136,12 @@ export type Command =
       readonly file: string;
       readonly type: string | undefined;
       readonly options: TypesOptions;
+    }
+  | {
+      readonly kind: 'memory';
+      readonly pid: number;
+      readonly address: number | undefined;
+      readonly options: MemoryOptions;
     }
   | { readonly kind: 'sockets'; readonly options: SocketsOptions }
   | { readonly kind: 'learn'; readonly path: string; readonly options: SymbolsOptions }
@@ -365,6 +378,17 @@ export function parseCommand(argv: readonly string[]): Command {
     const options = { ...debugFiles, output: last('output'), format, verbose: given.has('verbose') };
     const limits = { depth: number('depth', 2, 16), bytes: number('bytes', 512, 65_536) };
     return { kind: 'object', pid: Number(pid), address: Number(address), options: { ...options, ...limits } };
+  }
+  if (argv[0] === 'memory') {
+    const [, pid, address, more] = rest;
+    if (pid === undefined || more !== undefined || !/^\d+$/.test(pid)) {
+      throw new UsageError('memory of which process?', 'write: insitu memory PID [0xADDRESS]');
+    }
+    if (address !== undefined && !/^0x[0-9a-f]{1,13}$|^\d{1,15}$/i.test(address)) {
+      throw new UsageError(`'${address}' is not an address`, 'an address is written 0x7f12…');
+    }
+    const options = { ...debugFiles, output: last('output'), format, verbose: given.has('verbose') };
+    return { kind: 'memory', pid: Number(pid), address: address === undefined ? undefined : Number(address), options };
   }
   if (argv[0] === 'types') {
     const [, file, ...words] = rest;
