@@ -12,6 +12,7 @@
  *     output:     standard output, whole, without empty lines at its start and end
  *     matches:    a regular expression that standard output holds (may stand repeatedly)
  *     errors:     a regular expression that standard error holds
+ *     differs:    of test/differential: why another tracer prints something else
  *
  * Lines that begin with # are comments.
  */
@@ -29,9 +30,21 @@ export interface Case {
   readonly output: string | undefined;
   readonly matches: readonly RegExp[];
   readonly errors: readonly RegExp[];
+  readonly differs: string | undefined;
 }
 
-const keys = ['program', 'arguments', 'options', 'trigger', 'needs', 'status', 'output', 'matches', 'errors'];
+const keys = [
+  'program',
+  'arguments',
+  'options',
+  'trigger',
+  'needs',
+  'status',
+  'output',
+  'matches',
+  'errors',
+  'differs',
+];
 
 /** Reads the cases of one file; throws with the line where the text is wrong. */
 export function readCases(text: string): Case[] {
@@ -84,6 +97,7 @@ function makeCase(name: string, line: number, values: ReadonlyMap<string, readon
     status: Number(one('status') ?? 0),
     output: one('output'),
     matches: (values.get('matches') ?? []).map((text) => new RegExp(text, 'm')),
+    differs: one('differs'),
     errors: (values.get('errors') ?? []).map((text) => new RegExp(text, 'm')),
   };
 }

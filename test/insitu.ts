@@ -1,6 +1,6 @@
 /** Runs the executable as its users do: a process with arguments, streams and signals. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -35,7 +35,8 @@ export type Need =
   | 'kprobes'
   | 'fentry'
   | 'watchpoints'
-  | 'tun';
+  | 'tun'
+  | 'cgroup2';
 
 /** Needs that this machine is known to meet: where one is not met all the same, the tests fail rather than skip. */
 const expected = (process.env['INSITU_TEST_EXPECT'] ?? '').split(' ');
@@ -51,6 +52,10 @@ const needs: Readonly<Record<Need, readonly [present: () => boolean, reason: str
   nm: [() => onPath('nm') && onPath('readelf'), 'needs nm and readelf (binutils)'],
   gdb: [() => onPath('gdb'), 'needs gdb (apt-get install gdb)'],
   shared: [() => existsSync(sharedCases), `needs the cases in ${sharedCases}`],
+  cgroup2: [
+    () => / \/sys\/fs\/cgroup .* - cgroup2 /.test(readFileSync('/proc/self/mountinfo', 'utf8')),
+    'needs cgroup2 on /sys/fs/cgroup',
+  ],
   tracefs: [
     () => ['/sys/kernel/tracing', '/sys/kernel/debug/tracing'].some((path) => existsSync(path)),
     'needs a kernel with tracefs',

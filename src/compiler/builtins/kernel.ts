@@ -186,6 +186,26 @@ export const kernelFunctions: readonly BuiltinFunction[] = [
     },
   },
   {
+    name: 'skboutput',
+    signature: 'skboutput("file.pcap", struct sk_buff *, length, offset)',
+    about: 'writes a packet to a file (not carried out by this version)',
+    arity: [4, 4],
+    type: (sema, call) => {
+      literal(sema, call, 0);
+      only(sema, call, ['fentry', 'fexit']);
+      needsTyped(sema, call, 1, 'sk_buff');
+      sema.integerArgument(call, 2);
+      sema.integerArgument(call, 3);
+      sema.error(
+        'not-supported',
+        'skboutput() is not carried out by this version: packets come through a perf buffer of their own',
+        call.span,
+        'buf(args.skb->data, length) gives the bytes',
+      );
+      return uint64;
+    },
+  },
+  {
     name: 'unwatch',
     signature: 'unwatch(address)',
     about: 'removes the watchpoints of an address',

@@ -83,7 +83,17 @@ export const mapFunctions: readonly BuiltinFunction[] = [
       const argument = call.args[0] as Expr;
       if (argument.node !== 'map' || argument.keys.length > 0) {
         const type = sema.expr(argument);
-        if (type.kind === 'ustack' || type.kind === 'kstack') return uint64;
+        if (type.kind === 'ustack' || type.kind === 'kstack') {
+          const taken = argument.node === 'call' || argument.node === 'identifier';
+          if (!taken)
+            sema.error(
+              'kept-stack',
+              'len() counts the frames of a stack where it is taken',
+              argument.span,
+              `for example len(${type.kind}(5))`,
+            );
+          return uint64;
+        }
         const container = sema.facts.texts.get(argument) ?? type;
         if (container.kind === 'struct' && isCounted(container)) {
           sema.facts.notes.set(call, container);
@@ -101,6 +111,7 @@ export const mapFunctions: readonly BuiltinFunction[] = [
       const type = low.typeOf(argument);
       const container = low.facts.notes.get(call) as CompositeType | undefined;
       if (container !== undefined) return lengthOfContent(low, argument, container);
+      if (argument.node === 'map' && argument.keys.length === 0) return countKeys(low, argument);
       if (type.kind === 'ustack' || type.kind === 'kstack') return countFrames(low, argument, type);
       return countKeys(low, argument as MapAccess);
     },

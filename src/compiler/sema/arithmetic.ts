@@ -109,13 +109,13 @@ export function evaluate(operator: string, left: bigint, right: bigint, signed: 
     case '!=':
       return bool(BigInt.asUintN(64, left) !== BigInt.asUintN(64, right));
     case '<':
-      return bool(left < right);
+      return bool(a < b);
     case '<=':
-      return bool(left <= right);
+      return bool(a <= b);
     case '>':
-      return bool(left > right);
+      return bool(a > b);
     case '>=':
-      return bool(left >= right);
+      return bool(a >= b);
     default:
       return undefined;
   }

@@ -261,8 +261,16 @@ function foldConstants(sema: Sema, expr: Ast.Binary, type: Type): void {
   const left = sema.facts.constants.get(expr.left);
   const right = sema.facts.constants.get(expr.right);
   if (left === undefined || right === undefined) return;
-  const signed = type.kind !== 'int' || type.signed;
+  const signed = comparison(expr.operator) ? comparesSigned(sema, expr) : type.kind !== 'int' || type.signed;
   const value = evaluate(expr.operator, left, right, signed);
   if (value !== undefined)
     sema.facts.constants.set(expr, signed ? BigInt.asIntN(64, value) : BigInt.asUintN(64, value));
+}
+
+/** Whether the sides are compared as signed numbers; as lowering does it. */
+function comparesSigned(sema: Sema, expr: Ast.Binary): boolean {
+  const left = sema.facts.types.get(expr.left) ?? int64;
+  const right = sema.facts.types.get(expr.right) ?? int64;
+  if (left.kind === 'pointer' || right.kind === 'pointer') return false;
+  return (promoted(left).signed && promoted(right).signed) || mixesSigns(left, right);
 }

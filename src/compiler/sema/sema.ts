@@ -209,8 +209,8 @@ export class Sema {
   }
 
   /** A feature that bpftrace calls unstable: refused, warned of or taken as config unstable_NAME says. */
-  unstable(feature: 'tseries', span: Span): void {
-    const setting = this.config.unstableTseries;
+  unstable(feature: 'tseries' | 'dw_ustack', span: Span): void {
+    const setting = feature === 'tseries' ? this.config.unstableTseries : this.config.unstableDwUstack;
     if (setting === 'enable') return;
     if (setting === 'error')
       this.error('unstable', `${feature} is not enabled`, span, `set it in the config: unstable_${feature}=enable`);
