@@ -66,7 +66,8 @@ const trials: Readonly<Record<string, Trial>> = {
   },
   bios: {
     act: () => shell(`dd if=/dev/zero of=${scratch} bs=64k count=1 oflag=direct`),
-    shows: [/dd +\d+,\d+ +W\w* +sector \d+ +65536 bytes +\d+ us/],
+    // A busy machine's kworker may hand the request on in dd's place.
+    shows: [/(dd|kworker\S*) +\d+,\d+ +W\w* +sector \d+ +65536 bytes +\d+ us/],
   },
   connects: { act: connectToNobody, shows: [/bash +\d+ us {2}127\.0\.0\.1 port 1: Connection refused/] },
   deletes: {
@@ -170,16 +171,18 @@ describe('the tools on real events', { skip }, () => {
     if (trial === undefined) continue;
     // What these three watch for takes a program or an event that a test does not make; their attaching is checked.
     if (trial.shows.length === 0) {
-      test(`${name}: attaches`, { timeout: 40_000, skip: name.startsWith('envoy') && lacking('envoy') }, async () => {
+      test(`${name}: attaches`, { timeout: 100_000, skip: name.startsWith('envoy') && lacking('envoy') }, async () => {
         const { envoy } = await import('./insitu.ts');
         const words = name.startsWith('envoy') && existsSync(envoy) ? [envoy] : [];
-        const { status, stderr } = await new Running(['-q', '--dry-run', join(folder, file), ...words]).ended();
+        const { status, stderr } = await new Running(['-q', '--dry-run', join(folder, file), ...words], {
+          timeout: 90_000,
+        }).ended();
         assert.equal(status, 0, stderr);
       });
       continue;
     }
-    test(name, { timeout: 40_000 }, async () => {
-      const tracer = new Running(['-q', join(folder, file), ...(trial.words?.() ?? [])], { timeout: 35_000 });
+    test(name, { timeout: 70_000 }, async () => {
+      const tracer = new Running(['-q', join(folder, file), ...(trial.words?.() ?? [])], { timeout: 60_000 });
       await tracer.attached();
       await (trial.act?.() ?? sleep(700));
       const seconds = trial.words?.().some((word) => word.startsWith('--seconds')) === true;
