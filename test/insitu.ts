@@ -99,6 +99,9 @@ export interface RunOptions {
   readonly command?: string;
 }
 
+/** How much slower than usual things go here: under software emulation, on a machine that has much to do. */
+const patience = Number(process.env['INSITU_TEST_PATIENCE'] ?? 1);
+
 export const attachedWord = '__BPFTRACE_NOTIFY_PROBES_ATTACHED';
 
 /** A tracer that runs. */
@@ -126,10 +129,11 @@ export class Running {
       this.stderr += text;
       for (const listener of this.#listeners) listener();
     });
+    const limit = (options.timeout ?? 20_000) * patience;
     const late = setTimeout(() => {
-      this.stderr += `\n[the test ended it after ${options.timeout ?? 20_000} ms]\n`;
+      this.stderr += `\n[the test ended it after ${limit} ms]\n`;
       child.kill('SIGKILL');
-    }, options.timeout ?? 20_000);
+    }, limit);
     this.#ended = new Promise((resolve, reject) => {
       child.once('error', reject);
       child.once('close', (status, signal) => {

@@ -72,7 +72,7 @@ for (const version of versions) {
       const run = await runInGuest(findKernel(version) as TestKernel, {
         files,
         modules: ['drivers/net/tun'],
-        environment: { INSITU_TEST_EXPECT: expected[version] ?? '' },
+        environment: { INSITU_TEST_EXPECT: expected[version] ?? '', INSITU_TEST_PATIENCE: '3' },
         timeout: 1_200_000,
       });
       for (const node of tree(run.results)) await tell(t, node);
