@@ -229,18 +229,23 @@ export class ElfBinary implements Binary {
   /** A hundred thousand names in a set would take longer than all the reading. */
   #allNames(): readonly string[] {
     const [first, ...others] = this.#functions();
-    const known: SymbolEntry[] = [];
+    // Two plain lists, not one of entries: what is kept costs the garbage collector.
+    const addresses: number[] = [];
+    const texts: string[] = [];
     const names: string[] = [];
     first?.forEach((entry, repeated) => {
-      known.push(entry);
+      if (others.length > 0) {
+        addresses.push(entry.address);
+        texts.push(entry.name);
+      }
       if (!repeated) names.push(entry.name);
     });
     const more = new Set<string>();
     for (const table of others) {
       let at = 0;
       table.forEach(({ name, address }) => {
-        while (at < known.length && (known[at] as SymbolEntry).address < address) at++;
-        for (let same = at; known[same]?.address === address; same++) if (known[same]?.name === name) return;
+        while (at < addresses.length && (addresses[at] as number) < address) at++;
+        for (let same = at; addresses[same] === address; same++) if (texts[same] === name) return;
         more.add(name);
       });
     }

@@ -43,6 +43,8 @@ export interface TableOptions {
 /** Smaller tables are read as fast as their index would be. */
 const leastKept = 4096;
 const chunkSize = 1 << 20;
+/** Bytes of names that are held in memory at once. */
+const mostText = 16 << 20;
 
 export class SymbolTable implements FunctionTable {
   readonly strings: StringTable;
@@ -216,8 +218,46 @@ export class SymbolTable implements FunctionTable {
     }
   }
 
-  /** Calls back with every symbol, by address. The names are read in the order of the string table, once from front to back. */
+  /** The names of a table that is small enough, as text by chunks; undefined where it is not, or has names beyond ASCII. */
+  #wholeText(): { readonly bases: Float64Array; readonly texts: readonly string[] } | undefined {
+    if (this.strings.size > mostText) return undefined;
+    const bases: number[] = [];
+    const texts: string[] = [];
+    const decoder = new TextDecoder();
+    let ascii = true;
+    this.strings.forEachChunk((bytes, base) => {
+      const text = decoder.decode(bytes);
+      ascii &&= text.length === bytes.length;
+      bases.push(base);
+      texts.push(text);
+    });
+    return ascii ? { bases: Float64Array.from(bases), texts } : undefined;
+  }
+
+  /** Calls back with every symbol, by address. */
   forEach(visit: (entry: SymbolEntry, repeated: boolean) => void): void {
+    const whole = this.#wholeText();
+    if (whole === undefined) {
+      this.#forEachInTurn(visit);
+      return;
+    }
+    const { names } = this.#read();
+    const seen = new Uint8Array((this.strings.size >>> 3) + 1);
+    for (let index = 0; index < names.length; index++) {
+      const offset = names[index] as number;
+      const chunk = lastAtOrBelow(whole.bases, offset);
+      const text = whole.texts[chunk];
+      const start = offset - (whole.bases[chunk] ?? 0);
+      if (text === undefined || start >= text.length) continue;
+      const bit = 1 << (offset & 7);
+      const before = seen[offset >>> 3] as number;
+      seen[offset >>> 3] = before | bit;
+      visit(this.#entry(index, text.slice(start, text.indexOf('\0', start))), (before & bit) !== 0);
+    }
+  }
+
+  /** As forEach(). The names are read in the order of the string table, once from front to back. */
+  #forEachInTurn(visit: (entry: SymbolEntry, repeated: boolean) => void): void {
     const { names } = this.#read();
     const order = orderOf(names);
     const repeated = new Uint8Array(names.length);
