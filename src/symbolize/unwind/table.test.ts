@@ -1,8 +1,9 @@
 /** Tables of real libraries beside what readelf makes of the same call frame information. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { lacking as lackingTools, Workshop } from '../../../test/binaries.ts';
 import { virtualAddress } from '../../base/numbers.ts';
 import { bytesReader } from '../../bytes/file.ts';
 import { ElfFile } from '../../debuginfo/elf/elf.ts';
@@ -166,4 +167,24 @@ test('a file whose frames are garbage gives a table, not an exception', { skip: 
     assert.ok(elf.ok);
     assert.ok(buildTable(elf.value).ok);
   }
+});
+
+test('code that the file does not hold makes no rows, and takes no memory', { skip: lackingTools('gcc') }, () => {
+  using workshop = new Workshop();
+  const path = workshop.gcc('far', 'far.c', 'int main(void) { return 3; }', '-O1');
+  const bytes = new Uint8Array(readFileSync(path));
+  const view = new DataView(bytes.buffer);
+  const headers = Number(view.getBigUint64(32, true));
+  for (let at = headers; at < headers + 56 * view.getUint16(56, true); at += 56) {
+    // PT_LOAD with PF_X: its offset in the file becomes one of two gigabytes.
+    if (view.getUint32(at, true) === 1 && (view.getUint32(at + 4, true) & 1) !== 0) {
+      view.setBigUint64(at + 8, 0x7fff_0000n, true);
+    }
+  }
+  const elf = ElfFile.open('far', bytesReader(bytes));
+  assert.ok(elf.ok);
+  const table = buildTable(elf.value);
+  assert.ok(table.ok);
+  assert.equal(table.value.counts.rows, 0);
+  assert.ok(table.value.blocks.length < 1 << 20, `${table.value.blocks.length} words`);
 });

@@ -55,7 +55,7 @@ export function* buildTableInSteps(
     return fail(unsupportedElf(elf.path, 'it is not an x86-64 file'));
   }
   const rules = new RuleSet(mostRules);
-  const rows = new Rows(elf.segments);
+  const rows = new Rows(elf.segments, elf.reader.size);
   const counts: FrameCounts = { functions: 0, damaged: 0, unsupported: 0 };
   // Go's own table counts most, then .eh_frame; .debug_frame tells of the others (hand-written code).
   let known = readGoRows(elf, rules, rows.sink);
@@ -122,8 +122,11 @@ class Rows {
   readonly #segments: readonly Segment[];
   #last = -1;
 
-  constructor(segments: readonly Segment[]) {
-    this.#segments = segments.filter((one) => one.type === PT_LOAD && (one.flags & PF_X) !== 0);
+  /** Rows for code that a file of this size holds; a damaged header may promise gigabytes. */
+  constructor(segments: readonly Segment[], fileBytes: number) {
+    this.#segments = segments
+      .filter((one) => one.type === PT_LOAD && (one.flags & PF_X) !== 0 && one.offset < fileBytes)
+      .map((one) => ({ ...one, fileSize: Math.min(one.fileSize, fileBytes - one.offset) }));
   }
 
   readonly sink = (address: number, rule: number): void => {
