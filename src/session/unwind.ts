@@ -285,9 +285,11 @@ export class UnwindTables {
         this.#dropUnused();
       const number = this.#takeNumber();
       if (number === undefined || this.#bytes + 4 * table.blocks.length > mostTableBytes) return;
+      const bytes = this.#maps.addTable(number, table);
+      if (bytes === undefined) return;
       this.#free.splice(this.#free.indexOf(number), 1);
-      file.bytes = this.#maps.addTable(number, table);
-      this.#bytes += file.bytes;
+      file.bytes = bytes;
+      this.#bytes += bytes;
       file.number = number;
       this.#maps.setFile(file.inode, file.device, number);
     }

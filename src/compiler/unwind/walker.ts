@@ -118,9 +118,6 @@ class Writer {
   putRegister(number: number, value: Operand): void {
     this.put(stateAt.registers + 8 * number, value);
   }
-  add(left: Reg, right: Reg | number): Reg {
-    return this.b.alu('add', left, typeof right === 'number' && right >= 0 ? (right as Reg) : right);
-  }
   plus(left: Reg, imm: number): Reg {
     return imm === 0 ? left : this.b.alu('add', left, { imm });
   }

@@ -14,6 +14,7 @@ import { RuleSet } from '../../symbolize/unwind/rules.ts';
 import { renumbered, type UnwindTable } from '../../symbolize/unwind/table.ts';
 import { mapArray } from '../ring/map.ts';
 import { closeFd, mapDelete, mapUpdate } from '../sys/bpf.ts';
+import { CallError } from '../sys/errno.ts';
 import type { Mapping } from '../sys/memory.ts';
 import { createInnerMap, type LoadedMap, type LoadedProgram } from './load.ts';
 
@@ -49,8 +50,17 @@ export class UnwindMaps {
     return map;
   }
 
-  /** Puts a file's table under its number; gives the bytes it takes in the kernel. */
-  addTable(number: number, table: UnwindTable): number {
+  /** Puts a file's table under its number; gives the bytes it takes in the kernel, undefined when that has no memory for it. */
+  addTable(number: number, table: UnwindTable): number | undefined {
+    try {
+      return this.#addTable(number, table);
+    } catch (error) {
+      if (error instanceof CallError && error.code === 'ENOMEM') return undefined;
+      throw error;
+    }
+  }
+
+  #addTable(number: number, table: UnwindTable): number {
     const count = table.rules.length / 4;
     const numbers = new Uint16Array(count);
     for (let index = 0; index < count; index++) {
@@ -89,16 +99,16 @@ export class UnwindMaps {
     new Uint8Array(this.#cacheMemory.buffer).fill(0);
   }
 
-  /** `device` as the kernel numbers it; the vdso has inode 0n and device -1n. */
-  setFile(inode: bigint, device: bigint, number: number): void {
-    mapUpdate(this.#map('unwind_files').fd, fileKey(inode, device), key8(number));
+  /** `device` as the kernel numbers it; the vdso has inode 0n and device -1n. False when there are too many files. */
+  setFile(inode: bigint, device: bigint, number: number): boolean {
+    return tryUpdate(this.#map('unwind_files').fd, fileKey(inode, device), key8(number));
   }
 
   removeFile(inode: bigint, device: bigint): void {
     mapDelete(this.#map('unwind_files').fd, fileKey(inode, device));
   }
 
-  /** Executable mappings, ascending; what is beyond their largest number is left out (false). */
+  /** Executable mappings, ascending. False when there are too many of them, or of processes: some are left out. */
   setProcess(pid: number, mappings: readonly ProcessMapping[]): boolean {
     const bytes = new Uint8Array(processBytes);
     const view = new DataView(bytes.buffer);
@@ -111,8 +121,7 @@ export class UnwindMaps {
       view.setUint32(at + 16, offset, true);
       view.setUint32(at + 20, file, true);
     }
-    mapUpdate(this.#map('unwind_processes').fd, key8(pid), bytes);
-    return count === mappings.length;
+    return tryUpdate(this.#map('unwind_processes').fd, key8(pid), bytes) && count === mappings.length;
   }
 
   removeProcess(pid: number): void {
@@ -128,6 +137,17 @@ export class UnwindMaps {
   close(): void {
     this.#ruleMemory.close();
     this.#cacheMemory.close();
+  }
+}
+
+/** False when the map is full, or the kernel has no memory for more: such stacks then end early, and say so. */
+function tryUpdate(fd: number, key: Uint8Array, value: Uint8Array): boolean {
+  try {
+    mapUpdate(fd, key, value);
+    return true;
+  } catch (error) {
+    if (error instanceof CallError && (error.code === 'E2BIG' || error.code === 'ENOMEM')) return false;
+    throw error;
   }
 }
 
