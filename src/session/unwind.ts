@@ -47,8 +47,6 @@ interface KnownFile {
   /** In the kernel's tables; 0 while there is no table. */
   number: number;
   bytes: number;
-  /** False: there is none to be had. */
-  usable: boolean;
 }
 
 interface Job {
@@ -206,7 +204,7 @@ export class UnwindTables {
     const key = `${device} ${inode}`;
     let file = this.#files.get(key);
     if (file === undefined) {
-      file = { inode, device, path: mapping.path, number: 0, bytes: 0, usable: true };
+      file = { inode, device, path: mapping.path, number: 0, bytes: 0 };
       this.#files.set(key, file);
       // Shared memory that holds code is a compiler's.
       if (/^\/(\/anon|memfd:|SYSV|dev\/zero)/.test(mapping.path)) {
@@ -235,7 +233,7 @@ export class UnwindTables {
       file.value.close();
       return;
     }
-    const known: KnownFile = { inode: BigInt(inode), device: number, path, number: 0, bytes: 0, usable: true };
+    const known: KnownFile = { inode: BigInt(inode), device: number, path, number: 0, bytes: 0 };
     this.#files.set(key, known);
     this.#enqueue({ file: known, reader: file.value, pids: new Set() });
   }
@@ -276,7 +274,6 @@ export class UnwindTables {
   #use(job: Job, table: UnwindTable | undefined): void {
     const { file } = job;
     if (table === undefined) {
-      file.usable = false;
       // Frame pointers are all there is.
       file.number = jitFile;
       this.#maps.setFile(file.inode, file.device, jitFile);
