@@ -56,6 +56,24 @@ Every name of bpftrace 0.26's language and command line, with the tests that use
 (at most ${most} of each are listed). Written by \`npm run conformance\` from the tests. How expected
 outputs were found stands at the head of each file of cases; \`npm run test:differential\`
 compares programs with Debian's bpftrace 0.17.
+
+## Where insitu differs on purpose
+
+| | bpftrace | insitu |
+| --- | --- | --- |
+| quotients, remainders and \`>>\` of negative numbers | 0.17 and 0.27.1 take them as unsigned | as C: toward zero, with the sign |
+| \`-x\` of a small unsigned integer | 0.17 and 0.27.1: 251 for 5 | C's promotion: -5 |
+| \`~x\` | the operand's width | 64 bits, unsigned |
+| \`strstr\` of what is not there | 0.27.1: -2 (documented: -1) | -1 |
+| \`is_err\` of -4095 | 0.27.1: false | true, as the kernel's IS_ERR |
+| maps of small integers | 0.27.1 prints them unsorted | sorted by value |
+| \`.3d\`, \`+d\`, \`#x\` in printf | 0.27.1 drops precision | as C |
+| JSON numbers from 2^63 on | 0.27.1: strings | numbers |
+| an index outside of a string | 0.27.1: what lies there | told, 0 |
+| ends of \`lhist\` below zero | 0.27.1 refuses negative minima | taken |
+| a full map | a warning each time | one line at the end: name and count |
+
+Not there: \`skboutput()\` and \`comm(pid)\` are refused; \`len()\` of a stack that was kept in a variable; texts over 16,384 bytes.
 `;
 const without = [];
 for (const { title, names } of sections) {
