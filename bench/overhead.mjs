@@ -56,7 +56,7 @@ const kinds = {
   calls: {
     title: 'a system call (tracepoint)',
     probes: ['tracepoint:syscalls:sys_enter_getppid', 'tracepoint:syscalls:sys_enter_getuid'],
-    number: 'args.__syscall_nr',
+    number: 'args->__syscall_nr',
     turns: ['300', '1000'],
   },
   functions: {
