@@ -12,6 +12,7 @@ const checks = [
   ['lint and format', bin('biome'), ['check', '--error-on-warnings']],
   ['import direction', process.execPath, [join('tools', 'check-imports.mjs')]],
   ['unused code', bin('knip'), ['--no-progress']],
+  ['every name has a test', process.execPath, [join('tools', 'conformance.mjs'), '--check']],
   // Every generated file has a generator that can say whether it is up to date.
   ...readdirSync(join(root, 'tools'))
     .filter((file) => /^gen-.*\.mjs$/.test(file))
