@@ -1,5 +1,5 @@
 // The import direction: a folder of src/ imports only what stands above it in `layers`,
-// pure folders know nothing of Node, only kernel/sys knows koffi, no file imports itself
+// pure folders know nothing of Node, only kernel/sys knows koffi and only apps/cli/pprof.ts pprof-format, no file imports itself
 // through others. Prints every breach with its place; ends with 1 when there is one.
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize, relative } from 'node:path';
@@ -59,6 +59,8 @@ for (const file of files) {
       }
     } else if (name === 'koffi') {
       if (!file.startsWith('kernel/sys/')) say(match.index + 1, 'only kernel/sys imports koffi');
+    } else if (name === 'pprof-format') {
+      if (file !== 'apps/cli/pprof.ts') say(match.index + 1, 'only apps/cli/pprof.ts imports pprof-format');
     } else if (!isTest && pure.includes(layer)) {
       say(match.index + 1, `${layer} is pure and imports ${name}`);
     } else if (!isTest && !name.startsWith('node:')) {

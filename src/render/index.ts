@@ -10,7 +10,7 @@ import type { Wording } from './words.ts';
 export { errorText } from './messages.ts';
 export type { Renderer, RendererOptions } from './renderer.ts';
 export type { Wording } from './words.ts';
-export { valueText } from './words.ts';
+export { endText, type NamedFrame, namedFrames, valueText } from './words.ts';
 
 /** Names of the output formats, for `-f`. */
 export type OutputFormat = 'text' | 'json';

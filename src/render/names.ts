@@ -26,6 +26,8 @@ export interface SourceLine {
 export interface Names {
   /** The function at an address of a process, which may have ended since. */
   userSymbol(pid: number, address: number): SymbolName | undefined;
+  /** The file that an address of a process lies in, also where no function is known. */
+  userFile?(pid: number, address: number): string | undefined;
   /**
    * Where in the source an address of a process comes from: the functions inlined there,
    * innermost first, and at the end the function itself. undefined where nothing tells,

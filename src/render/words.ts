@@ -78,10 +78,6 @@ function symbolOf(space: 'user' | 'kernel', pid: number, address: Integer, names
 }
 
 /**
- * The lines of one frame. `called` says that the address is where a call returns to:
- * then the source line is that of the byte before, the call's.
- */
-/**
  * The function of a frame. A return address belongs to the call before it: behind a call
  * that does not return, another function may begin.
  */
@@ -96,18 +92,42 @@ function frameSymbol(stack: StackValue, address: Integer, names: Names, called: 
 /** The kernel's frame below a signal handler, in libc and in Go: the next frame was interrupted, it called nothing. */
 const signalFrame = /^(__restore_rt|runtime\.sigreturn)/;
 
-function frameText(stack: StackValue, address: Integer, names: Names, indent: string, called: boolean): string {
+/** A frame and all that is known of it. */
+export interface NamedFrame {
+  readonly address: Integer;
+  /** undefined where nothing names it, and in stack mode raw. */
+  readonly symbol: SymbolName | undefined;
+  /** The functions inlined there, innermost first, and the function itself; of the call when the address is where one returns to. Empty where unknown. */
+  readonly sources: readonly SourceLine[];
+}
+
+/** The frames of a stack, innermost first, with their names. */
+export function namedFrames(stack: StackValue, names: Names): NamedFrame[] {
+  const frames =
+    stack.stored === undefined
+      ? stack.frames
+      : names.storedStack(stack.stored.map, stack.stored.id, stack.stored.count);
+  let called = false;
+  return (frames ?? []).map((address) => {
+    if (stack.mode === 'raw') return { address, symbol: undefined, sources: [] };
+    const symbol = frameSymbol(stack, address, names, called);
+    const sources =
+      stack.space === 'user' && typeof address === 'number' && address < largestUserAddress
+        ? (names.userSource?.(stack.pid, called ? address - 1 : address) ?? [])
+        : [];
+    called = !signalFrame.test(symbol?.name ?? '');
+    return { address, symbol, sources };
+  });
+}
+
+/** The lines of one frame. */
+function frameText(stack: StackValue, { address, symbol, sources }: NamedFrame, names: Names, indent: string): string {
   if (stack.mode === 'raw') return `${address.toString(16)}\n`;
   if (stack.mode === 'build_id') {
     const place = typeof address === 'number' ? names.buildId(stack.pid, address) : undefined;
     return `${place === undefined ? hexText(address) : `${place.buildId} ${hexText(place.offset)}`}\n`;
   }
-  const symbol = frameSymbol(stack, address, names, called);
   const name = symbol === undefined ? hexText(address) : `${symbol.name}+${symbol.offset}`;
-  const sources =
-    stack.space === 'user' && typeof address === 'number' && address < largestUserAddress
-      ? (names.userSource?.(stack.pid, called ? address - 1 : address) ?? [])
-      : [];
   const perf = stack.mode === 'perf';
   const start = perf ? `\t${address.toString(16)} ` : indent;
   const file = perf && stack.space === 'user' ? (symbol?.file ?? '[unknown]') : symbol?.file;
@@ -119,13 +139,22 @@ function frameText(stack: StackValue, address: Integer, names: Names, indent: st
   return `${text}${start}${name}${place(sources.at(-1))}${end}\n`;
 }
 
-/** Why a stack ends where it does, when that is not the outermost frame. */
-function endText(stack: StackValue, last: Integer | undefined, names: Names): string | undefined {
+/**
+ * Why a stack ends where it does, when that is not the outermost frame.
+ * @param last the address of the last frame
+ * @param offsets say where in its function it lies
+ */
+export function endText(
+  stack: StackValue,
+  last: Integer | undefined,
+  names: Names,
+  offsets = true,
+): string | undefined {
   const where = (): string => {
     if (last === undefined) return 'the first frame';
     const symbol = symbolOf(stack.space, stack.pid, last, names);
     if (symbol === undefined) return hexText(last);
-    const place = `${symbol.name}+${symbol.offset}`;
+    const place = offsets ? `${symbol.name}+${symbol.offset}` : symbol.name;
     return symbol.file === undefined ? place : `${place} (${symbol.file})`;
   };
   switch (stack.end) {
@@ -153,17 +182,10 @@ function endText(stack: StackValue, last: Integer | undefined, names: Names): st
 /** A line break, then one line a frame; a last line in brackets when it ends early. */
 export function stackText(stack: StackValue, wording: Wording, layout: Layout): string {
   const indent = layout === 'plain' ? '        ' : '';
-  const frames =
-    stack.stored === undefined
-      ? stack.frames
-      : wording.names.storedStack(stack.stored.map, stack.stored.id, stack.stored.count);
+  const frames = namedFrames(stack, wording.names);
   let text = '\n';
-  let called = false;
-  for (const address of frames ?? []) {
-    text += frameText(stack, address, wording.names, indent, called);
-    called = stack.mode === 'raw' || !signalFrame.test(frameSymbol(stack, address, wording.names, called)?.name ?? '');
-  }
-  const end = endText(stack, frames?.at(-1), wording.names);
+  for (const frame of frames) text += frameText(stack, frame, wording.names, indent);
+  const end = endText(stack, frames.at(-1)?.address, wording.names);
   if (end !== undefined) text += `${stack.mode === 'bpftrace' ? indent : ''}[${end}]\n`;
   return text;
 }

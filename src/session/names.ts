@@ -16,6 +16,8 @@ import type { Integer } from '../values/value.ts';
 /** Names for the addresses of processes, as of the moment when they were taken. */
 export interface UserNames {
   symbol(pid: number, address: number): SymbolName | undefined;
+  /** The file that an address lies in. */
+  file(pid: number, address: number): string | undefined;
   place(pid: number, address: number): { readonly buildId: string; readonly offset: number } | undefined;
   source(pid: number, address: number): readonly SourceLine[] | undefined;
   /** The next questions belong to another record, and may be about what has happened since. */
@@ -44,6 +46,10 @@ export class MachineNames implements Names {
 
   userSymbol(pid: number, address: number): SymbolName | undefined {
     return this.#user?.symbol(pid, address);
+  }
+
+  userFile(pid: number, address: number): string | undefined {
+    return this.#user?.file(pid, address);
   }
 
   userSource(pid: number, address: number): readonly SourceLine[] | undefined {

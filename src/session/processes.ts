@@ -80,6 +80,10 @@ export class ProcessNames implements UserNames {
     return { name, offset: frame.offset, file: frame.module };
   }
 
+  file(pid: number, address: number): string | undefined {
+    return this.#frame(pid, address).module || undefined;
+  }
+
   place(pid: number, address: number): { readonly buildId: string; readonly offset: number } | undefined {
     const { place } = this.#frame(pid, address);
     return place === undefined ? undefined : { buildId: place.buildId, offset: place.fileOffset };

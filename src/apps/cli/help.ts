@@ -49,6 +49,17 @@ OPTIONS:
                      learn made from a program with symbols; may be given several times
     --unwind HOW     how user stacks are walked: cfi by the program's call frame information,
                      fp by frame pointers, auto (default) cfi where the kernel lets it
+    --flame FILE.svg|FILE.html
+                     at the end, draw a flame graph of a map that is keyed by stacks
+                     (@[ustack] = count(), @[comm, ustack, kstack] = sum(…)); the HTML
+                     page can be zoomed and searched
+    --folded FILE    the same as folded stacks, a line a stack; - is standard output
+    --pprof FILE     the same for go tool pprof; FILE.pb.gz
+    --speedscope FILE
+                     the same for speedscope; FILE.json
+    --flame-map @NAME
+                     of several such maps, this one; else --flame draws the first, and the
+                     others hold all. The maps are printed too, but with -q
     --depth N, --bytes N
                      with object: how deep (2), how much of each object (512)
     --printers FILE  how more types of libraries are printed by what they hold; lines as
@@ -99,6 +110,8 @@ EXAMPLES:
         system calls by program, printed at Ctrl-C
     insitu -e 'uprobe:/usr/bin/node:uv_tcp_bind { printf("%s\\n", ustack); }' -c 'node server.js'
         the code of a program that binds a TCP socket
+    insitu -q --flame cpu.html -e 'profile:hz:99 { @[ustack, kstack] = count(); }' -p PID
+        where a program spends its time, as a flame graph, at Ctrl-C
     insitu -l 'tracepoint:syscalls:sys_enter_acc*' -v
         tracepoints with their fields
     insitu -l 'uprobe:/usr/bin/node:*uv_tcp*'

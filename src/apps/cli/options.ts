@@ -80,6 +80,20 @@ export interface RunOptions extends DebugFileWords {
   /** A file with printers of library types (--printers). */
   readonly printers: string | undefined;
   readonly unwind: 'auto' | 'fp' | 'cfi' | undefined;
+  /** What is made of maps keyed by stacks at the end; undefined for nothing. */
+  readonly profile: ProfileOptions | undefined;
+}
+
+/** Files to write: undefined, or a path. */
+export interface ProfileOptions {
+  /** Ends with .svg, .html or .htm. */
+  readonly flame: string | undefined;
+  /** `-`: standard output. */
+  readonly folded: string | undefined;
+  readonly pprof: string | undefined;
+  readonly speedscope: string | undefined;
+  /** The map, with `@`; undefined: each, and of a flame graph the first. */
+  readonly map: string | undefined;
 }
 
 /** Of `insitu memory`. */
@@ -205,6 +219,11 @@ const words: Readonly<Record<string, { readonly name: string; readonly value?: s
   '--printers': { name: 'printers', value: 'FILE' },
   '--names': { name: 'names', value: 'FILE' },
   '--unwind': { name: 'unwind', value: 'auto|fp|cfi' },
+  '--flame': { name: 'flame', value: 'FILE.svg|FILE.html' },
+  '--flame-map': { name: 'flame-map', value: '@NAME' },
+  '--folded': { name: 'folded', value: 'FILE' },
+  '--pprof': { name: 'pprof', value: 'FILE' },
+  '--speedscope': { name: 'speedscope', value: 'FILE' },
   '--json': { name: 'json' },
   '--explain': { name: 'explain' },
   '--events': { name: 'events' },
@@ -330,6 +349,19 @@ function expression(option: string, text: string | undefined): RegExp | undefine
   }
 }
 
+function profileOptions(last: (name: string) => string | undefined): ProfileOptions | undefined {
+  const [flame, folded, pprof, speedscope] = ['flame', 'folded', 'pprof', 'speedscope'].map(last);
+  const map = last('flame-map');
+  if (flame !== undefined && !/\.(svg|html?)$/.test(flame)) {
+    throw new UsageError(`--flame takes a file that ends with .svg or .html, not '${flame}'`);
+  }
+  if ([flame, folded, pprof, speedscope].every((path) => path === undefined)) {
+    if (map === undefined) return undefined;
+    throw new UsageError('--flame-map needs something to write', 'write: --flame FILE.svg --flame-map @NAME');
+  }
+  return { flame, folded, pprof, speedscope, map: map === undefined ? undefined : `@${map.replace(/^@/, '')}` };
+}
+
 /** Reads the command line. Throws UsageError. */
 export function parseCommand(argv: readonly string[]): Command {
   const { given, rest, named } = split(argv);
@@ -450,6 +482,7 @@ export function parseCommand(argv: readonly string[]): Command {
     includes: given.get('include') ?? [],
     printers: last('printers'),
     unwind: unwind === undefined ? undefined : choice('--unwind', unwind, ['auto', 'fp', 'cfi'] as const),
+    profile: profileOptions(last),
   });
 
   if (given.has('list')) {

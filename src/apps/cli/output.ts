@@ -23,11 +23,14 @@ export class Output {
   /** undefined: standard output. */
   readonly #path: string | undefined;
   readonly #buffering: Buffering;
+  /** The option that named the file. */
+  readonly #option: string;
   #pending = '';
 
   /** Opens `path`, emptying it, or takes standard output. Throws a MachineError. */
-  constructor(path: string | undefined, buffering: Buffering) {
+  constructor(path: string | undefined, buffering: Buffering, option = '-o') {
     this.#path = path;
+    this.#option = option;
     this.#buffering = buffering;
     if (path === undefined) {
       this.#fd = 1;
@@ -38,7 +41,7 @@ export class Output {
     } catch (cause) {
       throw new MachineError(`cannot write to ${path}: ${reason(cause)}`, {
         code: codeOf(cause),
-        hints: ['name a file in a folder that exists and that you may write to: -o FILE'],
+        hints: [`name a file in a folder that exists and that you may write to: ${option} FILE`],
         cause,
       });
     }
@@ -49,6 +52,12 @@ export class Output {
     if (text === '') return;
     this.#pending += text;
     if (this.#buffering === 'none' || this.#pending.length >= fullBuffer) this.#send();
+  }
+
+  /** Writes bytes, at once. Throws ClosedOutput or a MachineError. */
+  writeBytes(bytes: Uint8Array): void {
+    this.#send();
+    this.#sendBytes(bytes);
   }
 
   /** Called when no more text is at hand for the moment. */
@@ -68,6 +77,10 @@ export class Output {
     if (this.#pending === '') return;
     const bytes = Buffer.from(this.#pending);
     this.#pending = '';
+    this.#sendBytes(bytes);
+  }
+
+  #sendBytes(bytes: Uint8Array): void {
     let at = 0;
     while (at < bytes.length) {
       try {
@@ -89,9 +102,9 @@ export class Output {
       code,
       hints:
         code === 'ENOSPC'
-          ? ['make room on that file system, or name a file on another one: -o FILE']
+          ? [`make room on that file system, or name a file on another one: ${this.#option} FILE`]
           : code === 'EBADF'
-            ? ['standard output is closed: redirect it, or name a file: -o FILE']
+            ? [`standard output is closed: redirect it, or name a file: ${this.#option} FILE`]
             : [],
       cause,
     });

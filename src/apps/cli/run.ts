@@ -11,6 +11,7 @@ import { parsePrinters, usePrinters } from '../../types/printers.ts';
 import { complain, useColor } from './failure.ts';
 import { debugFilesOf, type RunOptions, type ScriptPlace } from './options.ts';
 import { notifyAttached, Output, say } from './output.ts';
+import type { ProfileFiles } from './profile.ts';
 import { readScript } from './script.ts';
 
 /**
@@ -132,6 +133,12 @@ function placed(error: unknown, { result, source }: Compiled): Diagnostic | unde
   return undefined;
 }
 
+/** Opens the files of --flame, --folded, --pprof and --speedscope. */
+async function profileFiles({ profile, dryRun }: RunOptions): Promise<ProfileFiles | undefined> {
+  if (profile === undefined || dryRun) return undefined;
+  return new (await import('./profile.ts')).ProfileFiles(profile);
+}
+
 /** Writes the events of a trace until it ends. */
 async function follow(running: Trace, { source }: Compiled, options: RunOptions): Promise<number> {
   const output = new Output(options.output, options.buffering);
@@ -164,9 +171,16 @@ async function follow(running: Trace, { source }: Compiled, options: RunOptions)
     output.close();
     return 0;
   }
+  let profile: ProfileFiles | undefined;
+  let ended = false;
   try {
+    profile = await profileFiles(options);
     for await (const batch of running.batches()) {
       for (const event of batch) {
+        ended ||= event.type === 'end';
+        // Folded stacks on standard output are then alone there.
+        if (profile !== undefined && options.quiet && event.type === 'end') continue;
+        if (ended && event.type === 'map' && profile?.take(event.map, running.wording) && options.quiet) continue;
         if (event.type === 'attached_probes') {
           if (!options.quiet) render(event);
           notifyAttached();
@@ -183,7 +197,9 @@ async function follow(running: Trace, { source }: Compiled, options: RunOptions)
       output.rest();
     }
     output.close();
+    await profile?.write(source.name);
   } finally {
+    profile?.discard();
     running.close();
   }
   await running.childGone(childGrace);
