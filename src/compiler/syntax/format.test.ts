@@ -195,6 +195,13 @@ test('the scripts of this project, squeezed and stretched, keep their meaning', 
   }
 });
 
+test('blocks that stand for their value', () => {
+  check('BEGIN { { { print(1) } 2 } }');
+  check('BEGIN { { { { print(1) } EE } } time("x") }');
+  check('BEGIN { $x = { 1; { 2; 3 } } }');
+  check('macro m() { { 1; 2 } } BEGIN { { m() } }');
+});
+
 test('random programs keep their meaning', () => {
   for (let seed = 1; seed <= 300; seed++) {
     const text = new ProgramGenerator(seed).script();

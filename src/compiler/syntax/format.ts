@@ -45,7 +45,9 @@ function factsOf(script: Script): Facts {
     if (typeof value !== 'object' || value === null) return;
     const { node, span, type } = value as { node?: string; span?: Span; type?: { span: Span } };
     if (node !== undefined && span !== undefined) {
-      if (simpleStatements.has(node)) facts.statements.add(span.end);
+      // A block that stands for its value is a statement of its own, without a `;`.
+      const block = node === 'expr' && (value as { expr?: { node?: string } }).expr?.node === 'block_expr';
+      if (simpleStatements.has(node) && !block) facts.statements.add(span.end);
       else if (node === 'block_expr' || node === 'ternary') facts.values.add(span.end);
       if (node === 'cast' && type !== undefined) facts.casts.add(type.span.end);
     }
