@@ -44,7 +44,7 @@ describe('profiles of stacks', { skip: lacking('tracefs', 'btf', 'gcc') }, () =>
     execFileSync('gcc', ['-O1', '-fomit-frame-pointer', '-fno-optimize-sibling-calls', '-o', busy, at('busy.c')]);
   });
 
-  test('the four files of one run agree with each other and with the program', { timeout: 60_000 }, async () => {
+  test('the four files of one run agree with each other and with the program', { timeout: 60_000 }, async (context) => {
     const script = 'profile:hz:999 /comm == "busy"/ { @[comm, ustack] = count(); }';
     const outcome = await insitu([
       ...['-q', '-e', script, '-c', busy, '--folded', '-', '--flame', at('a.svg')],
@@ -72,7 +72,8 @@ describe('profiles of stacks', { skip: lacking('tracefs', 'btf', 'gcc') }, () =>
     const packed = readFileSync(at('a.pb.gz'));
     assert.ok(gunzipSync(packed).includes('seldom'));
     const read = spawnSync('go', ['tool', 'pprof', '-top', at('a.pb.gz')], { encoding: 'utf8' });
-    if (read.status === 0) assert.match(read.stdout, new RegExp(`% of ${folded.total} total|of ${folded.total} total`));
+    if (read.status !== 0) return context.diagnostic('without go tool pprof: the file is not read back');
+    assert.match(read.stdout, new RegExp(`% of ${folded.total} total|of ${folded.total} total`));
   });
 
   test('the map is printed too, and the page is one file', { timeout: 60_000 }, async () => {
@@ -83,34 +84,73 @@ describe('profiles of stacks', { skip: lacking('tracefs', 'btf', 'gcc') }, () =>
     assert.match(outcome.stdout, /^@\[busy\]: \d+$/m);
     assert.match(readFileSync(at('a.html'), 'utf8'), /^<!DOCTYPE html>[\s\S]*data-t="often"/);
   });
+
+  test('inlined functions are frames within the one they are in', { timeout: 60_000 }, async (context) => {
+    const inlined = at('inlined');
+    const always = 'static inline __attribute__((always_inline)) void';
+    writeFileSync(
+      at('inlined.c'),
+      `static volatile unsigned long sink;
+${always} inner(unsigned long n) { for (unsigned long i = 0; i < n; i++) sink += i; }
+${always} middle(unsigned long n) { inner(n); sink++; }
+__attribute__((noinline)) void outer(void) { middle(300000); sink++; }
+int main(void) { for (int i = 0; i < 2000; i++) outer(); return 0; }
+`,
+    );
+    execFileSync('gcc', ['-g', '-O1', '-o', inlined, at('inlined.c')]);
+    const script =
+      'config = { show_debug_info = true } profile:hz:999 /comm == "inlined"/ { @[ustack, kstack] = count(); }';
+    const outcome = await insitu(['-q', '-e', script, '-c', inlined, '--folded', '-', '--pprof', at('inlined.pb.gz')]);
+    assert.equal(outcome.status, 0, outcome.stderr);
+    assert.match(outcome.stdout, /^(?:.*;)?main;outer;middle;inner \d+$/m);
+    const read = spawnSync('go', ['tool', 'pprof', '-raw', at('inlined.pb.gz')], { encoding: 'utf8' });
+    if (read.status !== 0) return context.diagnostic('without go tool pprof: the file is not read back');
+    assert.match(read.stdout, /inner .*inlined\.c:2:/);
+    assert.match(read.stdout, /middle .*inlined\.c:3:/);
+    assert.match(read.stdout, /^1: 0x0\/0x0\/0x0 .*\/inlined /m);
+  });
 });
 
 describe('mistakes', { skip: lacking('btf') }, () => {
-  const nothing = 'BEGIN { @[comm] = count(); exit(); }';
+  const one = 'BEGIN { @a[kstack] = count(); exit(); }';
 
-  test('no map with stacks: one message, no file left', async () => {
-    const outcome = await insitu(['-e', nothing, '--flame', at('none.svg'), '--pprof', at('none.pb.gz')]);
+  test('no map keyed by stacks: one message before the run, no file left', async () => {
+    const script = 'BEGIN { printf("it ran\\n"); @[comm] = count(); exit(); }';
+    const outcome = await insitu(['-e', script, '--flame', at('none.svg'), '--pprof', at('none.pb.gz')]);
     assert.equal(outcome.status, 1);
-    assert.match(
-      outcome.stderr,
-      /^ERROR: no map with counts by stack at the end: nothing to write a profile of\nHINT: /m,
-    );
+    assert.match(outcome.stderr, /^ERROR: no map of this script is keyed by a stack: .*\nHINT: count by stack: /m);
+    assert.doesNotMatch(outcome.stdout, /it ran/);
     assert.deepEqual(
-      readdirSync(folder).filter((name) => name.startsWith('none')),
-      [],
+      readdirSync(folder),
+      readdirSync(folder).filter((name) => !name.startsWith('none')),
     );
+  });
+
+  test('a map that is empty at the end: one message, no file left, an old one kept', async () => {
+    writeFileSync(at('old.svg'), '');
+    const script = 'BEGIN { @a[kstack] = count(); @b[kstack] = avg(1); exit(); } END { clear(@a); }';
+    const outcome = await insitu(['-e', script, '--flame', at('old.svg'), '--speedscope', at('none.json')]);
+    assert.equal(outcome.status, 1);
+    assert.match(outcome.stderr, /^ERROR: no map with counts by stack at the end/m);
+    assert.match(outcome.stderr, /^HINT: no counts or sums, which have a width, are in @b$/m);
+    assert.equal(existsSync(at('none.json')), false);
+    assert.equal(existsSync(at('old.svg')), true);
   });
 
   test('a map that is not there is told, with those that are', async () => {
-    const script = 'BEGIN { @a[kstack] = count(); exit(); }';
-    const outcome = await insitu(['-e', script, '--folded', '-', '--flame-map', '@b']);
+    const outcome = await insitu(['-e', one, '--folded', '-', '--flame-map', '@b']);
     assert.equal(outcome.status, 1);
-    assert.match(outcome.stderr, /no map @b with counts by stack/);
-    assert.match(outcome.stderr, /HINT: there is @a$/m);
+    assert.match(outcome.stderr, /^ERROR: no map @b of this script is keyed by a stack\nHINT: there is @a$/m);
+  });
+
+  test('maps that are not printed at the end', async () => {
+    const outcome = await insitu(['-e', `config = { print_maps_on_exit = false } ${one}`, '--folded', '-']);
+    assert.equal(outcome.status, 1);
+    assert.match(outcome.stderr, /^ERROR: config print_maps_on_exit = false leaves no maps/m);
   });
 
   test('a file that cannot be written is told before the run, as of -o', async () => {
-    const outcome = await insitu(['-e', nothing, '--folded', '-', '--flame', '/nowhere/a.svg']);
+    const outcome = await insitu(['-e', one, '--folded', '-', '--flame', '/nowhere/a.svg']);
     assert.equal(outcome.status, 1);
     assert.match(outcome.stderr, /^ERROR: cannot write to \/nowhere\/a\.svg: no such file or directory$/m);
     assert.match(outcome.stderr, /HINT: name a file .*: --flame FILE$/m);
@@ -118,7 +158,7 @@ describe('mistakes', { skip: lacking('btf') }, () => {
   });
 
   test('a flame graph of an unknown kind', async () => {
-    const outcome = await insitu(['-e', nothing, '--flame', 'a.png']);
+    const outcome = await insitu(['-e', one, '--flame', 'a.png']);
     assert.equal(outcome.status, 1);
     assert.match(outcome.stderr, /^ERROR: --flame takes a file that ends with \.svg or \.html, not 'a\.png'$/m);
   });

@@ -64,5 +64,7 @@ document.getElementById('reset').addEventListener('click', () => zoom(boxes[0]))
 search.addEventListener('input', () => find(search.value));
 document.addEventListener('keydown', (event) => {
   if (event.key === 'Escape') zoom(boxes[0]);
-});`;
+});
+// The callers of all are at the bottom.
+scrollTo(0, document.documentElement.scrollHeight);`;
 }

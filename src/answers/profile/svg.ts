@@ -110,10 +110,10 @@ export function flameHtml(profile: StackProfile, options: FlameOptions): string 
 <head>
 <meta charset="utf-8">
 <title>${escapeXml(options.title)}</title>
-<style>body{margin:8px;font:13px sans-serif}input{font:13px monospace;width:26em}svg .f{cursor:pointer}#said{margin-left:1em}</style>
+<style>body{margin:8px;font:13px sans-serif}input{font:13px monospace;width:26em}svg .f{cursor:pointer}#said{margin-left:1em}#bar{position:sticky;top:0;background:#fff;padding:4px 0}</style>
 </head>
 <body>
-<div><input id="search" type="search" placeholder="search (regular expression)"> <button id="reset">reset zoom</button><span id="said"></span></div>
+<div id="bar"><input id="search" type="search" placeholder="search (regular expression)"> <button id="reset">reset zoom</button><span id="said"></span></div>
 ${drawing(profile, options, true)}<script>
 ${flameScript(layout)}
 </script>

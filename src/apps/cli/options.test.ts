@@ -85,3 +85,21 @@ test('mistakes are told with a way out', () => {
     );
   }
 });
+
+test('what is made of stacks names its files', () => {
+  assert.equal(options('a.bt').profile, undefined);
+  const none = { flame: undefined, folded: undefined, pprof: undefined, speedscope: undefined, map: undefined };
+  assert.deepEqual(options('a.bt', '--folded', '-').profile, { ...none, folded: '-' });
+  assert.deepEqual(options('a.bt', '--flame=a.htm', '--flame-map', 'x').profile, {
+    ...none,
+    flame: 'a.htm',
+    map: '@x',
+  });
+  assert.deepEqual(options('a.bt', '--flame', 'a.svg', '--flame-map', '@').profile, {
+    ...none,
+    flame: 'a.svg',
+    map: '@',
+  });
+  assert.throws(() => options('a.bt', '--flame', 'a.png'), UsageError);
+  assert.throws(() => options('a.bt', '--flame-map', '@x'), UsageError);
+});

@@ -53,6 +53,13 @@ export function pprofBytes(profiles: readonly StackProfile[]): Uint8Array {
     );
   };
 
+  // What the profile is of is called by its first mapping: that should be the program, not a library.
+  const files = profiles.flatMap(({ samples }) =>
+    samples.flatMap(({ frames }) => frames.map(({ file }) => file ?? '')),
+  );
+  const program = files.find((file) => file.startsWith('/') && !/\.so(\.|$)/.test(file));
+  if (program !== undefined) mappingOf(program);
+
   for (const [index, profile] of profiles.entries()) {
     for (const { frames, count } of profile.samples) {
       const locationId = frames.map(locationOf).reverse();

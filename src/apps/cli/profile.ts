@@ -6,6 +6,8 @@ import { speedscopeText } from '../../answers/profile/speedscope.ts';
 import { holdsNumbers, keyedByStacks, type StackProfile, stackProfile } from '../../answers/profile/stacks.ts';
 import { flameHtml, flameSvg } from '../../answers/profile/svg.ts';
 import { MachineError } from '../../base/errors.ts';
+import type { Program } from '../../program/program.ts';
+import type { Schema } from '../../program/schema.ts';
 import type { Wording } from '../../render/index.ts';
 import type { MapValue } from '../../session/index.ts';
 import { complain } from './failure.ts';
@@ -18,6 +20,32 @@ interface File {
   readonly made: string | undefined;
 }
 
+const isStack = (schema: Schema): boolean =>
+  schema.kind === 'ustack' ||
+  schema.kind === 'kstack' ||
+  (schema.kind === 'tuple' && schema.elements.some((element) => isStack(element.schema)));
+
+/** Throws a MachineError when the script will leave no map that a profile can be made of. */
+function checkMaps({ map: wanted }: ProfileOptions, { maps, config }: Program): void {
+  const fail = (message: string, hint: string): never => {
+    throw new MachineError(message, { code: 'E_NO_STACKS', hints: [hint] });
+  };
+  const byStack = maps
+    .filter(({ user }) => user?.keys.some((key) => isStack(key.schema)))
+    .map(({ name }) => `@${name}`);
+  if (byStack.length === 0) {
+    fail('no map of this script is keyed by a stack: there is nothing to write a profile of', countByStack);
+  }
+  if (wanted !== undefined && !byStack.includes(wanted)) {
+    fail(`no map ${wanted} of this script is keyed by a stack`, `there is ${byStack.join(' and ')}`);
+  }
+  if (!config.printMapsOnExit) {
+    fail('config print_maps_on_exit = false leaves no maps to write a profile of', '-q leaves these maps unprinted');
+  }
+}
+
+const countByStack = 'count by stack: profile:hz:99 { @[ustack] = count(); }';
+
 export class ProfileFiles {
   readonly #options: ProfileOptions;
   readonly #files: Map<string, File> = new Map();
@@ -25,9 +53,10 @@ export class ProfileFiles {
   /** Names of maps keyed by stacks whose values have no width. */
   readonly #others: string[] = [];
 
-  /** Opens the files, so that one that cannot be written is told before the run. Throws a MachineError. */
-  constructor(options: ProfileOptions) {
+  /** Opens the files, so that one that cannot be written, or a script without stacks, is told before the run. Throws a MachineError. */
+  constructor(options: ProfileOptions, program: Program) {
     this.#options = options;
+    checkMaps(options, program);
     try {
       for (const name of ['flame', 'folded', 'pprof', 'speedscope'] as const) {
         const path = options[name];
@@ -97,11 +126,11 @@ export class ProfileFiles {
     return new MachineError(`${which} with counts by stack at the end: nothing to write a profile of`, {
       code: 'E_NO_STACKS',
       hints: [
-        'count by stack: profile:hz:99 { @[ustack] = count(); }, and leave the map filled in END',
+        'the map is taken after END: what was cleared there, or never counted, is not in it',
         ...(this.#others.length > 0
           ? [`no counts or sums, which have a width, are in ${this.#others.join(', ')}`]
           : []),
-        ...(map !== undefined && named.length > 0 ? [`there is ${named.join(' and ')}`] : []),
+        ...(map !== undefined && named.length > 0 ? [`filled is ${named.join(' and ')}`] : []),
       ],
     });
   }

@@ -6,7 +6,15 @@ import { describeNamed } from '../../compiler/syntax/named.ts';
 import { renderAll } from '../../diag/render.ts';
 import { AttachError } from '../../kernel/attach/attach.ts';
 import { VerifierError } from '../../kernel/load/load.ts';
-import { type Compiled, createRenderer, type Diagnostic, ScriptError, type Trace, trace } from '../../session/index.ts';
+import {
+  type Compiled,
+  createRenderer,
+  type Diagnostic,
+  ScriptError,
+  type Source,
+  type Trace,
+  trace,
+} from '../../session/index.ts';
 import { parsePrinters, usePrinters } from '../../types/printers.ts';
 import { complain, useColor } from './failure.ts';
 import { debugFilesOf, type RunOptions, type ScriptPlace } from './options.ts';
@@ -71,7 +79,7 @@ export async function run(place: ScriptPlace, options: RunOptions): Promise<numb
     if (options.verbose && error instanceof VerifierError) complain(`${error.log}\n`);
     return 1;
   }
-  return await follow(running, compiled as Compiled, options);
+  return await follow(running, compiled as Compiled, place, options);
 }
 
 /** `-- --help` was given: the script's parameters are shown instead of a run. */
@@ -134,13 +142,20 @@ function placed(error: unknown, { result, source }: Compiled): Diagnostic | unde
 }
 
 /** Opens the files of --flame, --folded, --pprof and --speedscope. */
-async function profileFiles({ profile, dryRun }: RunOptions): Promise<ProfileFiles | undefined> {
-  if (profile === undefined || dryRun) return undefined;
-  return new (await import('./profile.ts')).ProfileFiles(profile);
+async function profileFiles({ profile }: RunOptions, running: Trace): Promise<ProfileFiles | undefined> {
+  if (profile === undefined) return undefined;
+  return new (await import('./profile.ts')).ProfileFiles(profile, running.program);
+}
+
+/** What a profile is called: the script's file, or its text. */
+function titleOf(place: ScriptPlace, { name, text }: Source): string {
+  if (place.kind === 'file') return name;
+  const line = text.trim().replace(/\s+/g, ' ');
+  return line.length > 100 ? `${line.slice(0, 99)}…` : line;
 }
 
 /** Writes the events of a trace until it ends. */
-async function follow(running: Trace, { source }: Compiled, options: RunOptions): Promise<number> {
+async function follow(running: Trace, { source }: Compiled, place: ScriptPlace, options: RunOptions): Promise<number> {
   const output = new Output(options.output, options.buffering);
   const rendered = { wording: running.wording, source };
   const render = createRenderer(options.format, { ...rendered, write: (text) => output.write(text), error: complain });
@@ -174,7 +189,7 @@ async function follow(running: Trace, { source }: Compiled, options: RunOptions)
   let profile: ProfileFiles | undefined;
   let ended = false;
   try {
-    profile = await profileFiles(options);
+    profile = await profileFiles(options, running);
     for await (const batch of running.batches()) {
       for (const event of batch) {
         ended ||= event.type === 'end';
@@ -197,7 +212,7 @@ async function follow(running: Trace, { source }: Compiled, options: RunOptions)
       output.rest();
     }
     output.close();
-    await profile?.write(source.name);
+    await profile?.write(titleOf(place, source));
   } finally {
     profile?.discard();
     running.close();
