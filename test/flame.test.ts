@@ -105,8 +105,8 @@ int main(void) { for (int i = 0; i < 2000; i++) outer(); return 0; }
     assert.match(outcome.stdout, /^(?:.*;)?main;outer;middle;inner \d+$/m);
     const read = spawnSync('go', ['tool', 'pprof', '-raw', at('inlined.pb.gz')], { encoding: 'utf8' });
     if (read.status !== 0) return context.diagnostic('without go tool pprof: the file is not read back');
-    assert.match(read.stdout, /inner .*inlined\.c:2:/);
-    assert.match(read.stdout, /middle .*inlined\.c:3:/);
+    assert.match(read.stdout, /inner .*inlined\.c:2\b/);
+    assert.match(read.stdout, /middle .*inlined\.c:3\b/);
     assert.match(read.stdout, /^1: 0x0\/0x0\/0x0 .*\/inlined /m);
   });
 });
@@ -132,9 +132,20 @@ describe('mistakes', { skip: lacking('btf') }, () => {
     const outcome = await insitu(['-e', script, '--flame', at('old.svg'), '--speedscope', at('none.json')]);
     assert.equal(outcome.status, 1);
     assert.match(outcome.stderr, /^ERROR: no map with counts by stack at the end/m);
-    assert.match(outcome.stderr, /^HINT: no counts or sums, which have a width, are in @b$/m);
+    assert.match(outcome.stderr, /^HINT: @b holds neither counts nor sums, which alone have a width$/m);
     assert.equal(existsSync(at('none.json')), false);
     assert.equal(existsSync(at('old.svg')), true);
+  });
+
+  test('of several maps the flame graph shows one, and says so; the others hold all', async () => {
+    const script = 'BEGIN { @a[kstack] = count(); @b[comm, kstack] = sum(5); @c[kstack] = avg(1); exit(); }';
+    const both = await insitu(['-q', '-e', script, '--flame', at('both.svg'), '--folded', '-']);
+    assert.equal(both.status, 0, both.stderr);
+    assert.match(both.stderr, /^WARNING: @c is left out: /m);
+    assert.match(both.stderr, /^WARNING: .*both\.svg shows @a; --flame-map @b shows another map$/m);
+    assert.match(both.stdout, /^@c\[\n[^;]*\]: 1\s+@a;.* 1\n@b;insitu;.* 5\n$/);
+    const second = await insitu(['-q', '-e', script, '--folded', '-', '--flame-map', 'b']);
+    assert.match(second.stdout, /^insitu;.* 5$/m);
   });
 
   test('a map that is not there is told, with those that are', async () => {

@@ -73,13 +73,16 @@ export class ProfileFiles {
 
   /**
    * Takes a map as it is at the end, and names its frames: when the trace is closed nobody
-   * knows them any more. False when it is none of those keyed by stacks.
+   * knows them any more. False when it will be in none of the files.
    */
   take(map: MapValue, wording: Wording): boolean {
     if (!keyedByStacks(map)) return false;
-    if (holdsNumbers(map)) this.#profiles.push(stackProfile(map, wording));
-    else this.#others.push(`@${map.name}`);
-    return true;
+    if (!holdsNumbers(map)) {
+      this.#others.push(`@${map.name}`);
+      return false;
+    }
+    this.#profiles.push(stackProfile(map, wording));
+    return this.#options.map === undefined || this.#options.map === `@${map.name}`;
   }
 
   /** Writes the files. Throws a MachineError when there is nothing to write; then no file is left that was not there before. */
@@ -90,7 +93,10 @@ export class ProfileFiles {
     for (const { name, negative } of profiles) {
       if (negative > 0) complain(`WARNING: ${negative} elements of ${name} are negative: they have no width\n`);
     }
-    const { flame } = this.#options;
+    const { flame, map } = this.#options;
+    if (map === undefined && this.#others.length > 0) {
+      complain(`WARNING: ${this.#others.join(', ')} is left out: only counts and sums have a width\n`);
+    }
     if (flame !== undefined && profiles.length > 1) {
       const others = profiles.slice(1).map(({ name }) => name);
       complain(`WARNING: ${flame} shows ${first.name}; --flame-map ${others.join(' or ')} shows another map\n`);
@@ -128,7 +134,7 @@ export class ProfileFiles {
       hints: [
         'the map is taken after END: what was cleared there, or never counted, is not in it',
         ...(this.#others.length > 0
-          ? [`no counts or sums, which have a width, are in ${this.#others.join(', ')}`]
+          ? [`${this.#others.join(', ')} holds neither counts nor sums, which alone have a width`]
           : []),
         ...(map !== undefined && named.length > 0 ? [`filled is ${named.join(' and ')}`] : []),
       ],
