@@ -3,6 +3,7 @@
  * folder by build-id, content, and what was learnt from other programs: a large program
  * is looked through once.
  */
+import { setFlagsFromString } from 'node:v8';
 import type { ElfFile } from '../../debuginfo/elf/elf.ts';
 import { fingerprint } from '../../debuginfo/elf/fingerprint.ts';
 import { nameFunctions } from '../../symbolize/evidence/index.ts';
@@ -30,9 +31,25 @@ export function inferredNames(elf: ElfFile, options: InferOptions = {}): StoredN
   const cached = kept === undefined ? undefined : StoredNames.read(kept);
   if (cached !== undefined) return cached;
   options.onSlow?.(elf.path);
-  const names = nameFunctions(elf, { learnt: learnt.load() });
-  if (!names.ok) return undefined;
-  const bytes = encodeNames(names.value);
+  const bytes = withLittleInlining(() => {
+    const names = nameFunctions(elf, { learnt: learnt.load() });
+    return names.ok ? encodeNames(names.value) : undefined;
+  });
+  if (bytes === undefined) return undefined;
   cache.write(key, bytes);
   return StoredNames.read(bytes);
+}
+
+/**
+ * Each rule is one long loop that runs once: what V8 inlines into it, it compiles again and
+ * again as the loop goes on. With less of it the compiler's threads have half the work.
+ */
+function withLittleInlining<Value>(work: () => Value): Value {
+  setFlagsFromString('--max-inlined-bytecode-size-cumulative=300');
+  try {
+    return work();
+  } finally {
+    // V8's own default.
+    setFlagsFromString('--max-inlined-bytecode-size-cumulative=920');
+  }
 }

@@ -47,7 +47,7 @@ export function findBases(
   const callsUnknown = (index: number): boolean => {
     for (let at = references.starts[index] as number; at < (references.starts[index + 1] as number); at++) {
       if (references.kind[at] !== CALL && references.kind[at] !== JUMP) continue;
-      const target = program.functionStarting(references.target[at] as number);
+      const target = program.referred[at] as number;
       if (target < 0 || vtables.holds(target)) continue;
       const known = best[target];
       if (known === undefined || ruleNumber[known.rule] > ruleNumber['base-constructor']) return true;

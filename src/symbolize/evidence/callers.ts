@@ -3,7 +3,7 @@
  * instead of lists, since there are millions of calls.
  */
 import type { Program } from './program.ts';
-import { ADDRESS, CALL } from './references.ts';
+import { ADDRESS } from './references.ts';
 import type { Vtables } from './vtables.ts';
 
 /** A function that this many others call is no private one, and its callers are not worth reading. */
@@ -16,7 +16,7 @@ export class Callers {
 
   /** Of functions that tables hold, or whose address is taken, anybody may be a caller: they have none here. */
   constructor(program: Program, vtables: Vtables) {
-    const { references, pointers, functionCount } = program;
+    const { references, referred, pointers, functionCount } = program;
     const counts = new Uint8Array(functionCount);
     const many = mostCallers + 1;
     pointers.forEach((_, value) => {
@@ -24,19 +24,12 @@ export class Callers {
       if (target >= 0) counts[target] = many;
     });
     for (let index = 0; index < functionCount; index++) if (vtables.holds(index)) counts[index] = many;
-    const { target, kind, starts } = references;
-    const targets = new Int32Array(target.length).fill(-1);
+    const { kind, starts } = references;
     for (let index = 0; index < functionCount; index++) {
       for (let at = starts[index] as number; at < (starts[index + 1] as number); at++) {
-        const what = kind[at] as number;
-        if (what !== ADDRESS && what < CALL) continue;
-        const called = program.functionStarting(target[at] as number);
+        const called = referred[at] as number;
         if (called < 0 || called === index || counts[called] === many) continue;
-        if (what === ADDRESS) counts[called] = many;
-        else {
-          targets[at] = called;
-          counts[called] = (counts[called] as number) + 1;
-        }
+        counts[called] = kind[at] === ADDRESS ? many : (counts[called] as number) + 1;
       }
     }
     this.#starts = new Uint32Array(functionCount + 1);
@@ -50,8 +43,8 @@ export class Callers {
     const next = this.#starts.slice(0, functionCount);
     for (let index = 0; index < functionCount; index++) {
       for (let at = starts[index] as number; at < (starts[index + 1] as number); at++) {
-        const called = targets[at] as number;
-        if (called < 0 || counts[called] === many) continue;
+        const called = referred[at] as number;
+        if (called < 0 || called === index || counts[called] === many) continue;
         this.#callers[next[called] as number] = index;
         next[called] = (next[called] as number) + 1;
       }

@@ -11,6 +11,7 @@ import { decodeText } from '../../bytes/cursor.ts';
 import { textPattern } from '../../bytes/search.ts';
 import { demangle } from '../demangle/index.ts';
 import type { Program } from './program.ts';
+import { WordMap } from './words.ts';
 
 export interface Base {
   /** Index into the classes. */
@@ -41,9 +42,10 @@ const mostNameBytes = 16 << 10;
 
 export class Classes {
   readonly all: Class[] = [];
-  readonly #byAddress: Map<number, number> = new Map();
+  readonly #byAddress: WordMap = new WordMap();
   readonly #byName: Map<string, number> = new Map();
-  readonly #names: Map<number, string> = new Map();
+  /** Class → its name in full, as far as it was asked for. */
+  readonly names: Map<number, string> = new Map();
   readonly #program: Program;
 
   constructor(program: Program) {
@@ -61,27 +63,29 @@ export class Classes {
     });
     found.sort((a, b) => a.address - b.address);
     const kept: typeof found = [];
+    const basesOf: Base[][] = [];
     for (const one of found) {
       const mangled = this.#nameAt(pointers.at(one.address + 8));
       if (mangled === undefined) continue;
       const index = this.all.length;
-      this.all.push({ index, address: one.address, mangled, bases: [] });
+      const bases: Base[] = [];
+      this.all.push({ index, address: one.address, mangled, bases });
+      basesOf.push(bases);
       this.#byAddress.set(one.address, index);
       if (!this.#byName.has(mangled)) this.#byName.set(mangled, index);
       kept.push(one);
     }
     for (let index = 0; index < kept.length; index++) {
       const { address, kind } = kept[index] as { address: number; kind: number };
-      const type = this.all[index] as Class;
-      const bases = kind === 0 ? [] : kind === 1 ? this.#singleBase(address) : this.#baseList(address);
-      this.all[index] = { ...type, bases };
+      if (kind === 0) continue;
+      basesOf[index]?.push(...(kind === 1 ? this.#singleBase(address) : this.#baseList(address)));
     }
   }
 
   /** The class whose typeinfo is at an address. */
   at(address: number): Class | undefined {
     const index = this.#byAddress.get(address);
-    return index === undefined ? undefined : this.all[index];
+    return index < 0 ? undefined : this.all[index];
   }
 
   /** The class whose typeinfo the pointer at `word` refers to, in this file or another. */
@@ -101,10 +105,10 @@ export class Classes {
 
   /** A class's name in full, as c++filt writes it. */
   nameOf(type: number): string {
-    let name = this.#names.get(type);
+    let name = this.names.get(type);
     if (name === undefined) {
       name = className((this.all[type] as Class).mangled);
-      this.#names.set(type, name);
+      this.names.set(type, name);
     }
     return name;
   }

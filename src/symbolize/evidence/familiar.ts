@@ -121,7 +121,7 @@ export function findSlots(
     const found = nameOf(owner.type, owner.offset, owner.slot);
     // Destructors bear their own class's name, and are known by what they do.
     if (found === undefined || found.name.startsWith('~')) continue;
-    const [place] = vtables.placesOf(index);
+    const place = vtables.placeOf(index);
     const proof = place === undefined ? [] : [place.table.address + place.slot * 8];
     const scopes = [owner.type, ...owner.absent];
     add({ index, rule: 'slot', scopes, member: found.name, proof, learntFrom: found.from });
@@ -247,7 +247,7 @@ function eachCall(program: Program, match: Match, visit: (target: number, line: 
     if (references.kind[at] !== CALL && references.kind[at] !== JUMP) continue;
     const line = calls[place++] as number;
     if (line < 0) continue;
-    const target = program.functionStarting(references.target[at] as number);
+    const target = program.referred[at] as number;
     if (target >= 0) visit(target, line);
   }
 }

@@ -16,7 +16,7 @@ export function findHints(
   best: readonly (Finding | undefined)[],
   add: (finding: Finding) => void,
 ): void {
-  const { references, pointers } = program;
+  const { references, referred, pointers } = program;
   /** For each function its only caller, -1 for none yet, -2 for several, or somebody that can't be known. */
   const caller = new Int32Array(program.functionCount).fill(-1);
   for (let index = 0; index < program.functionCount; index++) {
@@ -24,7 +24,7 @@ export function findHints(
       // What lies in memory is no function.
       const kind = references.kind[at] as number;
       if (kind !== ADDRESS && (kind < CALL || kind > BRANCH)) continue;
-      const target = program.functionStarting(references.target[at] as number);
+      const target = referred[at] as number;
       if (target < 0 || target === index) continue;
       // Its address taken counts as called by the taker, who hands it on.
       const before = caller[target] as number;

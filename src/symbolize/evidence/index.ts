@@ -81,18 +81,21 @@ export class EvidenceIndex {
   /** For each function the best finding. */
   readonly #best: readonly (Finding | undefined)[];
   readonly #mangled: readonly string[];
-  readonly #classNames: Map<number, string> = new Map();
+  /** Class → its name in full, as far as it is known yet. */
+  readonly #classNames: Map<number, string>;
 
   constructor(
     starts: Uint32Array,
     sizes: Uint32Array,
     best: readonly (Finding | undefined)[],
     mangled: readonly string[],
+    classNames: Map<number, string>,
   ) {
     this.#starts = starts;
     this.#sizes = sizes;
     this.#best = best;
     this.#mangled = mangled;
+    this.#classNames = classNames;
   }
 
   /** How many functions there are, named or not. */
@@ -143,8 +146,11 @@ export class EvidenceIndex {
   }
 
   /** All functions that have a name, in the order of their addresses. */
-  [Symbol.iterator](): Generator<InferredName> {
-    return this.find(() => true);
+  *[Symbol.iterator](): Generator<InferredName> {
+    for (let index = 0; index < this.#best.length; index++) {
+      const name = this.#nameOf(index);
+      if (name !== undefined) yield name;
+    }
   }
 
   #nameOf(index: number): InferredName | undefined {
@@ -321,6 +327,7 @@ export function nameFunctions(elf: ElfFile, options: EvidenceOptions = {}): Resu
       bounds.sizes,
       best,
       classes.all.map((type) => type.mangled),
+      classes.names,
     ),
   );
 }

@@ -33,6 +33,9 @@ export interface Mark {
   readonly record: boolean;
 }
 
+/** Of a text that `isWanted` has asked for. */
+const ASKED = 0x80;
+
 /** How far apart the instructions stand that load file and name, in bytes, at most. */
 const nearby = 40;
 const mostText = 2048;
@@ -50,22 +53,27 @@ export class Literals {
   /** For each function the only source file it refers to: address of the literal, 0 for none, -1 for several. */
   readonly files: Float64Array;
   readonly #program: Program;
-  readonly #kinds: Map<number, number> = new Map();
-  readonly #readOnly: readonly { readonly from: number; readonly to: number }[];
+  /** The parts without code; for each byte, once it was asked for, 1 + the kind of the text there, and ASKED. */
+  readonly #parts: readonly { readonly from: number; readonly to: number; readonly kinds: Uint8Array }[];
   readonly #isWanted: (hash: number) => boolean;
   /** Address of a text that was asked for → its hash. */
   readonly #hashes: Map<number, number> = new Map();
   /** Hash of a text that was asked for → the function that alone refers to it, -1 for several. */
   readonly #owners: Map<number, number> = new Map();
 
+  /** What one function refers to, in the order of its code. */
+  readonly #names: { readonly at: number; readonly target: number }[] = [];
+  readonly #files: { readonly at: number; readonly target: number; readonly header: boolean }[] = [];
+  readonly #formats: number[] = [];
+
   /** `isWanted` tells of which texts, by their hash, it shall be known who refers to them. */
   constructor(program: Program, isWanted: (hash: number) => boolean = () => false) {
     this.#program = program;
     this.#isWanted = isWanted;
     this.files = new Float64Array(program.functionCount);
-    this.#readOnly = program.image.parts
+    this.#parts = program.image.parts
       .filter((part) => !part.executable)
-      .map((part) => ({ from: part.address, to: part.end }));
+      .map((part) => ({ from: part.address, to: part.end, kinds: new Uint8Array(part.end - part.address) }));
     for (let index = 0; index < program.functionCount; index++) this.#read(index);
   }
 
@@ -80,16 +88,25 @@ export class Literals {
 
   /** What the text at an address is. */
   kindOf(address: number): number {
-    let kind = this.#kinds.get(address);
-    if (kind === undefined) {
-      kind = this.#classify(address);
-      this.#kinds.set(address, kind);
+    for (const { from, to, kinds } of this.#parts) {
+      if (address < from || address >= to) continue;
+      const at = address - from;
+      if (kinds[at] === 0) kinds[at] = (1 + this.#classify(address)) | (this.#hashes.has(address) ? ASKED : 0);
+      return ((kinds[at] as number) & ~ASKED) - 1;
     }
-    return kind;
+    return OTHER;
+  }
+
+  /** The hash of the text at an address, if it was asked for and has been met. */
+  #hashAt(address: number): number | undefined {
+    for (const { from, to, kinds } of this.#parts) {
+      if (address < from || address >= to) continue;
+      return ((kinds[address - from] as number) & ASKED) === 0 ? undefined : this.#hashes.get(address);
+    }
+    return undefined;
   }
 
   #classify(address: number): number {
-    if (!this.#readOnly.some((part) => address >= part.from && address < part.to)) return OTHER;
     const part = this.#program.image.partAt(address);
     if (part === undefined) return OTHER;
     const { bytes } = part;
@@ -138,16 +155,19 @@ export class Literals {
     const { references, pointers } = this.#program;
     const first = references.starts[index] as number;
     const stop = references.starts[index + 1] as number;
-    const names: { readonly at: number; readonly target: number }[] = [];
-    const files: { readonly at: number; readonly target: number; readonly header: boolean }[] = [];
-    const formats: number[] = [];
+    const names = this.#names;
+    const files = this.#files;
+    const formats = this.#formats;
+    if (names.length > 0) names.length = 0;
+    if (files.length > 0) files.length = 0;
+    if (formats.length > 0) formats.length = 0;
     for (let at = first; at < stop; at++) {
       const kind = references.kind[at] as number;
       if (kind !== ADDRESS && kind !== MEMORY) continue;
       const target = references.target[at] as number;
       const from = references.from[at] as number;
       const what = kind === ADDRESS ? this.kindOf(target) : OTHER;
-      const hash = this.#hashes.size === 0 ? undefined : this.#hashes.get(target);
+      const hash = this.#hashAt(target);
       if (hash !== undefined) {
         const owner = this.#owners.get(hash);
         if (owner === undefined) this.#owners.set(hash, index);

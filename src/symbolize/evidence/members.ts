@@ -37,22 +37,23 @@ export function findMembers(
   best: readonly (Finding | undefined)[],
   add: (finding: Finding) => void,
 ): void {
-  const typeOf = new Map<number, number>();
+  /** For each function the class that its object is of, -1 where that is not known. */
+  const typeOf = new Int32Array(program.functionCount).fill(-1);
   /** Where in the object what the function is given lies: functions of a base's table are given that base. */
   const givenAt = new Map<number, number>();
   for (const [index, owner] of methods.owners.entries()) {
     if (owner === undefined) continue;
-    typeOf.set(index, owner.type);
+    typeOf[index] = owner.type;
     if (owner.offset !== 0) givenAt.set(index, owner.offset);
   }
   for (const finding of best) {
     if (finding === undefined) continue;
     const { index, rule, member, scopes } = finding;
     if (rule === 'constructor' || rule === 'late-constructor' || rule.startsWith('base-'))
-      typeOf.set(index, scopes[0] as number);
+      typeOf[index] = scopes[0] as number;
     else if (rule === 'signature' || rule === 'encloser') {
       const type = classes.named(mangledScope(member));
-      if (type !== undefined) typeOf.set(index, type.index);
+      if (type !== undefined) typeOf[index] = type.index;
     }
   }
   const callers = new Callers(program, vtables);
@@ -87,15 +88,15 @@ export function findMembers(
   };
   /** The class furthest down that all callers' objects are of, at the place that they pass; -1 when there is none. */
   const classOf = (index: number, all: Uint32Array): number => {
-    const counts = new Map<number, number>();
-    for (const caller of all) {
-      if (!typeOf.has(caller)) return -1;
-      counts.set(caller, (counts.get(caller) ?? 0) + 1);
-    }
+    for (let at = 0; at < all.length; at++) if ((typeOf[all[at] as number] as number) < 0) return -1;
     let common: Set<number> | undefined;
     const isSecond = useOf(index).returnsObject;
     const start = program.startOf(index);
-    for (const [caller, count] of counts) {
+    for (let at = 0; at < all.length; ) {
+      const caller = all[at] as number;
+      // Several calls of one caller stand side by side.
+      let count = 0;
+      for (; all[at] === caller; at++) count++;
       const register = isSecond ? RSI : RDI;
       const lambda = lambdaOf(caller);
       if (lambda !== undefined) {
@@ -115,7 +116,7 @@ export function findMembers(
       if (first === undefined || passed.length !== count || passed.some((one) => one.offset !== first.offset))
         return -1;
       const offset = first.offset + (givenAt.get(caller) ?? 0);
-      const own = subobjects(typeOf.get(caller) as number, offset, new Set());
+      const own = subobjects(typeOf[caller] as number, offset, new Set());
       common = common === undefined ? own : new Set([...common].filter((type) => own.has(type)));
       if (common.size === 0) return -1;
     }
@@ -139,7 +140,7 @@ export function findMembers(
     if (found.length === 0) return;
     open = rest;
     for (const { index, type, all } of found) {
-      typeOf.set(index, type);
+      typeOf[index] = type;
       const use = useOf(index);
       const proof = [...new Set(all)].slice(0, 4).map((caller) => program.startOf(caller));
       const scopes = [type, ...owners.absentBases(type, 0)];

@@ -64,7 +64,8 @@ export class Methods {
   readonly #vtables: Vtables;
   readonly #stubs: readonly Stub[];
   readonly #objects: Objects;
-  readonly #frees: Map<number, boolean> = new Map();
+  /** For each function whether it frees its object: 1 yes, -1 no, 0 not looked at yet. */
+  readonly #frees: Int8Array;
 
   constructor(program: Program, classes: Classes, vtables: Vtables, owners: Owners, stubs: readonly Stub[]) {
     this.#program = program;
@@ -72,6 +73,7 @@ export class Methods {
     this.#vtables = vtables;
     this.#stubs = stubs;
     this.#objects = new Objects(program, vtables);
+    this.#frees = new Int8Array(program.functionCount);
     this.owners = new Array<Owner | undefined>(program.functionCount).fill(undefined);
     for (let index = 0; index < program.functionCount; index++) {
       if (vtables.holds(index)) this.owners[index] = owners.of(index);
@@ -85,7 +87,7 @@ export class Methods {
       const owner = this.owners[index];
       if (owner === undefined) continue;
       const type = this.#classes.all[owner.type] as Class;
-      const [place] = this.#vtables.placesOf(index);
+      const place = this.#vtables.placeOf(index);
       const proof = place === undefined ? [] : [place.table.address + place.slot * 8, type.address];
       const members = owner.offset === 0 ? libraryMembers(type) : undefined;
       const table = this.#vtables.of(owner.type).find((one) => one.offset === 0);
@@ -145,17 +147,21 @@ export class Methods {
 
   /** Whether a function hands its object (of which `offset` bytes lie before what it was given) to `operator delete`. */
   #freesObject(index: number, offset: number): boolean {
-    const known = this.#frees.get(index);
-    if (known !== undefined) return known;
+    const known = this.#frees[index] as number;
+    if (known !== 0) return known > 0;
     const { references } = this.#program;
-    let frees = false;
-    for (let at = references.starts[index] as number; at < (references.starts[index + 1] as number) && !frees; at++) {
-      frees = (references.kind[at] as number) >= CALL && this.deleters.has(references.target[at] as number);
+    let last = -1;
+    for (let at = (references.starts[index + 1] as number) - 1; at >= (references.starts[index] as number); at--) {
+      if ((references.kind[at] as number) < CALL || !this.deleters.has(references.target[at] as number)) continue;
+      last = references.from[at] as number;
+      break;
     }
-    frees &&= this.#objects
-      .read(index)
-      .calls.some((call) => this.deleters.has(call.target) && call.register === RDI && call.offset === -offset);
-    this.#frees.set(index, frees);
+    const frees =
+      last >= 0 &&
+      this.#objects
+        .read(index, RDI, last)
+        .calls.some((call) => this.deleters.has(call.target) && call.register === RDI && call.offset === -offset);
+    this.#frees[index] = frees ? 1 : -1;
     return frees;
   }
 
@@ -165,36 +171,43 @@ export class Methods {
    * not; a table is then believed also where the compiler made something else of it.
    */
   #findDestructors(): Set<number> {
-    const votes = new Map<string, { yes: number; no: number; readonly tables: Vtable[] }>();
+    const roots = new Map<string, { readonly tables: Vtable[]; readonly votes: Map<number, Vote> }>();
     for (const table of this.#vtables.all) {
       if (table.offset !== 0) continue;
-      const root = this.#rootOf(table);
+      const key = this.#rootOf(table);
+      let root = roots.get(key);
+      if (root === undefined) {
+        root = { tables: [], votes: new Map() };
+        roots.set(key, root);
+      }
+      root.tables.push(table);
       for (let slot = 0; slot + 1 < table.slots.length; slot++) {
-        const first = table.slots[slot] as number;
-        const second = table.slots[slot + 1] as number;
-        if (first < 0 || second < 0 || first === second) continue;
-        const yes = this.#freesObject(second, 0) && !this.#freesObject(first, 0);
-        const key = `${root}:${slot}`;
-        const vote = votes.get(key) ?? { yes: 0, no: 0, tables: [] };
-        votes.set(key, vote);
-        vote.yes += yes ? 1 : 0;
-        vote.no += yes ? 0 : 1;
-        vote.tables.push(table);
+        if (!isPair(table, slot)) continue;
+        const yes =
+          this.#freesObject(table.slots[slot + 1] as number, 0) && !this.#freesObject(table.slots[slot] as number, 0);
+        let vote = root.votes.get(slot);
+        if (vote === undefined) {
+          vote = { yes: 0, all: 0 };
+          root.votes.set(slot, vote);
+        }
+        if (yes) vote.yes++;
+        vote.all++;
       }
     }
-    const best = new Map<string, { readonly slot: number; readonly share: number; readonly tables: Vtable[] }>();
-    for (const [key, { yes, no, tables }] of votes) {
-      const [root, slot] = key.split(':') as [string, string];
-      const share = yes / (yes + no);
-      const other = best.get(root);
-      if (other === undefined || share > other.share) best.set(root, { slot: Number(slot), share, tables });
-    }
     const found = new Set<number>();
-    for (const { slot, share, tables } of best.values()) {
-      if (share < 0.5) continue;
+    for (const { tables, votes } of roots.values()) {
+      let best = -1;
+      let most = -1;
+      for (const [slot, { yes, all }] of votes) {
+        if (yes / all <= most) continue;
+        best = slot;
+        most = yes / all;
+      }
+      if (most < 0.5) continue;
       for (const table of tables) {
-        found.add(table.slots[slot] as number);
-        found.add(table.slots[slot + 1] as number);
+        if (!isPair(table, best)) continue;
+        found.add(table.slots[best] as number);
+        found.add(table.slots[best + 1] as number);
       }
     }
     // Thunks of further tables: they adjust the object and go on in a destructor, or free it themselves.
@@ -234,6 +247,20 @@ export class Methods {
   #hasTables(type: number): boolean {
     return this.#vtables.has(type) || (this.#classes.all[type] as Class).bases.length > 0;
   }
+}
+
+/** How many of a hierarchy's tables say that a slot and the next hold the destructors. */
+interface Vote {
+  yes: number;
+  all: number;
+}
+
+/** Whether two different functions stand in a slot and the next. */
+function isPair({ slots }: Vtable, slot: number): boolean {
+  if (slot + 1 >= slots.length) return false;
+  const first = slots[slot] as number;
+  const second = slots[slot + 1] as number;
+  return first >= 0 && second >= 0 && first !== second;
 }
 
 /** `vfunc[3]`; in the table of a base further down in the object `vfunc[+16:3]`. */

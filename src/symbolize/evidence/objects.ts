@@ -81,8 +81,8 @@ export class Objects {
     this.#vtables = vtables;
   }
 
-  /** Follows `this` through a function; it comes in `register`. */
-  read(index: number, register: number = RDI): ObjectUse {
+  /** Follows `this` through a function; it comes in `register`. What stands behind the instruction at `last` is not read. */
+  read(index: number, register: number = RDI, last: number = Infinity): ObjectUse {
     const stores: Store[] = [];
     const calls: ThisCall[] = [];
     const memberCalls: MemberCall[] = [];
@@ -114,14 +114,18 @@ export class Objects {
     };
     /** For each place that a branch leads to, the registers that hold the object's address there, a bit each. */
     let branches: Map<number, number> | undefined;
+    /** The last of them where a register does. */
+    let lastHeld = 0;
     const branch = (to: number): void => {
       let holders = 0;
       for (let one = 0; one < 16; one++) if (kind[one] === THIS && value[one] === 0) holders |= 1 << one;
+      if (holders !== 0 && to > lastHeld) lastHeld = to;
       branches ??= new Map();
       branches.set(to, (branches.get(to) ?? 0xffff) & holders);
     };
     let afterJump = false;
-    for (let at = start - part.address; at < end; ) {
+    const stop = Math.min(end, last - part.address + 1);
+    for (let at = start - part.address; at < stop; ) {
       if (!one.decode(bytes, at, end)) break;
       if (afterJump) {
         const holders = branches?.get(at) ?? 0;
@@ -170,7 +174,9 @@ export class Objects {
         }
         if (!isJump) {
           made++;
-          for (const lost of clobbered) kind[lost] = NOTHING;
+          for (let one = 0; one < clobbered.length; one++) kind[clobbered[one] as number] = NOTHING;
+          // Nothing of the object is left, here or where a branch leads to: the rest tells nothing of it.
+          if (lastHeld < at && (frame === undefined || frame.size === 0) && !holdsObject(kind)) break;
         }
         continue;
       }
@@ -320,6 +326,12 @@ export class Objects {
         return false;
     }
   }
+}
+
+/** Whether a register holds an address in the object, or what was loaded from it. */
+function holdsObject(kind: Uint8Array): boolean {
+  for (let one = 0; one < 16; one++) if (kind[one] === THIS || kind[one] === LOADED) return true;
+  return false;
 }
 
 /** Moves whose memory operand is the destination. */

@@ -88,7 +88,7 @@ export class Owners {
       found.push(one.type);
       at -= one.offset;
     }
-    return found;
+    return found.length === 0 ? none : found;
   }
 
   /** The direct base whose part of the object holds the vptr at `offset`. */

@@ -2,7 +2,7 @@
 import type { FunctionBounds } from '../../debuginfo/elf/frames.ts';
 import type { Image } from '../../debuginfo/elf/image.ts';
 import type { Pointers } from '../../debuginfo/elf/relocations.ts';
-import { CALL_THROUGH, JUMP_THROUGH, type References } from './references.ts';
+import { CALL_THROUGH, JUMP_THROUGH, MEMORY, type References } from './references.ts';
 
 /** Functions mostly start at multiples of 16. */
 const leastBlockBits = 4;
@@ -18,6 +18,7 @@ export class Program {
   readonly #referenced: Uint8Array;
   /** For each block of code the last function that starts in it or before: asked millions of times, a binary search is too slow. */
   readonly #blocks: Int32Array;
+  #referred: Int32Array | undefined;
   readonly #low: number;
   readonly #blockBits: number;
 
@@ -71,6 +72,19 @@ export class Program {
   functionStarting(address: number): number {
     const index = this.#lastAtOrBelow(address);
     return index >= 0 && this.bounds.starts[index] === address ? index : -1;
+  }
+
+  /** For each reference the function that starts at its target, -1 for none (what lies in memory is no function). */
+  get referred(): Int32Array {
+    if (this.#referred === undefined) {
+      const { target, kind } = this.references;
+      const found = new Int32Array(target.length);
+      for (let at = 0; at < found.length; at++) {
+        found[at] = kind[at] === MEMORY ? -1 : this.functionStarting(target[at] as number);
+      }
+      this.#referred = found;
+    }
+    return this.#referred;
   }
 
   /** The function whose bytes hold an address, -1 when none does. */

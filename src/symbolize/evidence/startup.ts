@@ -10,6 +10,7 @@ import type { Pointers } from '../../debuginfo/elf/relocations.ts';
 import type { Program } from './program.ts';
 import { ADDRESS, BRANCH, CALL, MEMORY } from './references.ts';
 import type { Finding } from './rules.ts';
+import { WordMap } from './words.ts';
 import { Decoder, RDI, RDX, RSI } from './x86.ts';
 
 const DT_INIT_ARRAY = 25;
@@ -140,14 +141,14 @@ interface Handed {
 /** Calls back with every call or jump to one of a library's functions. */
 function eachCall(program: Program, stubs: readonly Stub[], name: string, visit: (handed: Handed) => void): void {
   const { references, image, pointers } = program;
-  const targets = new Set(stubs.filter((stub) => stub.name === name).map((stub) => stub.address));
+  const targets = new WordMap();
+  for (const stub of stubs) if (stub.name === name) targets.set(stub.address, 1);
   pointers.forEachBound((word, bound) => {
-    if (bound === name) targets.add(word);
+    if (bound === name) targets.set(word, 1);
   });
-  if (targets.size === 0) return;
   const decoder = new Decoder();
   for (let at = 0; at < references.from.length; at++) {
-    if ((references.kind[at] as number) < CALL || !targets.has(references.target[at] as number)) continue;
+    if ((references.kind[at] as number) < CALL || targets.get(references.target[at] as number) < 0) continue;
     const call = references.from[at] as number;
     const find = (register: number): number => {
       for (let before = at - 1; before >= 0; before--) {

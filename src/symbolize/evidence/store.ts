@@ -18,13 +18,17 @@ const LAYOUT = 4;
 /** Other rules give other names. */
 const FORMAT = (crc32(new TextEncoder().encode(JSON.stringify(rules))) ^ LAYOUT) >>> 0;
 const HEAD = 20;
+const chunkBytes = 1 << 20;
 
 /** The names of one program, as bytes. Names are taken one by one: there are hundreds of thousands. */
 export function encodeNames(names: Iterable<InferredName>): Uint8Array {
   const encoder = new TextEncoder();
   let columns = new Uint32Array(3 << 12);
   let kinds = new Uint8Array(1 << 12);
-  let texts = new Uint8Array(1 << 20);
+  // Tens of megabytes: put together once, at the end.
+  const full: Uint8Array[] = [];
+  let texts = new Uint8Array(chunkBytes);
+  let inTexts = 0;
   let count = 0;
   let used = 0;
   for (const one of names) {
@@ -34,12 +38,16 @@ export function encodeNames(names: Iterable<InferredName>): Uint8Array {
     }
     const text = `${one.name}\0${one.evidence.slice(1).join('\n')}`;
     // UTF-8 takes three bytes for a UTF-16 unit at most.
-    if (used + text.length * 3 > texts.length) {
-      texts = enlarged(texts, new Uint8Array(Math.max(texts.length * 2, used + text.length * 3)));
+    if (inTexts + text.length * 3 > texts.length) {
+      full.push(texts.subarray(0, inTexts));
+      texts = new Uint8Array(Math.max(chunkBytes, text.length * 3));
+      inTexts = 0;
     }
     columns.set([one.address, one.size, used], count * 3);
     kinds[count++] = ruleNumber[one.rule];
-    used += encoder.encodeInto(text, texts.subarray(used)).written;
+    const { written } = encoder.encodeInto(text, texts.subarray(inTexts));
+    inTexts += written;
+    used += written;
   }
   const bytes = new Uint8Array(HEAD + 4 * (3 * count + 1) + count + used);
   const view = new DataView(bytes.buffer);
@@ -52,12 +60,19 @@ export function encodeNames(names: Iterable<InferredName>): Uint8Array {
   }
   view.setUint32(starts + 4 * count, used, true);
   bytes.set(kinds.subarray(0, count), ruleAt);
-  bytes.set(texts.subarray(0, used), ruleAt + count);
+  full.push(texts.subarray(0, inTexts));
+  let textAt = ruleAt + count;
+  for (const chunk of full) {
+    bytes.set(chunk, textAt);
+    textAt += chunk.length;
+  }
   for (const [at, value] of [MAGIC, FORMAT, count, used, crc32(bytes.subarray(HEAD))].entries()) {
     view.setUint32(4 * at, value, true);
   }
   return bytes;
 }
+
+const decoder = new TextDecoder();
 
 function enlarged<Column extends Uint32Array | Uint8Array>(old: Column, larger: Column): Column {
   larger.set(old);
@@ -119,7 +134,7 @@ export class StoredNames {
     if (rule === undefined) return undefined;
     const from = this.#view.getUint32(starts + 4 * index, true);
     const to = this.#view.getUint32(starts + 4 * index + 4, true);
-    const text = new TextDecoder().decode(this.#bytes.subarray(textAt + from, textAt + to));
+    const text = decoder.decode(this.#bytes.subarray(textAt + from, textAt + to));
     const [name = '', evidence = ''] = text.split('\0');
     return {
       address: virtualAddress(this.#address(index)),

@@ -5,6 +5,7 @@
  */
 import type { Class, Classes } from './classes.ts';
 import type { Program } from './program.ts';
+import { WordMap } from './words.ts';
 
 export interface Vtable {
   readonly index: number;
@@ -15,7 +16,7 @@ export interface Vtable {
   /** Where in the object the base lies that the table is for; 0 for the primary table. */
   readonly offset: number;
   /** For each slot the function's index, -1 for none (pure, imported, without bounds). */
-  readonly slots: Int32Array;
+  readonly slots: readonly number[];
 }
 
 const mostOffset = 1 << 24;
@@ -26,11 +27,13 @@ const mostPrefix = 512;
 export class Vtables {
   readonly all: Vtable[] = [];
   readonly #byType: Map<number, Vtable[]> = new Map();
-  readonly #byAddress: Map<number, Vtable> = new Map();
+  readonly #byAddress: WordMap = new WordMap();
   /** For each function its places in tables, as a linked list. */
   readonly #first: Int32Array;
   readonly #next: number[] = [];
-  readonly #places: Place[] = [];
+  /** Of each place its table and slot. */
+  readonly #tables: number[] = [];
+  readonly #slots: number[] = [];
   /** The tables' addresses, ascending. */
   #sorted: Float64Array | undefined;
 
@@ -69,18 +72,20 @@ export class Vtables {
       address: start,
       type: type.index,
       offset: toTop === 0 ? 0 : -toTop,
-      slots: Int32Array.from(slots),
+      slots: slots.slice(),
     };
     this.all.push(table);
-    this.#byAddress.set(start, table);
+    this.#byAddress.set(start, table.index);
     const others = this.#byType.get(type.index);
     if (others === undefined) this.#byType.set(type.index, [table]);
     else others.push(table);
-    for (const [slot, index] of slots.entries()) {
+    for (let slot = 0; slot < slots.length; slot++) {
+      const index = slots[slot] as number;
       if (index < 0) continue;
       this.#next.push(this.#first[index] as number);
-      this.#first[index] = this.#places.length;
-      this.#places.push({ table, slot });
+      this.#first[index] = this.#tables.length;
+      this.#tables.push(table.index);
+      this.#slots.push(slot);
     }
   }
 
@@ -91,7 +96,8 @@ export class Vtables {
 
   /** The table that vptrs of that value point to. */
   at(address: number): Vtable | undefined {
-    return this.#byAddress.get(address);
+    const index = this.#byAddress.get(address);
+    return index < 0 ? undefined : this.all[index];
   }
 
   /** Whether a class's group of tables starts at an address: its symbol's, before what stands in front of the first slots. */
@@ -118,11 +124,21 @@ export class Vtables {
     return (this.#first[index] as number) >= 0;
   }
 
+  /** The first of the places that `placesOf` gives. */
+  placeOf(index: number): Place | undefined {
+    const at = this.#first[index] as number;
+    return at < 0 ? undefined : this.#placeAt(at);
+  }
+
+  #placeAt(at: number): Place {
+    return { table: this.all[this.#tables[at] as number] as Vtable, slot: this.#slots[at] as number };
+  }
+
   /** All places that a function has in tables. */
   placesOf(index: number): Place[] {
     const found: Place[] = [];
     for (let at = this.#first[index] as number; at >= 0; at = this.#next[at] as number) {
-      found.push(this.#places[at] as Place);
+      found.push(this.#placeAt(at));
     }
     return found;
   }
