@@ -5,6 +5,7 @@ import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { hasFentry } from '../src/kernel/host/features.ts';
+import { kernelAtLeast } from '../src/kernel/host/machine.ts';
 
 /** The project's folder; this file runs as dist/test/insitu.js or as test/insitu.ts. */
 export const root: string = ((): string => {
@@ -36,7 +37,8 @@ export type Need =
   | 'fentry'
   | 'watchpoints'
   | 'tun'
-  | 'cgroup2';
+  | 'cgroup2'
+  | 'linux-6.2';
 
 /** Needs that this machine is known to meet: where one is not met all the same, the tests fail rather than skip. */
 const expected = (process.env['INSITU_TEST_EXPECT'] ?? '').split(' ');
@@ -70,6 +72,7 @@ const needs: Readonly<Record<Need, readonly [present: () => boolean, reason: str
     () => existsSync('/sys/bus/event_source/devices/breakpoint'),
     'this kernel has no hardware breakpoints (npm run test:kernels boots one that has)',
   ],
+  'linux-6.2': [() => kernelAtLeast(6, 2), 'needs Linux 6.2'],
   tun: [() => existsSync('/sys/module/tun'), 'needs the tun module (npm run test:kernels loads it)'],
 };
 

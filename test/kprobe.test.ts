@@ -83,6 +83,15 @@ kretprobe:ksys_read /@buffer[tid]/ { printf("%lu %d %d\\n", @buffer[tid], @size[
     assert.deepEqual(seen.slice(-7), log, stderr);
   });
 
+  test('comm as a key: one entry, whatever lay in the memory before', { timeout: 60_000 }, async () => {
+    const { seen, stderr } = await onReader(
+      `kprobe:ksys_read /pid == cpid && comm == "reader"/ {
+  $long = str("a text that leaves its bytes behind"); @lengths[$long] = count(); @[comm, 1] = count(); @[comm, strncmp(comm, "rea", 3)] = count(); }
+END { clear(@lengths); printf("%d keys\\n", len(@)); clear(@); }`,
+    );
+    assert.deepEqual(seen, ['2 keys'], stderr);
+  });
+
   test('+offset: behind the entry, as often as the function', { timeout: 60_000 }, async () => {
     // Behind the five bytes of ftrace, and behind ENDBR64 where the kernel has it (CONFIG_X86_KERNEL_IBT).
     const script = (offset: number): string => `kprobe:ksys_read /pid == cpid && comm == "reader"/ { @entry++; }

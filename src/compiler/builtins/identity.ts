@@ -60,6 +60,8 @@ export const identityVariables: readonly BuiltinVariable[] = [
     about: 'name of the thread (at most 15 characters)',
     type: () => ({ kind: 'string', size: 16 }),
     into: (low, _node, to) => {
+      // Before Linux 6.6 the helper (strscpy) leaves what follows the NUL as it was.
+      if (!to.raw) low.clear(to, 16);
       low.b.call(bpfHelper.get_current_comm, [low.addressOf(to), { imm: 16 }]);
     },
   },
