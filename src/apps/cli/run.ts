@@ -21,6 +21,7 @@ import { debugFilesOf, type RunOptions, type ScriptPlace } from './options.ts';
 import { notifyAttached, Output, say } from './output.ts';
 import type { ProfileFiles } from './profile.ts';
 import { readScript } from './script.ts';
+import { stopOnSignals } from './stop.ts';
 
 /**
  * Milliseconds that a -c child has to end by itself once the trace is over: to say what it
@@ -165,16 +166,7 @@ async function follow(running: Trace, { source }: Compiled, place: ScriptPlace, 
     gathered = (gathered ?? '') + text;
   };
   const renderInTest = createRenderer('text', { ...rendered, write: gather, error: gather });
-  const stopSignals = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const;
-  let asked = 0;
-  for (const signal of stopSignals) {
-    process.on(signal, () => {
-      running.signalChild(signal);
-      running.stop();
-      // Someone who asks again does not want to wait for maps to be printed.
-      if (++asked > 1) process.exit(1);
-    });
-  }
+  stopOnSignals(running);
   for (const signal of running.signals) process.on(signal, () => running.runSignal(signal));
   if (!running.signals.includes('SIGUSR1')) process.on('SIGUSR1', () => running.printMaps());
 

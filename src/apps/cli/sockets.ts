@@ -12,6 +12,7 @@ import { type Trace, type TraceOptions, trace } from '../../session/index.ts';
 import { complain } from './failure.ts';
 import { debugFilesOf, type SocketsOptions } from './options.ts';
 import { notifyAttached, Output } from './output.ts';
+import { stopOnSignals } from './stop.ts';
 
 /** How often --watch shows the tables anew, in milliseconds. */
 const refreshAfter = 1000;
@@ -41,7 +42,7 @@ export async function sockets(options: SocketsOptions): Promise<number> {
   });
   let lost = 0;
   let timer: NodeJS.Timeout | undefined;
-  const stopped = stopOn(running);
+  const asked = stopOnSignals(running);
   try {
     if (options.command === undefined) await look(table, scope, shared);
     if (options.watch) {
@@ -69,7 +70,7 @@ export async function sockets(options: SocketsOptions): Promise<number> {
       output.rest();
     }
     // What is open still has its present options and counts.
-    if (options.command === undefined || stopped()) await look(table, scope, shared);
+    if (options.command === undefined || asked() > 0) await look(table, scope, shared);
     show();
     if (lost > 0) complain(`WARNING: ${lost} events were lost: calls are missing above\n`);
     output.close();
@@ -104,19 +105,6 @@ async function look(table: Sockets, scope: Scope, shared: Omit<TraceOptions, 'sc
     running.close();
   }
   if (at > 0) table.settle(seen, scope.pids, at);
-}
-
-/** Ends the trace on a signal; the answer says whether one came. */
-function stopOn(running: Trace): () => boolean {
-  let asked = 0;
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const) {
-    process.on(signal, () => {
-      running.signalChild(signal);
-      running.stop();
-      if (++asked > 1) process.exit(1);
-    });
-  }
-  return () => asked > 0;
 }
 
 /** `12:34:56.123456` in local time. */
