@@ -93,7 +93,8 @@ describe('-c', { skip }, () => {
   }, async () => {
     const reader = join(folder, 'reader.sh');
     writeFileSync(reader, 'read a; echo "got $a"; echo $$; sleep 30\n');
-    const inner = `${executable} -c 'sh ${reader}' -e 'END { printf("the end\\n"); }'`;
+    // exec: a dash that waits for it would end by the SIGINT itself.
+    const inner = `exec ${executable} -c 'sh ${reader}' -e 'END { printf("the end\\n"); }'`;
     const running = spawn('script', ['-qec', inner, '/dev/null'], { stdio: ['pipe', 'pipe', 'inherit'] });
     let text = '';
     running.stdout.setEncoding('utf8').on('data', (part: string) => {
