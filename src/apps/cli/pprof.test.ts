@@ -49,9 +49,12 @@ test('go tool pprof reads types, samples, functions, lines and files', (context)
         .split('\n')
         .map((row) => row.trim().replace(/\s+/g, ' '));
     assert.equal(types.replace('[dflt]', ''), '@cpu/count @off/count', read.stdout);
-    assert.deepEqual(rows(samples), ['30 0: 2 1', '5 7: 1']);
-    assert.match(rows(locations)[0] ?? '', /^1: 0x0 M=1 main a\.c:12\b/);
-    assert.match(rows(locations)[1] ?? '', /^2: 0x0 M=1 leaf \/bin\/a:0\b/);
+    // Older versions of go number the locations anew.
+    const id = (place: RegExp): string => /^\d+/.exec(rows(locations).find((row) => place.test(row)) ?? '')?.[0] ?? '';
+    const main = id(/^\d+: 0x0 M=1 main a\.c:12\b/);
+    const leaf = id(/^\d+: 0x0 M=1 leaf \/bin\/a:0\b/);
+    assert.notEqual(main, leaf, read.stdout);
+    assert.deepEqual(rows(samples), [`30 0: ${leaf} ${main}`, `5 7: ${main}`], read.stdout);
     assert.match(mappings, /^1: 0x0\/0x0\/0x0 \/bin\/a {2}\[FN\]\[IN\]/m);
   } finally {
     rmSync(folder, { recursive: true, force: true });

