@@ -66,7 +66,7 @@ describe("Go's function table, against go tool nm and addr2line", { skip: lackin
     ['fixed addresses', []],
     ['position-independent', ['-buildmode=pie']],
   ] as const) {
-    test(kind, () => {
+    test(kind, (context) => {
       const whole = build(`whole-${options.length}`, ...options);
       // The same code without symbols and DWARF: the linker would place it elsewhere with -s -w.
       const path = `${whole}.stripped`;
@@ -100,6 +100,10 @@ describe("Go's function table, against go tool nm and addr2line", { skip: lackin
       // `go tool addr2line` answers out of DWARF, or the table, of the whole file: name, then file:line.
       const asked = addresses.map((one) => `0x${one.toString(16)}\n`).join('');
       const rows = output('go', ['tool', 'addr2line', whole], asked).trimEnd().split('\n');
+      if (kind === 'position-independent' && rows.every((row, at) => at % 2 === 0 || row === '?:0')) {
+        context.diagnostic("lines not compared: this go's addr2line does not read position-independent programs");
+        return;
+      }
       let same = 0;
       for (const [at, address] of addresses.entries()) {
         const line = table.at(virtualAddress(address));
