@@ -15,6 +15,7 @@ import { type Diagnostic, Diagnostics } from '../diag/diagnostic.ts';
 import type { Source, Span } from '../diag/source.ts';
 import type { BpfProgram, Config, ProbeSpec, Program } from '../program/program.ts';
 import type { Target } from '../target/target.ts';
+import { type Printer, Printers } from '../types/printers.ts';
 import { argumentVariables } from './builtins/arguments.ts';
 import { builtins } from './builtins/table.ts';
 import { resolveConfig } from './config.ts';
@@ -60,6 +61,8 @@ export interface CompileOptions {
   /** Whether the script's tests or benchmarks are to be run; else they are left out. */
   readonly mode?: RunMode;
   readonly unsafe?: boolean;
+  /** A user's own printers of library types; they come before the table's. */
+  readonly printers?: readonly Printer[];
   /** Tell of each read of traced memory that fails when it happens, not only of their number at the end. */
   readonly reportReads?: boolean;
   /** Wins over config ustack_unwind. */
@@ -160,6 +163,7 @@ export function compile(main: Source, target: Target, options: CompileOptions = 
     config,
     names: createNames(target, definitions),
     builtins,
+    printers: new Printers(options.printers),
     parameters: options.parameters ?? [],
     pid: options.pids?.[0],
     childPid: options.childPid,

@@ -8,6 +8,7 @@ import type { DebugFileOptions } from '../kernel/host/debugfiles.ts';
 import type { FeatureName } from '../kernel/host/features.ts';
 import { createHostTarget } from '../kernel/host/target.ts';
 import type { Target } from '../target/target.ts';
+import type { Printer } from '../types/printers.ts';
 import { readDefinitions } from './definitions.ts';
 import { readImport } from './imports.ts';
 
@@ -36,6 +37,8 @@ export interface ScriptOptions {
   readonly traceableFunctions?: string | undefined;
   /** Allows system() and what else changes the machine. */
   readonly unsafe?: boolean | undefined;
+  /** How more types of libraries are printed by what they hold: lines of types/printers.ts. */
+  readonly printers?: readonly Printer[] | undefined;
   /** An event for each read of traced memory that fails; their number comes at the end in any case. */
   readonly reportReads?: boolean | undefined;
   /** Folders for `#include`. */
@@ -92,6 +95,7 @@ export function compileScript(options: ScriptOptions, childPid?: number): Compil
     parameters: options.parameters ?? [],
     named: options.named ?? new Map(),
     unsafe: options.unsafe ?? false,
+    printers: options.printers ?? [],
     reportReads: options.reportReads ?? false,
     environment,
     readC: (text, script, machine, diagnostics) =>

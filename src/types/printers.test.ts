@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Field, Type } from './model.ts';
 import { int8, int32, pointerTo, uint64 } from './model.ts';
-import { contentOf, elementType, parsePrinters, usePrinters } from './printers.ts';
+import { Printers, parsePrinters } from './printers.ts';
 import { layOut } from './table.ts';
 
 const hider = layOut('struct', '', [['_M_p', pointerTo(int8, 'user')]]);
@@ -13,7 +13,7 @@ const string = (name: string) =>
   ]);
 
 test('the table knows a type by its name without inline namespaces, and by its members', () => {
-  const content = contentOf(string('std::__cxx11::basic_string<char>'));
+  const content = new Printers().contentOf(string('std::__cxx11::basic_string<char>'));
   assert.deepEqual(content, {
     kind: 'text',
     data: { kind: 'word', offset: 0, size: 8, signed: false },
@@ -21,8 +21,11 @@ test('the table knows a type by its name without inline namespaces, and by its m
     short: false,
   });
   // The same name with other members is another version of the library.
-  assert.equal(contentOf(layOut('struct', 'std::basic_string<wchar_t>', [['other', uint64]])), undefined);
-  assert.equal(contentOf(string('mine::string')), undefined);
+  assert.equal(
+    new Printers().contentOf(layOut('struct', 'std::basic_string<wchar_t>', [['other', uint64]])),
+    undefined,
+  );
+  assert.equal(new Printers().contentOf(string('mine::string')), undefined);
 });
 
 test('template arguments, base classes and members of pointers as element types', () => {
@@ -42,15 +45,15 @@ test('template arguments, base classes and members of pointers as element types'
     ...layOut('struct', 'std::vector<int>', [['_M_impl', inner]]),
     templateArguments: () => new Map([['_Tp', int32]]),
   };
-  const content = contentOf(vector);
+  const content = new Printers().contentOf(vector);
   assert.equal(content?.kind, 'sequence');
-  assert.equal(elementType(vector), int32);
+  assert.equal(new Printers().elementType(vector), int32);
   assert.deepEqual(content?.kind === 'sequence' && content.count.kind === 'distance' && content.count.unit, 4);
   const slice = layOut('struct', '&[i32]', [
     ['data_ptr', pointerTo(int32, 'user')],
     ['length', uint64],
   ]);
-  assert.equal(elementType(slice), int32);
+  assert.equal(new Printers().elementType(slice), int32);
 });
 
 test("a user's lines come first, and say what is wrong with them", () => {
@@ -60,7 +63,6 @@ test("a user's lines come first, and say what is wrong with them", () => {
     (line, message) => problems.push(`${line}: ${message}`),
   );
   assert.deepEqual(problems, ['3: not a printer: wrong line (a line is: TYPE  KIND  name=member …)']);
-  usePrinters(printers);
-  assert.equal(contentOf(string('mine::text'))?.kind, 'text');
-  usePrinters([]);
+  assert.equal(new Printers(printers).contentOf(string('mine::text'))?.kind, 'text');
+  assert.equal(new Printers().contentOf(string('mine::text')), undefined);
 });

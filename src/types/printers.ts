@@ -29,81 +29,10 @@
 import type { Content, Measure } from './content.ts';
 import { alignOf, findField, sizeOf } from './layout.ts';
 import { type CompositeType, type Type, voidType } from './model.ts';
+import { printerTable } from './printertable.ts';
 
-const table = `
-# libstdc++
-std::basic_string<*>        text      data=_M_dataplus._M_p length=_M_string_length
-std::basic_string_view<*>   text      data=_M_str length=_M_len
-std::vector<bool,*>         none
-std::vector<*>              sequence  first=_M_impl._M_start end=_M_impl._M_finish of=#0
-std::array<*>               plain     value=_M_elems
-std::deque<*>               blocks    start=_M_impl._M_start finish=_M_impl._M_finish of=#0
-std::list<*>                list      first=_M_impl._M_node._M_next count=_M_impl._M_node._M_size next=0 value=16 of=#0
-std::forward_list<*>        list      first=_M_impl._M_head._M_next next=0 value=8 of=#0
-std::map<*>                 tree      first=_M_t._M_impl._M_header._M_left count=_M_t._M_impl._M_node_count left=16 right=24 parent=8 value=32 of=_M_t.#1
-std::multimap<*>            tree      first=_M_t._M_impl._M_header._M_left count=_M_t._M_impl._M_node_count left=16 right=24 parent=8 value=32 of=_M_t.#1
-std::set<*>                 tree      first=_M_t._M_impl._M_header._M_left count=_M_t._M_impl._M_node_count left=16 right=24 parent=8 value=32 of=#0
-std::multiset<*>            tree      first=_M_t._M_impl._M_header._M_left count=_M_t._M_impl._M_node_count left=16 right=24 parent=8 value=32 of=#0
-std::unordered_map<*>       list      first=_M_h._M_before_begin._M_nxt count=_M_h._M_element_count next=0 value=8 of=_M_h.#1
-std::unordered_set<*>       list      first=_M_h._M_before_begin._M_nxt count=_M_h._M_element_count next=0 value=8 of=#0
-std::unordered_multimap<*>  list      first=_M_h._M_before_begin._M_nxt count=_M_h._M_element_count next=0 value=8 of=_M_h.#1
-std::unordered_multiset<*>  list      first=_M_h._M_before_begin._M_nxt count=_M_h._M_element_count next=0 value=8 of=#0
-std::optional<*>            optional  engaged=_M_payload._M_engaged value=_M_payload._M_payload._M_value
-std::variant<*>             variant   index=_M_index value=_M_u
-std::pair<*>                tuple     member=first member=second
-std::tuple<>                none
-std::unique_ptr<*>          pointer   address=_M_t._M_t.:_Head_base<0._M_head_impl of=#0
-std::shared_ptr<*>          pointer   address=_M_ptr of=#0
-std::weak_ptr<*>            pointer   address=_M_ptr of=#0
-std::function<*>            plain     value=_M_invoker
-std::chrono::duration<*>    plain     value=__r
-std::chrono::time_point<*>  plain     value=__d.__r
-std::atomic<*>              plain     value=_M_base._M_i|_M_b._M_p|_M_i
-std::reference_wrapper<*>   pointer   address=_M_data of=#0
-# libc++
-std::basic_string<*>        shorttext data=16 length=8 check=__r_
-std::basic_string_view<*>   text      data=__data_|__data length=__size_|__size
-std::vector<*>              sequence  first=__begin_ end=__end_ of=#0
-std::array<*>               plain     value=__elems_
-std::list<*>                list      first=__end_.__next_ count=__size_alloc_.__value_|__size_ next=8 value=16 of=#0
-std::map<*>                 tree      first=__tree_.__begin_node_ count=__tree_.__pair3_.__value_|__tree_.__size_ left=0 right=8 parent=16 value=25 of=__tree_.#0
-std::multimap<*>            tree      first=__tree_.__begin_node_ count=__tree_.__pair3_.__value_|__tree_.__size_ left=0 right=8 parent=16 value=25 of=__tree_.#0
-std::set<*>                 tree      first=__tree_.__begin_node_ count=__tree_.__pair3_.__value_|__tree_.__size_ left=0 right=8 parent=16 value=25 of=#0
-std::multiset<*>            tree      first=__tree_.__begin_node_ count=__tree_.__pair3_.__value_|__tree_.__size_ left=0 right=8 parent=16 value=25 of=#0
-std::unordered_map<*>       list      first=__table_.__p1_.__value_.__next_|__table_.__first_node_.__next_ count=__table_.__p2_.__value_|__table_.__size_ next=0 value=16 of=__table_.#0
-std::unordered_set<*>       list      first=__table_.__p1_.__value_.__next_|__table_.__first_node_.__next_ count=__table_.__p2_.__value_|__table_.__size_ next=0 value=16 of=#0
-std::forward_list<*>        list      first=__before_begin_.__value_.__next_|__before_begin_.__next_ next=0 value=8 of=#0
-std::deque<*>               ring      row=__map_.__begin_ first=__start_ count=__size_.__value_|__size_ of=#0
-std::optional<*>            optional  engaged=__engaged_ value=__val_
-std::variant<*>             variant   index=__impl.__index|__impl_.__index value=__impl.__data|__impl_.__data
-std::unique_ptr<*>          pointer   address=__ptr_.__value_|__ptr_ of=#0
-std::shared_ptr<*>          pointer   address=__ptr_ of=#0
-std::weak_ptr<*>            pointer   address=__ptr_ of=#0
-std::chrono::duration<*>    plain     value=__rep_
-std::chrono::time_point<*>  plain     value=__d_.__rep_
-std::atomic<*>              plain     value=__a_.__a_value
-std::__value_type<*>        plain     value=__cc_|__cc
-std::__hash_value_type<*>   plain     value=__cc_|__cc
-# Abseil
-absl::string_view           text      data=ptr_ length=length_
-# Rust
-&str                        text      data=data_ptr length=length
-&mut str                    text      data=data_ptr length=length
-alloc::string::String       text      data=vec.buf.inner.ptr.pointer.pointer|vec.buf.ptr.pointer.pointer length=vec.len
-alloc::vec::Vec<*>          sequence  first=buf.inner.ptr.pointer.pointer|buf.ptr.pointer.pointer count=len of=#0
-&[*]                        sequence  first=data_ptr count=length of=*data_ptr
-&mut [*]                    sequence  first=data_ptr count=length of=*data_ptr
-alloc::rc::RcInner<*>       plain     value=value
-alloc::rc::RcBox<*>         plain     value=value
-alloc::sync::ArcInner<*>    plain     value=data
-alloc::rc::Rc<*>            pointer   address=ptr.pointer of=*ptr.pointer
-alloc::sync::Arc<*>         pointer   address=ptr.pointer of=*ptr.pointer
-# Go
-string                      text      data=str length=len
-[]*                         sequence  first=array count=len of=*array
-`;
-
-interface Printer {
+/** A line of the table. */
+export interface Printer {
   readonly pattern: RegExp;
   readonly kind: string;
   readonly values: ReadonlyMap<string, readonly string[]>;
@@ -135,60 +64,77 @@ export function parsePrinters(text: string, problem: (line: number, message: str
 }
 
 let parsed: readonly Printer[] | undefined;
-let own: readonly Printer[] = [];
-
-/** Puts a user's printers before the table's. */
-export function usePrinters(printers: readonly Printer[]): void {
-  own = printers;
-}
 
 /** A type's name without the namespaces that a library puts between. */
 const plainName = (name: string): string => name.replace(/::(?:__cxx11|__1|__ndk1|_V2|lts_\d+)(?=::)/g, '');
 
-const known = new WeakMap<CompositeType, Content | 'none'>();
+/** What types of libraries hold: a user's own lines, and the table behind them. */
+export class Printers {
+  readonly #own: readonly Printer[];
+  readonly #known: WeakMap<CompositeType, Content | 'none'> = new WeakMap();
 
-/** What an object of a type holds; undefined for types that no printer knows. */
-export function contentOf(type: CompositeType): Content | undefined {
-  if (type.name === '' || type.size === 0) return undefined;
-  let content = known.get(type);
-  if (content === undefined) {
-    content = findContent(type) ?? 'none';
-    known.set(type, content);
+  constructor(own: readonly Printer[] = []) {
+    this.#own = own;
   }
-  return content === 'none' ? undefined : content;
-}
 
-function findContent(type: CompositeType): Content | undefined {
-  if (type.variants !== undefined) {
-    const variants = type.variants();
-    if (variants !== undefined) return variants;
+  /** What an object of a type holds; undefined for types that no printer knows. */
+  contentOf(type: CompositeType): Content | undefined {
+    if (type.name === '' || type.size === 0) return undefined;
+    let content = this.#known.get(type);
+    if (content === undefined) {
+      content = this.#find(type) ?? 'none';
+      this.#known.set(type, content);
+    }
+    return content === 'none' ? undefined : content;
   }
-  const name = plainName(type.name);
-  parsed ??= parsePrinters(table, (_line, message) => {
-    throw new Error(message);
-  });
-  for (const printers of [own, parsed]) {
-    for (const printer of printers) {
-      if (!printer.pattern.test(name)) continue;
-      if (printer.kind === 'none') return undefined;
-      const content = makers[printer.kind]?.(new Paths(type, printer.values));
-      if (content !== undefined) return content;
+
+  /** The type of the elements that `[]` reaches in a container; undefined where it reaches none. */
+  elementType(type: CompositeType): Type | undefined {
+    const content = this.contentOf(type);
+    if (content?.kind === 'sequence') return content.of;
+    return content?.kind === 'plain' && content.of.kind === 'array' ? content.of.of : undefined;
+  }
+
+  /** True for types whose values are more than their bytes. */
+  hasContent(type: Type, depth = 0): boolean {
+    if (depth > 8) return false;
+    switch (type.kind) {
+      case 'struct':
+      case 'union':
+        if (this.contentOf(type) !== undefined) return true;
+        return type.fields().some((field) => field.virtualBase !== undefined || this.hasContent(field.type, depth + 1));
+      case 'array':
+        return this.hasContent(type.of, depth + 1);
+      default:
+        return false;
     }
   }
-  if (/^\(.*,.*\)$/s.test(name)) return rustTuple(type);
-  return name.startsWith('std::tuple<') ? tupleContent(type) : undefined;
+
+  #find(type: CompositeType): Content | undefined {
+    if (type.variants !== undefined) {
+      const variants = type.variants();
+      if (variants !== undefined) return variants;
+    }
+    const name = plainName(type.name);
+    parsed ??= parsePrinters(printerTable, (_line, message) => {
+      throw new Error(message);
+    });
+    for (const printers of [this.#own, parsed]) {
+      for (const printer of printers) {
+        if (!printer.pattern.test(name)) continue;
+        if (printer.kind === 'none') return undefined;
+        const content = makers[printer.kind]?.(new Paths(type, printer.values));
+        if (content !== undefined) return content;
+      }
+    }
+    if (/^\(.*,.*\)$/s.test(name)) return rustTuple(type);
+    return name.startsWith('std::tuple<') ? tupleContent(type) : undefined;
+  }
 }
 
 interface Found {
   readonly offset: number;
   readonly type: Type;
-}
-
-/** The type of the elements that `[]` reaches in a container; undefined where it reaches none. */
-export function elementType(type: CompositeType): Type | undefined {
-  const content = contentOf(type);
-  if (content?.kind === 'sequence') return content.of;
-  return content?.kind === 'plain' && content.of.kind === 'array' ? content.of.of : undefined;
 }
 
 /** Looks up the values of one line in one type. */

@@ -11,7 +11,6 @@ import { BadPacking, Unpacked, unpackLzma2 } from '../../src/bytes/lzma.ts';
 import { unpackXz } from '../../src/bytes/xz.ts';
 import { unpackZstd } from '../../src/bytes/zstd.ts';
 import { compile } from '../../src/compiler/compile.ts';
-import { hasContent } from '../../src/compiler/lower/capture.ts';
 import { formatScript } from '../../src/compiler/syntax/format.ts';
 import { parse } from '../../src/compiler/syntax/parse.ts';
 import { openBtf } from '../../src/debuginfo/btf/btf.ts';
@@ -45,7 +44,7 @@ import { framePointers } from '../../src/symbolize/symbols/prologue.ts';
 import { buildTable, decodeTable, encodeTable, ruleAt, type UnwindTable } from '../../src/symbolize/unwind/table.ts';
 import { conventions } from '../../src/types/abi.ts';
 import { alignOf, describe, sizeOf } from '../../src/types/layout.ts';
-import { contentOf } from '../../src/types/printers.ts';
+import { Printers } from '../../src/types/printers.ts';
 import { ProgramGenerator } from '../generator.ts';
 import { sampleTarget } from '../sample.ts';
 import { poisonedReader, within } from './input.ts';
@@ -217,6 +216,7 @@ function withTypes(input: Input): string {
     frameAddress: () => undefined,
     index: makeNameIndex,
   });
+  const printers = new Printers();
   const parts: string[] = [];
   let left = 60;
   for (const kind of ['struct', 'union', 'enum', 'typedef'] as const) {
@@ -225,7 +225,8 @@ function withTypes(input: Input): string {
       parts.push(...printType(entry, types.reader).slice(0, 200));
       const type = types.reader.of(entry);
       parts.push(`${sizeOf(type)} ${alignOf(type)} ${describe(type)}`.slice(0, 1000));
-      if (type.kind === 'struct') parts.push(`${contentOf(type)?.kind} ${type.byReference?.()} ${hasContent(type)}`);
+      if (type.kind === 'struct')
+        parts.push(`${printers.contentOf(type)?.kind} ${type.byReference?.()} ${printers.hasContent(type)}`);
     }
   }
   for (const entry of types.entries('variable')) {

@@ -15,7 +15,7 @@ import {
   type Trace,
   trace,
 } from '../../session/index.ts';
-import { parsePrinters, usePrinters } from '../../types/printers.ts';
+import { type Printer, parsePrinters } from '../../types/printers.ts';
 import { complain, useColor } from './failure.ts';
 import { debugFilesOf, type RunOptions, type ScriptPlace } from './options.ts';
 import { notifyAttached, Output, say } from './output.ts';
@@ -32,7 +32,7 @@ const childGrace = 2000;
 /** Runs until the script's end; gives the exit status. */
 export async function run(place: ScriptPlace, options: RunOptions): Promise<number> {
   const text = readScript(place);
-  if (options.printers !== undefined) readPrinters(options.printers);
+  const printers = options.printers === undefined ? [] : readPrinters(options.printers);
   const color = useColor();
   let compiled: Compiled | undefined;
   let running: Trace;
@@ -49,6 +49,7 @@ export async function run(place: ScriptPlace, options: RunOptions): Promise<numb
       withoutFeatures: options.withoutFeatures,
       command: options.command,
       unsafe: options.unsafe,
+      printers,
       reportReads: options.reportReads,
       includeFolders: options.includeFolders,
       includes: options.includes,
@@ -87,18 +88,16 @@ export async function run(place: ScriptPlace, options: RunOptions): Promise<numb
 class HelpAsked extends Error {}
 
 /** A user's own printers of library types. */
-function readPrinters(path: string): void {
+function readPrinters(path: string): readonly Printer[] {
   let text: string;
   try {
     text = readFileSync(path, 'utf8');
   } catch (cause) {
     throw new MachineError(`can't read ${path}: ${(cause as Error).message}`, { code: 'ENOENT', cause });
   }
-  usePrinters(
-    parsePrinters(text, (line, message) => {
-      throw new MachineError(`${path}:${line}: ${message}`, { code: 'E_BAD_PRINTER' });
-    }),
-  );
+  return parsePrinters(text, (line, message) => {
+    throw new MachineError(`${path}:${line}: ${message}`, { code: 'E_BAD_PRINTER' });
+  });
 }
 
 /** Prints what -d asks for and the warnings. */

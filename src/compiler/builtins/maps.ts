@@ -1,6 +1,6 @@
 /** clear, zero, delete, has_key: what is done to maps. */
+import type { Content } from '../../types/content.ts';
 import { boolType, type CompositeType, noneType, uint64 } from '../../types/model.ts';
-import { contentOf } from '../../types/printers.ts';
 import { lengthOfContent } from '../lower/contents.ts';
 import { emitEvent, spanOf } from '../lower/events.ts';
 import { assetOf, countKeys, deleteKey, hasKey } from '../lower/maps.ts';
@@ -95,7 +95,7 @@ export const mapFunctions: readonly BuiltinFunction[] = [
           return uint64;
         }
         const container = sema.facts.texts.get(argument) ?? type;
-        if (container.kind === 'struct' && isCounted(container)) {
+        if (container.kind === 'struct' && isCounted(sema.options.printers.contentOf(container))) {
           sema.facts.notes.set(call, container);
           return uint64;
         }
@@ -130,8 +130,7 @@ export const mapFunctions: readonly BuiltinFunction[] = [
 ];
 
 /** Whether a library's type tells how many elements it has. */
-function isCounted(type: CompositeType): boolean {
-  const content = contentOf(type);
+function isCounted(content: Content | undefined): boolean {
   switch (content?.kind) {
     case 'text':
     case 'sequence':

@@ -9,13 +9,14 @@ import type { Schema } from '../../program/schema.ts';
 import type { Content, Measure } from '../../types/content.ts';
 import { sizeOf } from '../../types/layout.ts';
 import { type CompositeType, type Field, pointerTo, type Type, uint64 } from '../../types/model.ts';
-import { contentOf } from '../../types/printers.ts';
+import type { Printers } from '../../types/printers.ts';
 import type { Reg } from '../ir/ir.ts';
 import { align8, schemaOf } from './layout.ts';
 import type { Lower } from './lower.ts';
 import { type DirectPlace, type Place, shifted } from './place.ts';
 
 export interface CaptureLimits {
+  readonly printers: Printers;
   /** Contents within contents, structs within structs. */
   readonly depth: number;
   readonly elements: number;
@@ -38,28 +39,13 @@ const mostBytes = 32_768;
 /** A struct of more is shown in part. */
 const largestCopy = 8192;
 
-/** True for types whose values are more than their bytes. */
-export function hasContent(type: Type, depth = 0): boolean {
-  if (depth > 8) return false;
-  switch (type.kind) {
-    case 'struct':
-    case 'union':
-      if (contentOf(type) !== undefined) return true;
-      return type.fields().some((field) => field.virtualBase !== undefined || hasContent(field.type, depth + 1));
-    case 'array':
-      return hasContent(type.of, depth + 1);
-    default:
-      return false;
-  }
-}
-
 export function captureOf(type: Type, limits: CaptureLimits, depth = 0): Capture {
   if (type.kind === 'struct' || type.kind === 'union') {
-    const content = contentOf(type);
+    const content = limits.printers.contentOf(type);
     if (content !== undefined) return captureContent(type, content, limits, depth);
-    if (hasContent(type)) return captureRecord(type, limits, depth);
+    if (limits.printers.hasContent(type)) return captureRecord(type, limits, depth);
   }
-  if (type.kind === 'array' && hasContent(type.of)) return captureArray(type, limits, depth);
+  if (type.kind === 'array' && limits.printers.hasContent(type.of)) return captureArray(type, limits, depth);
   const size = sizeOf(type);
   if (size > largestCopy) return { size: 0, schema: { kind: 'unavailable', reason: `${size} bytes` }, write: () => {} };
   return {
@@ -132,13 +118,13 @@ function captureRecord(type: CompositeType, limits: CaptureLimits, depth: number
   const extras: Extra[] = [];
   const fields: RecordSchema['fields'][number][] = [];
   const visit = (composite: CompositeType, start: number, level: number): void => {
-    const plain = schemaOf(withoutContent(composite), { stacks: 'inline' }, Math.min(level, 3));
+    const plain = schemaOf(withoutContent(composite, limits.printers), { stacks: 'inline' }, Math.min(level, 3));
     const plainFields = plain.kind === 'record' ? plain.fields : [];
     let next = 0;
     for (const field of composite.fields()) {
       const offset = start + field.offset;
       const composed = field.type.kind === 'struct' || field.type.kind === 'union';
-      if (!needsCapture(field)) {
+      if (!needsCapture(field, limits.printers)) {
         // What schemaOf made of it: one field, or several of a struct without a name.
         const count = plainCount(field);
         for (let i = 0; i < count; i++) {
@@ -186,11 +172,12 @@ function captureRecord(type: CompositeType, limits: CaptureLimits, depth: number
   };
 }
 
-const needsCapture = (field: Field): boolean => field.virtualBase !== undefined || hasContent(field.type);
+const needsCapture = (field: Field, printers: Printers): boolean =>
+  field.virtualBase !== undefined || printers.hasContent(field.type);
 
 /** The fields that need no capture: for what schemaOf says of them. */
-function withoutContent(type: CompositeType): CompositeType {
-  return { ...type, fields: () => type.fields().filter((field) => !needsCapture(field)) };
+function withoutContent(type: CompositeType, printers: Printers): CompositeType {
+  return { ...type, fields: () => type.fields().filter((field) => !needsCapture(field, printers)) };
 }
 
 /** How many fields schemaOf makes of a member. */

@@ -3,7 +3,6 @@ import { invariant } from '../../base/errors.ts';
 import type { Content } from '../../types/content.ts';
 import { sizeOf } from '../../types/layout.ts';
 import type { CompositeType, Type } from '../../types/model.ts';
-import { contentOf } from '../../types/printers.ts';
 import type { Reg } from '../ir/ir.ts';
 import type * as Ast from '../syntax/ast.ts';
 import { countOf, elementAddress, readText, textOf } from './capture.ts';
@@ -26,7 +25,7 @@ export function textInto(
   to: DirectPlace,
   type: Type & { kind: 'string' },
 ): void {
-  const content = contentOf(own);
+  const content = low.options.printers.contentOf(own);
   invariant(content?.kind === 'text', 'a string without a text');
   low.clear(to, roomOf(type, low.assets.stored));
   low.scoped(() => {
@@ -39,7 +38,7 @@ export function textInto(
 export function lengthOfContent(low: Lower, expr: Ast.Expr, type: CompositeType): Reg {
   return low.scoped(() => {
     const from = low.place(expr);
-    const count = countOf(low, contentOf(type) as Content, objectOf(low, type, from), from);
+    const count = countOf(low, low.options.printers.contentOf(type) as Content, objectOf(low, type, from), from);
     invariant(count !== undefined, 'a container that does not know its length');
     return count;
   });
@@ -48,7 +47,7 @@ export function lengthOfContent(low: Lower, expr: Ast.Expr, type: CompositeType)
 /** Where an element is; behind the last one nothing can be read. */
 export function elementOfContent(low: Lower, from: Place, type: CompositeType, index: Reg): Place {
   const { b } = low;
-  const content = contentOf(type);
+  const content = low.options.printers.contentOf(type);
   if (content?.kind === 'plain') {
     const { of } = content;
     invariant(of.kind === 'array', 'elements of an array');
@@ -72,7 +71,7 @@ export function elementOfContent(low: Lower, from: Place, type: CompositeType, i
 
 /** Where a smart pointer points. */
 export function pointedByContent(low: Lower, from: Place, type: CompositeType): Place {
-  const content = contentOf(type);
+  const content = low.options.printers.contentOf(type);
   invariant(content?.kind === 'pointer' && content.address.kind === 'word', 'a smart pointer');
   const address = low.readScalar(shifted(from, content.address.offset), { kind: 'int', size: 8, signed: false });
   return { kind: 'memory', address, offset: 0, space: 'user' };

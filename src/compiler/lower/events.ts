@@ -7,7 +7,7 @@ import type { Operand, Reg } from '../ir/ir.ts';
 import { typeOfVariable } from '../sema/members.ts';
 import type * as Ast from '../syntax/ast.ts';
 import { bpfHelper } from './bpfhelper.ts';
-import { type CaptureLimits, captureOf, checkedCapture, hasContent } from './capture.ts';
+import { type CaptureLimits, captureOf, checkedCapture } from './capture.ts';
 import { align8, holdsCode, isScalarType, roomOf, schemaOf } from './layout.ts';
 import { placeOfVariable } from './locations.ts';
 import type { Lower } from './lower.ts';
@@ -38,11 +38,12 @@ export function eventValue(low: Lower, expr: Ast.Expr): EventValue {
 /** A composite value of the program, with what its library types hold; undefined for others. */
 function wholeValue(low: Lower, expr: Ast.Expr, type: Type): EventValue | undefined {
   const { maxValueDepth, maxValueElements, maxValueBytes } = low.assets.config;
-  const limits = { depth: maxValueDepth, elements: maxValueElements, bytes: maxValueBytes };
+  const { printers } = low.options;
+  const limits = { printers, depth: maxValueDepth, elements: maxValueElements, bytes: maxValueBytes };
   if (type.kind !== 'struct' && type.kind !== 'union' && type.kind !== 'array') return undefined;
   if (expr.node === 'identifier' && expr.name === 'args') return wholeArguments(low, limits, type);
   const read = isRead(low, expr);
-  if (!read && !hasContent(type)) return undefined;
+  if (!read && !printers.hasContent(type)) return undefined;
   const capture = read ? checkedCapture(type, limits) : captureOf(type, limits);
   const { size: room, schema, write } = capture;
   return { type, room, schema, into: (to) => low.scoped(() => write(low, low.place(expr), to)) };

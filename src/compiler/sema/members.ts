@@ -2,7 +2,6 @@
 import { nearest } from '../../base/near.ts';
 import { describe, fieldNames, findField, sizeOf } from '../../types/layout.ts';
 import { type Field, int8, type Type } from '../../types/model.ts';
-import { contentOf, elementType } from '../../types/printers.ts';
 import type { ProgramVariable } from '../../types/source.ts';
 import type { ProbedFunction } from '../probes/context.ts';
 import type * as Ast from '../syntax/ast.ts';
@@ -38,7 +37,8 @@ export function typeOfField(sema: Sema, expr: Ast.FieldAccess): Type {
     );
     return unknownType;
   }
-  const content = sema.probe.userMemory && composite.kind === 'struct' ? contentOf(composite) : undefined;
+  const content =
+    sema.probe.userMemory && composite.kind === 'struct' ? sema.options.printers.contentOf(composite) : undefined;
   // A smart pointer stands for what it points to.
   const pointed = content?.kind === 'pointer' && content.of.kind === 'struct' ? findField(content.of, name) : undefined;
   if (pointed !== undefined) {
@@ -237,7 +237,7 @@ export function typeOfIndex(sema: Sema, expr: Ast.Index): Type {
     if (type.kind === 'string') return int8;
     return withSpace(decayed(type.of), spaceOf(sema, expr.object));
   }
-  const element = type.kind === 'struct' && sema.probe.userMemory ? elementType(type) : undefined;
+  const element = type.kind === 'struct' && sema.probe.userMemory ? sema.options.printers.elementType(type) : undefined;
   if (element !== undefined) return withSpace(decayed(element), 'user');
   if (type.kind === 'pointer') {
     const to = type.to();

@@ -11,7 +11,7 @@ import type { Config } from '../../program/program.ts';
 import type { Target } from '../../target/target.ts';
 import { describe, sizeOf } from '../../types/layout.ts';
 import { type CompositeType, int64, type Type } from '../../types/model.ts';
-import { contentOf } from '../../types/printers.ts';
+import type { Printers } from '../../types/printers.ts';
 import type { Builtins } from '../builtins/builtin.ts';
 import type { ProbeContext } from '../probes/context.ts';
 import type * as Ast from '../syntax/ast.ts';
@@ -48,6 +48,7 @@ export interface SemaOptions {
   readonly config: Config;
   readonly names: Names;
   readonly builtins: Builtins;
+  readonly printers: Printers;
   readonly parameters: readonly string[];
   readonly pid: number | undefined;
   readonly childPid: number | undefined;
@@ -224,7 +225,7 @@ export class Sema {
   /** The type of an expression, worked out once a pass. */
   expr(expr: Ast.Expr): Type {
     let type = typeOfExpression(this, expr);
-    if (type.kind === 'struct' && this.probe.userMemory && contentOf(type)?.kind === 'text') {
+    if (type.kind === 'struct' && this.probe.userMemory && this.options.printers.contentOf(type)?.kind === 'text') {
       this.facts.texts.set(expr, type);
       type = { kind: 'string', size: this.config.maxStrlen + 1 };
     }
