@@ -30,6 +30,10 @@ export type Need =
   | 'gcc'
   | 'nm'
   | 'gdb'
+  | 'man'
+  | 'bash'
+  | 'zsh'
+  | 'fish'
   | 'shared'
   | 'tracefs'
   | 'btf'
@@ -53,6 +57,10 @@ const needs: Readonly<Record<Need, readonly [present: () => boolean, reason: str
   gcc: [() => onPath('gcc'), 'needs gcc'],
   nm: [() => onPath('nm') && onPath('readelf'), 'needs nm and readelf (binutils)'],
   gdb: [() => onPath('gdb'), 'needs gdb (apt-get install gdb)'],
+  man: [() => onPath('man'), 'needs man (apt-get install man-db)'],
+  bash: [() => onPath('bash'), 'needs bash'],
+  zsh: [() => onPath('zsh'), 'needs zsh (apt-get install zsh)'],
+  fish: [() => onPath('fish'), 'needs fish (apt-get install fish)'],
   shared: [() => existsSync(sharedCases), `needs the cases in ${sharedCases}`],
   cgroup2: [
     () => / \/sys\/fs\/cgroup .* - cgroup2 /.test(readFileSync('/proc/self/mountinfo', 'utf8')),

@@ -35,6 +35,9 @@ const packages = [
   ['g++-aarch64-linux-gnu', () => onPath('aarch64-linux-gnu-g++')],
   ['gdb', () => onPath('gdb')],
   ['strace', () => onPath('strace')],
+  ['man-db', () => onPath('man')],
+  ['zsh', () => onPath('zsh')],
+  ['fish', () => onPath('fish')],
   ['bpftrace', () => onPath('bpftrace')],
   ['libc6-dbg', debugFiles],
   [

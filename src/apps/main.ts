@@ -26,7 +26,10 @@ async function main(argv: readonly string[]): Promise<number> {
   try {
     switch (command.kind) {
       case 'help':
-        (await import('./cli/about.ts')).printHelp();
+        (await import('./cli/about.ts')).printHelp(command.command);
+        return 0;
+      case 'completion':
+        (await import('./cli/about.ts')).printCompletion(command.shell, command.output);
         return 0;
       case 'version':
         (await import('./cli/about.ts')).printVersion(name, INSITU_VERSION);

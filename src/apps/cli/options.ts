@@ -4,6 +4,8 @@
  * Behind `--` stand the script's own parameters, `--name=value` and positional ones.
  */
 import { nearest } from '../../base/near.ts';
+import type { Shell } from './completion.ts';
+import { type CommandName, commands, type OptionWord, options as optionWords } from './words.ts';
 
 /** Where debug files are looked for, besides the usual places. */
 export interface DebugFileWords {
@@ -159,7 +161,10 @@ export type Command =
     }
   | { readonly kind: 'sockets'; readonly options: SocketsOptions }
   | { readonly kind: 'learn'; readonly path: string; readonly options: SymbolsOptions }
-  | { readonly kind: 'info' | 'help' | 'version' };
+  | { readonly kind: 'completion'; readonly shell: Shell; readonly output: string | undefined }
+  /** Of everything, or of one command. */
+  | { readonly kind: 'help'; readonly command: CommandName | undefined }
+  | { readonly kind: 'info' | 'version' };
 
 /** A mistake on the command line. */
 export class UsageError extends Error {
@@ -171,65 +176,10 @@ export class UsageError extends Error {
   }
 }
 
-/** Canonical name of each option word, and whether a value follows. */
-const words: Readonly<Record<string, { readonly name: string; readonly value?: string }>> = {
-  '-e': { name: 'e', value: "'PROGRAM'" },
-  '-p': { name: 'pid', value: 'PID[,PID]' },
-  '--pid': { name: 'pid', value: 'PID[,PID]' },
-  '--follow': { name: 'follow' },
-  '--test': { name: 'test' },
-  '--bench': { name: 'bench' },
-  '--mode': { name: 'mode', value: 'test|bench' },
-  '--probe-filter': { name: 'probe-filter', value: 'REGEX' },
-  '--traceable-functions': { name: 'traceable-functions', value: 'FILE' },
-  '--no-feature': { name: 'no-feature', value: 'FEATURE[,FEATURE]' },
-  '--usdt-file-activation': { name: 'usdt-file-activation' },
-  '--info': { name: 'info' },
-  '-c': { name: 'cmd', value: "'COMMAND'" },
-  '--cmd': { name: 'cmd', value: "'COMMAND'" },
-  '-o': { name: 'output', value: 'FILE' },
-  '--output': { name: 'output', value: 'FILE' },
-  '-f': { name: 'format', value: 'text|json' },
-  '-B': { name: 'buffering', value: 'none|line|full' },
-  '-d': { name: 'debug', value: 'STAGE' },
-  '--debug': { name: 'debug', value: 'STAGE' },
-  '-I': { name: 'I', value: 'DIR' },
-  '--include': { name: 'include', value: 'FILE' },
-  '-l': { name: 'list' },
-  '--list': { name: 'list' },
-  '-q': { name: 'quiet' },
-  '--quiet': { name: 'quiet' },
-  '-v': { name: 'verbose' },
-  '--verbose': { name: 'verbose' },
-  '-V': { name: 'version' },
-  '--version': { name: 'version' },
-  '-h': { name: 'help' },
-  '--help': { name: 'help' },
-  '--unsafe': { name: 'unsafe' },
-  '-k': { name: 'warnings' },
-  '--warnings': { name: 'warnings' },
-  '--dry-run': { name: 'dry-run' },
-  '--no-warnings': { name: 'no-warnings' },
-  '--debuginfo': { name: 'debuginfo', value: 'DIR[:DIR]' },
-  '--symbols': { name: 'symbols', value: 'FILE' },
-  '--symbols-force': { name: 'symbols-force' },
-  '--depth': { name: 'depth', value: 'N' },
-  '--bytes': { name: 'bytes', value: 'N' },
-  '--types': { name: 'types', value: 'FILE' },
-  '--printers': { name: 'printers', value: 'FILE' },
-  '--names': { name: 'names', value: 'FILE' },
-  '--unwind': { name: 'unwind', value: 'auto|fp|cfi' },
-  '--flame': { name: 'flame', value: 'FILE.svg|FILE.html' },
-  '--flame-map': { name: 'flame-map', value: '@NAME' },
-  '--folded': { name: 'folded', value: 'FILE' },
-  '--pprof': { name: 'pprof', value: 'FILE' },
-  '--speedscope': { name: 'speedscope', value: 'FILE' },
-  '--json': { name: 'json' },
-  '--explain': { name: 'explain' },
-  '--events': { name: 'events' },
-  '--watch': { name: 'watch' },
-  '--fmt': { name: 'fmt' },
-};
+/** Each spelling of an option. */
+const words: Readonly<Record<string, OptionWord>> = Object.fromEntries(
+  optionWords.flatMap((option) => option.words.map((word) => [word, option])),
+);
 
 /** bpftrace's stage names that mean one of ours. */
 const stages: Readonly<Record<string, readonly DebugOutput[]>> = {
@@ -312,6 +262,15 @@ function unknown(word: string, letter: string = word): UsageError {
   );
 }
 
+/** Throws where an option does not belong to the command, with those that it belongs to. */
+function checkOptions(given: ReadonlyMap<string, readonly string[]>, command: CommandName): void {
+  for (const { name, words: spellings, of } of optionWords) {
+    if (!given.has(name) || of.includes(command)) continue;
+    const places = of.map((one) => (one === 'run' ? 'scripts' : `insitu ${one}`));
+    throw new UsageError(`${spellings.at(-1)} belongs to: ${places.join(', ')}`);
+  }
+}
+
 /** One of the allowed words, or a UsageError that lists them. */
 function choice<Word extends string>(option: string, value: string, allowed: readonly Word[]): Word {
   const found = allowed.find((word) => word === value);
@@ -365,8 +324,10 @@ function profileOptions(last: (name: string) => string | undefined): ProfileOpti
 /** Reads the command line. Throws UsageError. */
 export function parseCommand(argv: readonly string[]): Command {
   const { given, rest, named } = split(argv);
-  if (given.has('help')) return { kind: 'help' };
+  const subcommand = commands.find(({ name }) => name === argv[0] && name !== 'run')?.name;
+  if (given.has('help')) return { kind: 'help', command: subcommand };
   if (given.has('version')) return { kind: 'version' };
+  checkOptions(given, subcommand ?? 'run');
   if (given.has('info')) return { kind: 'info' };
   const last = (name: string): string | undefined => given.get(name)?.at(-1);
 
@@ -428,7 +389,10 @@ export function parseCommand(argv: readonly string[]): Command {
     const options = { ...debugFiles, output: last('output'), verbose: given.has('verbose') };
     return { kind: 'types', file, type: words.length === 0 ? undefined : words.join(' '), options };
   }
-  if (given.has('explain')) throw new UsageError('--explain belongs to: insitu symbols FILE|PID');
+  if (argv[0] === 'completion') {
+    const shell = choice('completion', rest[1] ?? '', ['bash', 'zsh', 'fish'] as const);
+    return { kind: 'completion', shell, output: last('output') };
+  }
 
   const pids = [...new Set((given.get('pid') ?? []).flatMap((list) => list.split(',')).map(processId))];
   const command = last('cmd');
@@ -441,9 +405,6 @@ export function parseCommand(argv: readonly string[]): Command {
       throw new UsageError(`sockets takes no '${rest[1]}'`, "write: insitu sockets [-p PID | -c 'COMMAND']");
     const options = { ...debugFiles, pids, command, output: last('output'), format, verbose: given.has('verbose') };
     return { kind: 'sockets', options: { ...options, events: given.has('events'), watch: given.has('watch') } };
-  }
-  for (const name of ['events', 'watch']) {
-    if (given.has(name)) throw new UsageError(`--${name} belongs to: insitu sockets`);
   }
   const follow = given.has('follow');
   if (follow && command === undefined && pids.length === 0) {
