@@ -8,7 +8,7 @@ import { Lru } from '../base/lru.ts';
 import type { FileReader } from '../bytes/file.ts';
 import { ElfFile } from '../debuginfo/elf/elf.ts';
 import { fingerprint } from '../debuginfo/elf/fingerprint.ts';
-import { type Mapping, parseMaps } from '../debuginfo/text/maps.ts';
+import { deviceText, type Mapping, parseMaps } from '../debuginfo/text/maps.ts';
 import { Cache } from '../kernel/host/cache.ts';
 import { HostFile } from '../kernel/host/file.ts';
 import { inflate } from '../kernel/host/inflate.ts';
@@ -23,6 +23,7 @@ import { type Watch, watchFd } from '../kernel/sys/poll.ts';
 import { Clock, clockNanoseconds } from '../kernel/sys/process.ts';
 import { jitFile, mostFiles } from '../program/unwind.ts';
 import { buildTableInSteps, decodeTable, encodeTable, type UnwindTable } from '../symbolize/unwind/table.ts';
+import { FileUses } from './fileuses.ts';
 import { mappingOf } from './processes.ts';
 
 /** Bytes that the tables of all files may take in the kernel. */
@@ -37,6 +38,8 @@ const followMs = 10;
 const mostMapped = 64;
 const firstQuietNs = 20_000_000n;
 const longestQuietNs = 5_000_000_000n;
+/** A table stays so long after the last process that used it, for the next one of a loop of short commands. */
+const graceMs = 5000;
 
 const cache = new Cache('unwind', 512 << 20);
 
@@ -47,6 +50,8 @@ interface KnownFile {
   /** In the kernel's tables; 0 while there is no table. */
   number: number;
   bytes: number;
+  /** Named by the script or the command line: kept, as it may be started again at any time. */
+  named?: boolean;
 }
 
 interface Job {
@@ -75,6 +80,8 @@ export class UnwindTables {
   readonly #followed = new Set<number>();
   /** What other processes have mapped lately. */
   readonly #mapped: Lru<number, readonly Mapping[]> = new Lru(1024);
+  readonly #uses = new FileUses<KnownFile>();
+  #sweeper: NodeJS.Timeout | undefined;
   /** Processes whose files have got tables since their mappings were told. */
   readonly #changed = new Set<number>();
   #free: number[] = [];
@@ -116,29 +123,52 @@ export class UnwindTables {
 
   /** What happened to some process. */
   follow(event: TaskEvent): void {
-    if (event.kind === 'exit') {
-      if (this.#processes.delete(event.pid)) this.#maps.removeProcess(event.pid);
-      this.#changed.delete(event.pid);
-      this.#followed.delete(event.pid);
-    } else if (event.kind === 'fork') {
-      if (this.#followed.has(event.parent)) this.#followed.add(event.pid);
-    } else if (event.kind === 'map') {
-      const mapping = mappingOf(event);
-      if (this.#followed.has(event.pid)) {
-        // The process may have ended by now: the file is found by its path all the same.
-        this.#number(event.pid, mapping);
-        this.#look(event.pid);
-      } else {
-        const mapped = this.#mapped.get(event.pid) ?? [];
-        if (mapped.length < mostMapped) this.#mapped.set(event.pid, [...mapped, mapping]);
-      }
-    } else if (event.kind === 'exec' && this.#followed.has(event.pid)) this.#look(event.pid);
+    const { pid } = event;
+    switch (event.kind) {
+      case 'exit':
+        if (this.#processes.delete(pid)) this.#maps.removeProcess(pid);
+        this.#changed.delete(pid);
+        this.#followed.delete(pid);
+        this.#left(pid);
+        return;
+      case 'fork':
+        if (this.#followed.has(event.parent)) this.#followed.add(pid);
+        this.#uses.forked(event.parent, pid);
+        return;
+      case 'exec':
+        this.#left(pid);
+        if (this.#followed.has(pid)) this.#look(pid);
+        return;
+      case 'map':
+        this.#mappedBy(pid, mappingOf(event));
+        return;
+      case 'lost':
+        this.#uses.lost(performance.now());
+        this.#sweepLater();
+        return;
+      case 'comm':
+        return;
+    }
+  }
+
+  #mappedBy(pid: number, mapping: Mapping): void {
+    if (this.#followed.has(pid)) {
+      // The process may have ended by now: the file is found by its path all the same.
+      this.#number(pid, mapping);
+      this.#look(pid);
+      return;
+    }
+    const known = this.#files.get(identityOf(mapping).key);
+    if (known !== undefined) this.#uses.mapped(pid, known);
+    const mapped = this.#mapped.get(pid) ?? [];
+    if (mapped.length < mostMapped) this.#mapped.set(pid, [...mapped, mapping]);
   }
 
   close(): void {
     if (!this.#open) return;
     this.#open = false;
     clearInterval(this.#timer);
+    clearTimeout(this.#sweeper);
     this.#watch?.close();
     this.#notes.close();
     this.#maps.close();
@@ -153,6 +183,7 @@ export class UnwindTables {
     if (!waits && !this.#look(pid)) {
       // It has ended already; the next one like it need not end so.
       for (const mapping of this.#mapped.get(pid) ?? []) this.#number(pid, mapping);
+      this.#left(pid);
     }
     // What stacks have met goes before what they may meet, small files first.
     for (const job of this.#jobs) if (job.pids.has(pid)) job.urgent = true;
@@ -196,12 +227,8 @@ export class UnwindTables {
   }
 
   #number(pid: number, mapping: Mapping): number {
-    const isVdso = mapping.path === '[vdso]';
-    if (mapping.inode === '0' && !isVdso) return jitFile;
-    const [major = '0', minor = '0'] = mapping.device.split(':');
-    const device = isVdso ? -1n : (BigInt(`0x${major}`) << 20n) | BigInt(`0x${minor}`);
-    const inode = isVdso ? 0n : BigInt(mapping.inode);
-    const key = `${device} ${inode}`;
+    const { inode, device, key } = identityOf(mapping);
+    if (inode === 0n && device !== vdsoDevice) return jitFile;
     let file = this.#files.get(key);
     if (file === undefined) {
       file = { inode, device, path: mapping.path, number: 0, bytes: 0 };
@@ -213,9 +240,13 @@ export class UnwindTables {
         return jitFile;
       }
       const reader = processFiles.open(pid, mapping);
-      if (reader === undefined) this.#files.delete(key);
-      else this.#enqueue({ file, reader, pids: new Set([pid]) });
+      if (reader === undefined) {
+        this.#files.delete(key);
+        return 0;
+      }
+      this.#enqueue({ file, reader, pids: new Set([pid]) });
     } else if (file.number === 0) this.#jobs.find((job) => job.file === file)?.pids.add(pid);
+    this.#uses.mapped(pid, file);
     return file.number;
   }
 
@@ -228,12 +259,14 @@ export class UnwindTables {
     const major = Math.floor(device / 256) & 0xfff;
     const minor = (device & 0xff) | (Math.floor(device / 2 ** 12) & 0xfff00);
     const number = (BigInt(major) << 20n) | BigInt(minor);
-    const key = `${number} ${inode}`;
-    if (this.#files.has(key)) {
+    const key = keyOf(BigInt(inode), number);
+    const before = this.#files.get(key);
+    if (before !== undefined) {
+      before.named = true;
       file.value.close();
       return;
     }
-    const known: KnownFile = { inode: BigInt(inode), device: number, path, number: 0, bytes: 0 };
+    const known: KnownFile = { inode: BigInt(inode), device: number, path, number: 0, bytes: 0, named: true };
     this.#files.set(key, known);
     this.#enqueue({ file: known, reader: file.value, pids: new Set() });
   }
@@ -307,26 +340,73 @@ export class UnwindTables {
     return this.#free[0];
   }
 
-  /** Takes the tables away that no process has any use for. */
+  #left(pid: number): void {
+    this.#uses.ended(pid, performance.now());
+    this.#sweepLater();
+  }
+
+  #sweepLater(): void {
+    if (!this.#open || !this.#uses.anyLeft) return;
+    this.#sweeper ??= setTimeout(() => {
+      this.#sweeper = undefined;
+      this.#drop(this.#uses.leftBefore(performance.now() - graceMs));
+      this.#sweepLater();
+    }, graceMs).unref();
+  }
+
+  /** Takes the tables away that no process has any use for, to make room for others. */
   #dropUnused(): void {
-    const used = new Set<string>();
+    this.#drop([...this.#files.values()]);
+  }
+
+  /** Takes the tables of these files away, as far as nobody has mapped them. */
+  #drop(files: readonly KnownFile[]): void {
+    const unused = new Set<KnownFile>();
+    for (const file of files) {
+      if (file.device === vdsoDevice || file.named === true) this.#uses.forget(file);
+      else if (file.number !== 0) unused.add(file); // else it is in the queue
+    }
+    if (unused.size === 0) return;
+    // What was told is not all: a process from before the start may have mapped it since.
+    const texts = new Map([...unused].map((file) => [file, mapsText(file)]));
     for (const pid of processIds()) {
-      for (const { inode, device } of parseMaps(processMaps(pid) ?? '')) {
-        const [major = '0', minor = '0'] = device.split(':');
-        used.add(`${(BigInt(`0x${major}`) << 20n) | BigInt(`0x${minor}`)} ${inode}`);
+      const maps = processMaps(pid) ?? '';
+      for (const [file, text] of texts) {
+        if (!maps.includes(text)) continue;
+        unused.delete(file);
+        this.#uses.mapped(pid, file);
       }
     }
-    for (const [key, file] of this.#files) {
-      if (used.has(key) || file.device < 0n || file.number <= jitFile) continue;
-      this.#files.delete(key);
+    for (const file of unused) {
+      this.#uses.forget(file);
+      this.#files.delete(keyOf(file.inode, file.device));
       this.#maps.removeFile(file.inode, file.device);
+      if (file.number === jitFile) continue;
       this.#maps.removeTable(file.number);
       this.#free.push(file.number);
       this.#bytes -= file.bytes;
     }
-    this.#maps.clearCache();
+    if (unused.size > 0) this.#maps.clearCache();
   }
 }
+
+/** What the vdso has for a device. */
+const vdsoDevice = -1n;
+
+const keyOf = (inode: bigint, device: bigint): string => `${device} ${inode}`;
+
+/** A mapped file's inode and device, as the kernel numbers that (major << 20 | minor). */
+function identityOf(mapping: Mapping): { readonly inode: bigint; readonly device: bigint; readonly key: string } {
+  const isVdso = mapping.path === '[vdso]';
+  const [major = '0', minor = '0'] = mapping.device.split(':');
+  const device = isVdso ? vdsoDevice : (BigInt(`0x${major}`) << 20n) | BigInt(`0x${minor}`);
+  const inode = isVdso ? 0n : BigInt(mapping.inode);
+  return { inode, device, key: keyOf(inode, device) };
+}
+
+/** How /proc/PID/maps tells of a file. */
+const mapsText = ({ inode, device }: KnownFile): string =>
+  ` ${deviceText(Number(device >> 20n), Number(device & 0xfffffn))} ${inode} `;
 
 /** The table of a file, from the cache or made in steps; undefined when it can have none. */
 function* tableOf(path: string, reader: FileReader): Generator<undefined, UnwindTable | undefined, void> {
