@@ -321,6 +321,18 @@ function profileOptions(last: (name: string) => string | undefined): ProfileOpti
   return { flame, folded, pprof, speedscope, map: map === undefined ? undefined : `@${map.replace(/^@/, '')}` };
 }
 
+/** What is made of a script's maps has no meaning where no script runs. */
+function needsRun(given: ReadonlyMap<string, readonly string[]>): void {
+  const instead = (['list', 'fmt', 'dry-run'] as const).find((name) => given.has(name));
+  const option = ['flame', 'folded', 'pprof', 'speedscope', 'flame-map'].find((name) => given.has(name));
+  if (instead === undefined || option === undefined) return;
+  const words = { list: '-l', fmt: '--fmt', 'dry-run': '--dry-run' };
+  throw new UsageError(
+    `--${option} writes the maps of a script that runs; ${words[instead]} runs none`,
+    "for example: insitu --flame cpu.svg -e 'profile:hz:99 { @[ustack] = count(); }'",
+  );
+}
+
 /** Reads the command line. Throws UsageError. */
 export function parseCommand(argv: readonly string[]): Command {
   const { given, rest, named } = split(argv);
@@ -329,6 +341,7 @@ export function parseCommand(argv: readonly string[]): Command {
   if (given.has('version')) return { kind: 'version' };
   checkOptions(given, subcommand ?? 'run');
   if (given.has('info')) return { kind: 'info' };
+  needsRun(given);
   const last = (name: string): string | undefined => given.get(name)?.at(-1);
 
   const debugFiles: DebugFileWords = {
