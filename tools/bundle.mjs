@@ -21,8 +21,8 @@ await build({
   platform: 'node',
   target: 'node20',
   format: 'cjs',
-  // koffi brings a native library.
-  external: ['koffi'],
+  // koffi brings a native library, iced-x86 a WebAssembly file that it reads beside itself.
+  external: ['koffi', 'iced-x86'],
   minify: true,
   // The loader takes every character for one byte.
   charset: 'ascii',

@@ -40,7 +40,9 @@ async function main(argv: readonly string[]): Promise<number> {
         (await import('./cli/info.ts')).printInfo(name, INSITU_VERSION);
         return 0;
       case 'memory':
-        return (await import('./cli/memory.ts')).memory(command.pid, command.address, command.options);
+        return await (await import('./cli/memory.ts')).memory(command.pid, command.address, command.options);
+      case 'code':
+        return await (await import('./cli/code.ts')).code(command.what, command.wanted, command.options);
       case 'sockets':
         return await (await import('./cli/sockets.ts')).sockets(command.options);
       case 'list':

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { bytesText, columns } from '../../answers/columns.ts';
 import { type MappedRange, memoryMap, placeOf } from '../../answers/memory/map.ts';
 import { MachineError } from '../../base/errors.ts';
-import { processAddress } from '../../base/numbers.ts';
+import { processAddress, virtualAddress } from '../../base/numbers.ts';
 import { ElfFile } from '../../debuginfo/elf/elf.ts';
 import type { Mapping } from '../../debuginfo/text/maps.ts';
 import { hostDebugFiles } from '../../kernel/host/debugfiles.ts';
@@ -14,9 +14,10 @@ import { demangleBoth } from '../../symbolize/demangle/index.ts';
 import { Symbolizer } from '../../symbolize/symbols/symbolizer.ts';
 import { debugFilesOf, type MemoryOptions } from './options.ts';
 import { Output } from './output.ts';
+import { findPlaces } from './places.ts';
 
 /** Prints the map, or the place of an address; gives the exit status. */
-export function memory(pid: number, address: number | undefined, options: MemoryOptions): number {
+export async function memory(pid: number, address: number | undefined, options: MemoryOptions): Promise<number> {
   const close: (() => void)[] = [];
   try {
     const files = new Map<string, ElfFile | undefined>();
@@ -26,7 +27,7 @@ export function memory(pid: number, address: number | undefined, options: Memory
       return files.get(name);
     });
     const output = new Output(options.output, 'full');
-    if (address !== undefined) output.write(placeText(pid, ranges, address, options));
+    if (address !== undefined) output.write(await placeText(pid, ranges, address, options));
     else if (options.format === 'json')
       output.write(`${JSON.stringify({ type: 'memory', data: ranges.map(withHex) })}\n`);
     else output.write(mapText(ranges));
@@ -98,7 +99,12 @@ function mapText(ranges: readonly MappedRange[]): string {
 }
 
 /** `mapping:`, `section:`, `symbol:`, `source:` of an address, one a line. */
-function placeText(pid: number, ranges: readonly MappedRange[], address: number, options: MemoryOptions): string {
+async function placeText(
+  pid: number,
+  ranges: readonly MappedRange[],
+  address: number,
+  options: MemoryOptions,
+): Promise<string> {
   const place = placeOf(ranges, address);
   if (place === undefined) {
     const below = ranges.findLast(({ end }) => end <= address);
@@ -140,12 +146,32 @@ function placeText(pid: number, ranges: readonly MappedRange[], address: number,
       ],
       ['symbol', frame.found ? `${name} + ${hex(frame.offset)}` : ''],
       ['source', source === undefined || source.file === '' ? '' : `${source.file}:${source.line}`],
+      ['instruction', range.permissions[2] === 'x' ? await instructionText(pid, range, address, options) : ''],
     ];
     if (options.format === 'json') {
       return `${JSON.stringify({ type: 'address', data: Object.fromEntries(lines.filter(([, text]) => text !== '')) })}\n`;
     }
-    return lines.flatMap(([name, text]) => (text === '' ? [] : [`${`${name}:`.padEnd(9)} ${text}\n`])).join('');
+    return lines.flatMap(([name, text]) => (text === '' ? [] : [`${`${name}:`.padEnd(13)} ${text}\n`])).join('');
   } finally {
     symbolizer.close();
+  }
+}
+
+/** The instruction at an address, or the one that has it among its bytes; '' where that cannot be told. */
+async function instructionText(
+  pid: number,
+  range: MappedRange,
+  address: number,
+  options: MemoryOptions,
+): Promise<string> {
+  const place =
+    range.path.startsWith('/') && findPlaces(String(pid), options).files.find(({ path }) => path === range.path);
+  if (!place || range.bias === undefined) return '';
+  const binary = place.open();
+  try {
+    const found = await (await import('./code.ts')).instructionAt(binary, virtualAddress(address - range.bias));
+    return found === undefined ? '' : `${found.text}${found.inside ? ' (the address is inside of it)' : ''}`;
+  } finally {
+    binary.close();
   }
 }

@@ -105,6 +105,9 @@ export interface MemoryOptions extends DebugFileWords {
   readonly verbose: boolean;
 }
 
+/** Of `insitu code`. */
+export type CodeOptions = MemoryOptions;
+
 /** Of `insitu sockets`. */
 export interface SocketsOptions extends DebugFileWords {
   readonly pids: readonly number[];
@@ -159,6 +162,7 @@ export type Command =
       readonly address: number | undefined;
       readonly options: MemoryOptions;
     }
+  | { readonly kind: 'code'; readonly what: string; readonly wanted: string; readonly options: CodeOptions }
   | { readonly kind: 'sockets'; readonly options: SocketsOptions }
   | { readonly kind: 'learn'; readonly path: string; readonly options: SymbolsOptions }
   | { readonly kind: 'completion'; readonly shell: Shell; readonly output: string | undefined }
@@ -395,6 +399,18 @@ export function parseCommand(argv: readonly string[]): Command {
     }
     const options = { ...debugFiles, output: last('output'), format, verbose: given.has('verbose') };
     return { kind: 'memory', pid: Number(pid), address: address === undefined ? undefined : Number(address), options };
+  }
+  if (argv[0] === 'code') {
+    const [, what, wanted, more] = rest;
+    if (what === undefined || wanted === undefined || more !== undefined) {
+      throw new UsageError(
+        more === undefined ? 'code of which function?' : `code takes one function, not also '${more}'`,
+        'write: insitu code FILE|PID FUNCTION[+OFFSET]|0xADDRESS',
+        ...(more === undefined ? [] : ['a name with spaces stands in quotes']),
+      );
+    }
+    const options = { ...debugFiles, output: last('output'), format, verbose: given.has('verbose') };
+    return { kind: 'code', what, wanted, options };
   }
   if (argv[0] === 'types') {
     const [, file, ...words] = rest;

@@ -3,39 +3,16 @@
  * the kernel, or, without an expression, a first look: what it is, and where its names
  * come from. `--explain` tells of every layer of names, what it has or why it has nothing.
  */
-import { realpathSync } from 'node:fs';
 import { MachineError } from '../../base/errors.ts';
-import type { ElfFile } from '../../debuginfo/elf/elf.ts';
-import { parseMaps } from '../../debuginfo/text/maps.ts';
-import { symbolTables } from '../../kernel/host/cache.ts';
-import { hostDebugFiles } from '../../kernel/host/debugfiles.ts';
-import { HostFile } from '../../kernel/host/file.ts';
-import { inferredNames } from '../../kernel/host/inferred.ts';
-import { inflate } from '../../kernel/host/inflate.ts';
-import { resolvePath } from '../../kernel/host/paths.ts';
-import { processFiles } from '../../kernel/host/processfiles.ts';
-import { demangleBoth } from '../../symbolize/demangle/index.ts';
-import { type BinaryOptions, type ElfBinary, openBinary } from '../../symbolize/symbols/binary.ts';
+import type { ElfBinary } from '../../symbolize/symbols/binary.ts';
 import type { LayerReport } from '../../symbolize/symbols/layers.ts';
 import { complain } from './failure.ts';
 import { describe, overview } from './firstlook.ts';
 import { kernelSymbols } from './kernelsymbols.ts';
-import { type MadeCode, madeCode } from './madecode.ts';
-import { debugFilesOf, type SymbolsOptions, UsageError } from './options.ts';
+import { type SymbolsOptions, UsageError } from './options.ts';
 import { Output } from './output.ts';
+import { findPlaces } from './places.ts';
 import { type SymbolRow, writeRows } from './symbolrows.ts';
-
-/** A file to look at, and what to call it. */
-interface Place {
-  readonly path: string;
-  readonly open: () => ElfBinary;
-}
-
-interface Places {
-  readonly files: readonly Place[];
-  /** Of a process. */
-  readonly made: MadeCode | undefined;
-}
 
 /** Does what is asked; gives the exit status: 1 when nothing matches. */
 export function symbols(what: string, pattern: string | undefined, options: SymbolsOptions): number {
@@ -95,67 +72,6 @@ function parseRegex(pattern: string): RegExp {
     const reason = (error as Error).message.replace(/^Invalid regular expression: /, '');
     throw new UsageError(`not a regular expression: ${reason}`, 'write a backslash before ( ) [ ] * + ? . | $ ^');
   }
-}
-
-/** The file, or the files that the process has mapped for execution. */
-function findPlaces(what: string, options: SymbolsOptions): Places {
-  const binaryOptions: BinaryOptions = {
-    demangle: demangleBoth,
-    inflate,
-    tables: symbolTables,
-    infer: (elf: ElfFile) =>
-      // The vdso exports all that it has.
-      elf.path === '[vdso]'
-        ? undefined
-        : inferredNames(elf, {
-            names: options.names,
-            onSlow: (path) => complain(`${path} has no symbols: inferring names (kept for the next run)\n`),
-          }),
-    debugFiles: hostDebugFiles({
-      ...debugFilesOf(options),
-      onMessage: (message) => complain(`WARNING: ${message}\n`),
-    }),
-  };
-  if (/^\d+$/.test(what)) return filesOfProcess(Number(what), binaryOptions);
-  const path = resolvePath(what, { pid: undefined });
-  if (!path.ok) throw path.error;
-  const open = (): ElfBinary => {
-    // Where it really is: debug files lie below that path.
-    const real = realpathSync(path.value);
-    const file = HostFile.open(real);
-    if (!file.ok) throw file.error;
-    const binary = openBinary(real, file.value, binaryOptions);
-    if (!binary.ok) throw binary.error;
-    return binary.value;
-  };
-  return { files: [{ path: path.value, open }], made: undefined };
-}
-
-function filesOfProcess(pid: number, options: BinaryOptions): Places {
-  const maps = processFiles.maps(pid);
-  if (maps === undefined || maps === '') {
-    throw new MachineError(`there is no process ${pid}`, {
-      code: 'ESRCH',
-      hints: [`for a file of that name write: insitu symbols ./${pid}`],
-    });
-  }
-  const seen = new Set<string>();
-  const mappings = parseMaps(maps);
-  const files = mappings.flatMap((mapping): Place[] => {
-    const { path, permissions } = mapping;
-    if (!permissions.includes('x') || !/^\/|^\[vdso\]$/.test(path) || /\/jit-\d+\.dump$/.test(path)) return [];
-    if (seen.has(path)) return [];
-    seen.add(path);
-    const open = (): ElfBinary => {
-      const reader = processFiles.open(pid, mapping);
-      if (reader === undefined) throw new MachineError(`it can't be opened`, { code: 'ENOENT' });
-      const binary = openBinary(path, reader, options);
-      if (!binary.ok) throw binary.error;
-      return binary.value;
-    };
-    return [{ path, open }];
-  });
-  return { files, made: madeCode(pid, mappings) };
 }
 
 /** Writes the functions that match; gives their number. */

@@ -5,7 +5,7 @@
  */
 
 /** Commands by their first word; `run` is a script, or a list of probes. */
-export type CommandName = 'run' | 'sockets' | 'symbols' | 'memory' | 'types' | 'object' | 'completion';
+export type CommandName = 'run' | 'sockets' | 'symbols' | 'memory' | 'code' | 'types' | 'object' | 'completion';
 
 /** What a shell offers in a place: files, folders, processes, commands, or these words. */
 export type Kind = 'file' | 'folder' | 'process' | 'program' | readonly string[];
@@ -40,7 +40,7 @@ export interface CommandWord {
   readonly examples: readonly Example[];
 }
 
-const files: readonly CommandName[] = ['run', 'sockets', 'symbols', 'memory', 'types', 'object'];
+const files: readonly CommandName[] = ['run', 'sockets', 'symbols', 'memory', 'code', 'types', 'object'];
 const everywhere: readonly CommandName[] = [...files, 'completion'];
 
 /** In the order in which --help shows them. */
@@ -404,12 +404,26 @@ export const commands: readonly CommandWord[] = [
     usage: ['memory PID [0xADDRESS]'],
     summary: 'a memory map with sections, or where an address lies',
     text: [
-      'Each mapping with its file, segment, sections, rights and resident size; of an address the mapping, the section, the symbol and the source line.',
+      'Each mapping with its file, segment, sections, rights and resident size; of an address the mapping, the section, the symbol, the source line and the instruction.',
     ],
     operands: ['process'],
     examples: [
       { line: 'insitu memory PID', text: 'the memory map of a process' },
       { line: 'insitu memory PID 0x7f3a5c0291a0', text: 'where an address lies' },
+    ],
+  },
+  {
+    name: 'code',
+    usage: ['code FILE|PID FUNCTION[+OFFSET]|0xADDRESS'],
+    summary: 'instructions of a function, and where a uprobe sits',
+    text: [
+      'Each instruction of x86-64 code with its address, its place in the file, its bytes, the function that it calls or jumps to (also through the PLT), what it refers to, and the source line it came from. The instruction on which a uprobe sits is marked; the numbers behind + are those of uprobe:FILE:FUNCTION+OFFSET. An address is a virtual one of the file, as nm prints it, or one of the process; of a process, bytes that differ in its memory are shown.',
+    ],
+    operands: ['file'],
+    examples: [
+      { line: 'insitu code /usr/bin/node uv_tcp_bind', text: 'a function, with the names of what it calls' },
+      { line: 'insitu code PID malloc+16', text: 'in a process; which instruction is at that offset' },
+      { line: "insitu code ./envoy '~main'", text: 'a function of a stripped program, by its inferred name' },
     ],
   },
   {

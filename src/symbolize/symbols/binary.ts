@@ -30,7 +30,7 @@ import { readRule } from '../unwind/rules.ts';
 import { buildTable, ruleAt, type UnwindTable } from '../unwind/table.ts';
 import type { FunctionTable } from './functions.ts';
 import { Glob } from './glob.ts';
-import { codeAt } from './instructions.ts';
+import { type CodeBounds, codeAt, functionBounds } from './instructions.ts';
 import { Layers, type LayersOptions } from './layers.ts';
 import { anyForm, type Demangle, type Forms, formsOf, looksMangled, mangledPieces, mangledTest } from './names.ts';
 import { nearNames } from './near.ts';
@@ -377,6 +377,12 @@ export class ElfBinary implements Binary {
     return codeAt(this.elf, address, this.at(address), this.#frames);
   }
 
+  /** The function around an address, as far as a symbol or call frame information tells where it ends. */
+  boundsAt(address: VirtualAddress): CodeBounds | undefined {
+    const known = this.at(address);
+    return known !== undefined && known.size > 0 ? known : functionBounds(this.#frames(), address);
+  }
+
   readonly #frames = lazy(() => {
     const image = Image.of(this.elf);
     return image.ok ? readFunctionBounds(image.value) : noFunctions;
@@ -403,6 +409,15 @@ export class ElfBinary implements Binary {
     for (const table of this.#objects()) {
       const best = preferredAlias(table.named(pattern));
       if (best !== undefined) return { address: best.address, size: best.size };
+    }
+    return undefined;
+  }
+
+  /** The variable that covers an address; its name as the file has it. */
+  objectAt(address: VirtualAddress): { readonly name: string; readonly address: VirtualAddress } | undefined {
+    for (const table of this.#objects()) {
+      const best = table.best(address);
+      if (best !== undefined && (best.address === address || address < best.address + best.size)) return best;
     }
     return undefined;
   }

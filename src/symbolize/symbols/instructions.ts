@@ -60,7 +60,8 @@ function instructionStart(
   return undefined;
 }
 
-function functionBounds({ starts, sizes }: FunctionBounds, address: number): CodeBounds | undefined {
+/** The function around an address by call frame information. */
+export function functionBounds({ starts, sizes }: FunctionBounds, address: number): CodeBounds | undefined {
   let [low, high] = [0, starts.length];
   while (low < high) {
     const middle = (low + high) >> 1;
