@@ -550,7 +550,7 @@ export const targets: readonly Target[] = [
       seedsIn(folder, /^stripped\.elf$/).flatMap((bytes) => {
         const elf = ElfFile.open('seed', poisonedReader(bytes, 0));
         const names = elf.ok ? nameFunctions(elf.value) : elf;
-        return names.ok ? [encodeNames(names.value)] : [];
+        return names.ok ? [encodeNames(names.value.inParts())] : [];
       }),
     regions: () => [{ start: 0, size: 64 }],
     read: (input) => withStoredNames(input),
@@ -559,7 +559,7 @@ export const targets: readonly Target[] = [
     name: 'cached names, right checksum',
     seeds: (folder) => (targets.find(({ name }) => name === 'cached names') as Target).seeds(folder),
     repair(bytes) {
-      if (bytes.length >= 20) new DataView(bytes.buffer, bytes.byteOffset).setUint32(16, crc(bytes.subarray(20)), true);
+      if (bytes.length >= 32) new DataView(bytes.buffer, bytes.byteOffset).setUint32(28, crc(bytes.subarray(32)), true);
       return bytes;
     },
     read: (input) => withStoredNames(input),

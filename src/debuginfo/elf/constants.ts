@@ -30,8 +30,10 @@ export const PF_W = 2;
 export const PF_R = 4;
 
 export const SHT_SYMTAB = 2;
+export const SHT_RELA = 4;
 export const SHT_NOTE = 7;
 export const SHT_NOBITS = 8;
+export const SHT_REL = 9;
 export const SHT_DYNSYM = 11;
 
 export const SHF_ALLOC = 2;

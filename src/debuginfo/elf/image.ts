@@ -9,11 +9,12 @@
 import type { MachineError } from '../../base/errors.ts';
 import { fail, ok, type Result } from '../../base/result.ts';
 import { decodeText } from '../../bytes/cursor.ts';
-import { DT_NULL, PF_W, PF_X, PT_DYNAMIC, PT_LOAD } from './constants.ts';
+import { DT_NULL, PF_W, PF_X, PT_DYNAMIC, PT_LOAD, SHF_ALLOC, SHT_NOBITS, SHT_REL, SHT_RELA } from './constants.ts';
 import type { ElfFile } from './elf.ts';
 import { badElf, unsupportedElf } from './errors.ts';
+import type { Section, Segment } from './header.ts';
 
-/** One loadable segment. */
+/** One loadable segment, or a piece of it. */
 export class Part {
   readonly address: number;
   /** Behind the last byte that the file holds. */
@@ -22,16 +23,19 @@ export class Part {
   readonly memoryEnd: number;
   readonly executable: boolean;
   readonly writable: boolean;
+  /** For the loader or for unwinding alone: no code is in it, and nothing that code refers to. */
+  readonly auxiliary: boolean;
   readonly #read: () => Uint8Array;
   #bytes: Uint8Array | undefined;
   #view: DataView | undefined;
 
-  constructor(address: number, size: number, memorySize: number, flags: number, read: () => Uint8Array) {
-    this.address = address;
-    this.end = address + size;
-    this.memoryEnd = address + Math.max(size, memorySize);
+  constructor(place: Place, flags: number, read: () => Uint8Array) {
+    this.address = place.address;
+    this.end = place.address + place.size;
+    this.memoryEnd = place.address + Math.max(place.size, place.memorySize);
     this.executable = (flags & PF_X) !== 0;
     this.writable = (flags & PF_W) !== 0;
+    this.auxiliary = place.auxiliary;
     this.#read = read;
   }
 
@@ -54,6 +58,44 @@ export class Part {
   }
 }
 
+interface Place {
+  readonly address: number;
+  readonly size: number;
+  readonly memorySize: number;
+  readonly auxiliary: boolean;
+}
+
+/** Such sections are read once, when a program is looked through, and take up to a third of it. */
+const isAuxiliary = ({ name, type }: Section): boolean =>
+  type === SHT_RELA || type === SHT_REL || ['.eh_frame', '.eh_frame_hdr', '.gcc_except_table'].includes(name);
+/** Smaller ones are no reason for a part of their own. */
+const leastOwnPart = 256 << 10;
+
+/** A segment in pieces: what is auxiliary in it, and what lies between. */
+function pieces(elf: ElfFile, segment: Segment, size: number): Place[] {
+  const { address, offset, memorySize, flags } = segment;
+  const found: Place[] = [];
+  let from: number = address;
+  const add = (to: number, auxiliary: boolean): void => {
+    if (to > from) found.push({ address: from, size: to - from, memorySize: 0, auxiliary });
+    from = to;
+  };
+  const own = elf.sections.filter((section) => isAuxiliary(section) && section.size >= leastOwnPart);
+  for (const section of own.sort((a, b) => a.address - b.address)) {
+    const end = section.address + section.size;
+    const isHere =
+      (section.flags & SHF_ALLOC) !== 0 &&
+      section.type !== SHT_NOBITS &&
+      section.address - address === section.offset - offset;
+    if (!isHere || section.address < from || end > address + size || (flags & (PF_W | PF_X)) !== 0) continue;
+    add(section.address, false);
+    add(end, true);
+  }
+  const rest = address + size - from;
+  const place: Place = { address: from, size: rest, memorySize: address + memorySize - from, auxiliary: false };
+  return rest > 0 || found.length === 0 ? [...found, place] : found;
+}
+
 /** No program has more code and data in one segment. */
 const mostPartBytes = 2 ** 31 - 1;
 const mostDynamicBytes = 1 << 20;
@@ -64,6 +106,8 @@ export class Image {
   /** In ascending order of address; they do not overlap. */
   readonly parts: readonly Part[];
   readonly #dynamic: ReadonlyMap<number, number>;
+  /** Where the last address lay that was asked for. */
+  #last: Part | undefined;
 
   private constructor(elf: ElfFile, parts: readonly Part[], dynamic: ReadonlyMap<number, number>) {
     this.elf = elf;
@@ -85,8 +129,10 @@ export class Image {
         return fail(unsupportedElf(path, 'its addresses go beyond 4 GiB'));
       }
       if (size > mostPartBytes) return fail(badElf(path, `a segment claims ${size} bytes`));
-      const read = (): Uint8Array => reader.read(segment.offset, size);
-      parts.push(new Part(segment.address, size, segment.memorySize, segment.flags, read));
+      for (const place of pieces(elf, segment, size)) {
+        const offset = segment.offset + place.address - segment.address;
+        parts.push(new Part(place, segment.flags, () => reader.read(offset, place.size)));
+      }
     }
     parts.sort((a, b) => a.address - b.address);
     for (let index = 1; index < parts.length; index++) {
@@ -116,9 +162,13 @@ export class Image {
 
   /** The segment that an address lies in. */
   partAt(address: number): Part | undefined {
+    const last = this.#last;
+    if (last !== undefined && address >= last.address && address < last.memoryEnd) return last;
     for (const part of this.parts) {
       if (address < part.address) return undefined;
-      if (address < part.memoryEnd) return part;
+      if (address >= part.memoryEnd) continue;
+      this.#last = part;
+      return part;
     }
     return undefined;
   }

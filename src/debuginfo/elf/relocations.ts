@@ -63,7 +63,9 @@ export class Pointers {
       strings !== undefined && symbols !== undefined && strings > symbols ? strings - symbols : mostTableBytes;
     this.#symbols = symbols === undefined ? new Uint8Array(0) : image.bytesAt(symbols, length);
     this.#symbolView = new DataView(this.#symbols.buffer, this.#symbols.byteOffset, this.#symbols.byteLength);
-    if (elf.header.type === ET_EXEC) for (const part of image.parts) if (!part.executable) this.#readWords(part);
+    if (elf.header.type === ET_EXEC) {
+      for (const part of image.parts) if (!part.executable && !part.auxiliary) this.#readWords(part);
+    }
     this.#readTable(image.dynamic(DT_RELA), image.dynamic(DT_RELASZ), true, 'rela');
     this.#readTable(image.dynamic(DT_REL), image.dynamic(DT_RELSZ), false, 'rel');
     this.#readTable(image.dynamic(DT_JMPREL), image.dynamic(DT_PLTRELSZ), image.dynamic(DT_PLTREL) === DT_RELA, 'jump');

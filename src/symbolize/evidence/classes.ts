@@ -142,7 +142,7 @@ export class Classes {
     // Linked in: name's text ← typeinfo ← vtable of that very class.
     const names = new Map<number, number>();
     for (const part of image.parts) {
-      if (part.executable || points.size >= kinds.length) continue;
+      if (part.executable || part.auxiliary || points.size >= kinds.length) continue;
       // Searched for once, by what the three have in common.
       for (let at = common.indexIn(part.bytes); at >= 0; at = common.indexIn(part.bytes, at + 1)) {
         const kind = kinds.indexOf(image.textAt(part.address + at, 64) ?? '');

@@ -55,6 +55,14 @@ export interface InferredName {
   readonly evidence: readonly string[];
 }
 
+/** The same as it is kept: names that share a class share its text. */
+export interface NameInParts extends Pick<InferredName, 'address' | 'size' | 'rule'> {
+  /** Together the name. */
+  readonly parts: readonly string[];
+  /** The evidence but for the rule's reason. */
+  readonly proof: readonly string[];
+}
+
 const mostCallers = 16;
 
 /** What stands before the text of rules that give no name of the function itself. */
@@ -153,47 +161,57 @@ export class EvidenceIndex {
     }
   }
 
+  /** As the iterator, in the parts that names have in common. */
+  *inParts(): Generator<NameInParts> {
+    for (const [index, finding] of this.#best.entries()) {
+      if (finding === undefined) continue;
+      const address = virtualAddress(this.#starts[index] as number);
+      const size = this.#sizes[index] as number;
+      yield { address, size, rule: finding.rule, parts: this.#parts(finding), proof: proofOf(finding) };
+    }
+  }
+
   #nameOf(index: number): InferredName | undefined {
     const finding = this.#best[index];
     if (finding === undefined) return undefined;
     const rule = rules[ruleNumber[finding.rule]] as (typeof rules)[number];
-    const proof = finding.proof.filter((address) => address !== 0).map(hex);
     return {
       address: virtualAddress(this.#starts[index] as number),
       size: this.#sizes[index] as number,
       name: this.#text(finding),
       grade: rule.grade,
       rule: rule.id,
-      evidence: [
-        rule.reason,
-        ...(proof.length === 0 ? [] : [`see ${proof.join(', ')}`]),
-        ...(finding.learntFrom === undefined ? [] : [`learnt from ${finding.learntFrom}`]),
-      ],
+      evidence: [rule.reason, ...proofOf(finding)],
     };
   }
 
   #text(finding: Finding): string {
-    return finding.member === ONLY_CALLER
-      ? this.#callerText(finding)
-      : `${hints.get(finding.rule) ?? ''}${this.#own(finding)}`;
+    return this.#parts(finding).join('');
   }
 
-  #callerText(finding: Finding): string {
+  #parts(finding: Finding): string[] {
+    if (finding.member === ONLY_CALLER) return this.#callerParts(finding);
+    const own = this.#own(finding);
+    const hint = hints.get(finding.rule);
+    return hint === undefined ? own : [hint, ...own];
+  }
+
+  #callerParts(finding: Finding): string[] {
     // A caller that is known by its own caller only: the name is that of the nearest with a name.
     let caller: Finding | undefined = finding;
     for (let depth = 0; caller?.member === ONLY_CALLER && depth < mostCallers; depth++) {
       caller = this.#best[this.#indexAt(caller.proof[0] ?? 0)];
     }
-    if (caller === undefined || caller.member === ONLY_CALLER) return 'called only from one function';
-    return `${ONLY_CALLER}${callers.get(caller.rule) ?? ''}${this.#text(caller)}`;
+    if (caller === undefined || caller.member === ONLY_CALLER) return ['called only from one function'];
+    return [`${ONLY_CALLER}${callers.get(caller.rule) ?? ''}`, ...this.#parts(caller)];
   }
 
-  #own({ rule, scopes, member }: Finding): string {
-    if (scopes.length === 0) return member;
+  #own({ rule, scopes, member }: Finding): string[] {
+    if (scopes.length === 0) return [member];
     const [first = '', ...others] = scopes.map((type) => this.#className(type));
-    if (rule === 'constructs') return first;
+    if (rule === 'constructs') return [first];
     const own = member === DESTRUCTOR ? `~${lastPart(first)}` : member === CONSTRUCTOR ? lastPart(first) : member;
-    return `${[first, ...others].join('|')}::${own}`;
+    return [first, ...others.flatMap((other) => ['|', other]), `::${own}`];
   }
 
   #className(type: number): string {
@@ -204,6 +222,14 @@ export class EvidenceIndex {
     }
     return name;
   }
+}
+
+function proofOf({ proof, learntFrom }: Finding): string[] {
+  const places = proof.filter((address) => address !== 0).map(hex);
+  return [
+    ...(places.length === 0 ? [] : [`see ${places.join(', ')}`]),
+    ...(learntFrom === undefined ? [] : [`learnt from ${learntFrom}`]),
+  ];
 }
 
 /** The classes whose tables a function stores at the start of the object that it was given. */
@@ -252,6 +278,7 @@ export function readProgram(
   done('pointers');
   const stubs = findStubs(image.value, pointers);
   const bounds = withStubs(readFunctionBounds(image.value), stubs);
+  for (const part of image.value.parts) if (part.auxiliary) part.release();
   done('bounds');
   const references = readReferences(image.value, bounds);
   done('code');

@@ -53,7 +53,7 @@ export class Literals {
   /** For each function the only source file it refers to: address of the literal, 0 for none, -1 for several. */
   readonly files: Float64Array;
   readonly #program: Program;
-  /** The parts without code; for each byte, once it was asked for, 1 + the kind of the text there, and ASKED. */
+  /** The parts with data; for each byte, once it was asked for, 1 + the kind of the text there, and ASKED. */
   readonly #parts: readonly { readonly from: number; readonly to: number; readonly kinds: Uint8Array }[];
   readonly #isWanted: (hash: number) => boolean;
   /** Address of a text that was asked for → its hash. */
@@ -72,7 +72,7 @@ export class Literals {
     this.#isWanted = isWanted;
     this.files = new Float64Array(program.functionCount);
     this.#parts = program.image.parts
-      .filter((part) => !part.executable)
+      .filter((part) => !part.executable && !part.auxiliary)
       .map((part) => ({ from: part.address, to: part.end, kinds: new Uint8Array(part.end - part.address) }));
     for (let index = 0; index < program.functionCount; index++) this.#read(index);
   }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { virtualAddress } from '../../base/numbers.ts';
-import type { InferredName } from './index.ts';
+import type { InferredName, NameInParts } from './index.ts';
 import { encodeNames, StoredNames } from './store.ts';
 
 const name = (address: number, size: number, text: string, see: string): InferredName => ({
@@ -22,8 +22,18 @@ const names = [
   name(0xfffffff0, 15, 'last', ''),
 ];
 
+/** In parts that others share, and such as are empty. */
+const inParts = ({ name, address, size, rule, evidence }: InferredName): NameInParts => ({
+  address,
+  size,
+  rule,
+  parts: name.split(/(?=::)/).flatMap((part) => [part, '']),
+  proof: evidence.slice(1),
+});
+const encoded = (all: readonly InferredName[]): Uint8Array => encodeNames(all.map(inParts));
+
 test('names come back from their bytes, by address and in order', () => {
-  const stored = StoredNames.read(encodeNames(names));
+  const stored = StoredNames.read(encoded(names));
   assert.deepEqual([...(stored ?? [])], names);
   const at = (address: number): string | undefined => stored?.at(virtualAddress(address))?.name;
   assert.deepEqual([0xfff, 0x1000, 0x100f, 0x1010, 0x2000, 0x2001, 0xfffffffe].map(at), [
@@ -38,13 +48,13 @@ test('names come back from their bytes, by address and in order', () => {
 });
 
 test('no names are a file too', () => {
-  const stored = StoredNames.read(encodeNames([]));
+  const stored = StoredNames.read(encoded([]));
   assert.equal(stored?.count, 0);
   assert.equal(stored?.at(virtualAddress(1)), undefined);
 });
 
 test('any damaged byte and any cut is noticed', () => {
-  const bytes = encodeNames(names);
+  const bytes = encoded(names);
   for (let at = 0; at < bytes.length; at++) {
     const damaged = bytes.slice();
     damaged[at] = (damaged[at] as number) ^ 0x41;

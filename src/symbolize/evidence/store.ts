@@ -1,109 +1,205 @@
 /**
- * Inferred names as bytes, so that a program is looked through once: little-endian
+ * Inferred names as bytes, so that a program is looked through once. Most names are put
+ * together from a class's name, long and met again and again, and a member's: each part is
+ * kept once, and a name is the numbers of its parts. Little-endian, in this order:
  *
- *   u32 magic, u32 format, u32 count, u32 bytes of names, u32 crc32 of all that follows
- *   u32[count] address, u32[count] size, u32[count + 1] start of each name, u8[count] rule
- *   names in UTF-8, the name and its evidence apart by a NUL
+ *   u32 magic, u32 format, u32 count, u32 strings, u32 parts, u32 bytes of strings,
+ *   u32 bytes of evidence, u32 crc32 of all that follows
+ *   u32[count] address, u32[count] size
+ *   u32[count + 1] where a name's parts start, u32[count + 1] where its evidence starts
+ *   u32[parts] the string that a part is, u32[strings + 1] where a string starts
+ *   u8[count] rule; strings in UTF-8; evidence in UTF-8, a sentence a line
  *
  * The rule is its place in `rules`; a change of the rules is a new format.
  */
 import { type VirtualAddress, virtualAddress } from '../../base/numbers.ts';
 import { crc32 } from '../../bytes/crc32.ts';
-import type { InferredName } from './index.ts';
+import type { InferredName, NameInParts } from './index.ts';
 import { ruleNumber, rules } from './rules.ts';
 
 const MAGIC = 0x54495349; // ISIT
 /** Grows with every change of this layout, and of what rules find. */
-const LAYOUT = 4;
+const LAYOUT = 5;
 /** Other rules give other names. */
 const FORMAT = (crc32(new TextEncoder().encode(JSON.stringify(rules))) ^ LAYOUT) >>> 0;
-const HEAD = 20;
-const chunkBytes = 1 << 20;
+const HEAD_WORDS = 8;
+const HEAD = HEAD_WORDS * 4;
+/** No real name has as many parts, or is as long. */
+const mostParts = 256;
+const mostText = 1 << 20;
+
+/** Numbers that become more: in pieces, as what a growing array leaves behind would lie about until it is collected. */
+class Numbers {
+  readonly #full: Uint32Array[] = [];
+  #last = new Uint32Array(1 << 14);
+  #used = 0;
+
+  get length(): number {
+    return this.#full.length * this.#last.length + this.#used;
+  }
+
+  push(value: number): void {
+    if (this.#used === this.#last.length) {
+      this.#full.push(this.#last);
+      this.#last = new Uint32Array(this.#last.length);
+      this.#used = 0;
+    }
+    this.#last[this.#used++] = value;
+  }
+
+  get pieces(): readonly Uint32Array[] {
+    return [...this.#full, this.#last.subarray(0, this.#used)];
+  }
+}
+
+/** Texts one behind the other, and where each starts. */
+class Texts {
+  readonly starts: Numbers = new Numbers();
+  /** Bytes in all. */
+  length = 0;
+  readonly #encoder = new TextEncoder();
+  readonly #full: Uint8Array[] = [];
+  #last = new Uint8Array(1 << 18);
+  #used = 0;
+
+  add(text: string): void {
+    this.starts.push(this.length);
+    // UTF-8 takes three bytes for a UTF-16 unit at most.
+    if (this.#used + text.length * 3 > this.#last.length) {
+      this.#full.push(this.#last.subarray(0, this.#used));
+      this.#last = new Uint8Array(Math.max(1 << 18, text.length * 3));
+      this.#used = 0;
+    }
+    const { written } = this.#encoder.encodeInto(text, this.#last.subarray(this.#used));
+    this.#used += written;
+    this.length += written;
+  }
+
+  get pieces(): readonly Uint8Array[] {
+    return [...this.#full, this.#last.subarray(0, this.#used)];
+  }
+}
 
 /** The names of one program, as bytes. Names are taken one by one: there are hundreds of thousands. */
-export function encodeNames(names: Iterable<InferredName>): Uint8Array {
-  const encoder = new TextEncoder();
-  let columns = new Uint32Array(3 << 12);
-  let kinds = new Uint8Array(1 << 12);
-  // Tens of megabytes: put together once, at the end.
-  const full: Uint8Array[] = [];
-  let texts = new Uint8Array(chunkBytes);
-  let inTexts = 0;
-  let count = 0;
-  let used = 0;
+export function encodeNames(names: Iterable<NameInParts>): Uint8Array {
+  const [addresses, sizes, kinds, partStarts, parts] = Array.from({ length: 5 }, () => new Numbers()) as [
+    Numbers,
+    Numbers,
+    Numbers,
+    Numbers,
+    Numbers,
+  ];
+  const strings = new Texts();
+  const evidence = new Texts();
+  const known = new Map<string, number>();
   for (const one of names) {
-    if (count === kinds.length) {
-      columns = enlarged(columns, new Uint32Array(columns.length * 2));
-      kinds = enlarged(kinds, new Uint8Array(kinds.length * 2));
+    addresses.push(one.address);
+    sizes.push(one.size);
+    kinds.push(ruleNumber[one.rule]);
+    partStarts.push(parts.length);
+    for (const part of one.parts.length > mostParts ? [one.parts.join('')] : one.parts) {
+      let number = known.get(part);
+      if (number === undefined) {
+        number = known.size;
+        known.set(part, number);
+        strings.add(part);
+      }
+      parts.push(number);
     }
-    const text = `${one.name}\0${one.evidence.slice(1).join('\n')}`;
-    // UTF-8 takes three bytes for a UTF-16 unit at most.
-    if (inTexts + text.length * 3 > texts.length) {
-      full.push(texts.subarray(0, inTexts));
-      texts = new Uint8Array(Math.max(chunkBytes, text.length * 3));
-      inTexts = 0;
-    }
-    columns.set([one.address, one.size, used], count * 3);
-    kinds[count++] = ruleNumber[one.rule];
-    const { written } = encoder.encodeInto(text, texts.subarray(inTexts));
-    inTexts += written;
-    used += written;
+    evidence.add(one.proof.join('\n'));
   }
-  const bytes = new Uint8Array(HEAD + 4 * (3 * count + 1) + count + used);
-  const view = new DataView(bytes.buffer);
-  const starts = HEAD + 8 * count;
-  const ruleAt = starts + 4 * (count + 1);
-  for (let index = 0; index < count; index++) {
-    view.setUint32(HEAD + 4 * index, columns[index * 3] as number, true);
-    view.setUint32(HEAD + 4 * (count + index), columns[index * 3 + 1] as number, true);
-    view.setUint32(starts + 4 * index, columns[index * 3 + 2] as number, true);
+  const count = addresses.length;
+  partStarts.push(parts.length);
+  strings.starts.push(strings.length);
+  evidence.starts.push(evidence.length);
+  const columns = [addresses, sizes, partStarts, evidence.starts, parts, strings.starts];
+  const words = columns.reduce((sum, column) => sum + column.length, HEAD_WORDS);
+  const bytes = new Uint8Array(4 * words + count + strings.length + evidence.length);
+  const view = new Uint32Array(bytes.buffer, 0, words);
+  let at = HEAD_WORDS;
+  for (const piece of columns.flatMap((column) => column.pieces)) {
+    view.set(piece, at);
+    at += piece.length;
   }
-  view.setUint32(starts + 4 * count, used, true);
-  bytes.set(kinds.subarray(0, count), ruleAt);
-  full.push(texts.subarray(0, inTexts));
-  let textAt = ruleAt + count;
-  for (const chunk of full) {
-    bytes.set(chunk, textAt);
-    textAt += chunk.length;
+  at *= 4;
+  for (const piece of [kinds, strings, evidence].flatMap((column): readonly ArrayLike<number>[] => column.pieces)) {
+    bytes.set(piece, at);
+    at += piece.length;
   }
-  for (const [at, value] of [MAGIC, FORMAT, count, used, crc32(bytes.subarray(HEAD))].entries()) {
-    view.setUint32(4 * at, value, true);
-  }
+  const sum = crc32(bytes.subarray(HEAD));
+  view.set([MAGIC, FORMAT, count, known.size, parts.length, strings.length, evidence.length, sum]);
   return bytes;
 }
 
 const decoder = new TextDecoder();
 
-function enlarged<Column extends Uint32Array | Uint8Array>(old: Column, larger: Column): Column {
-  larger.set(old);
-  return larger;
+/** Texts read back; each is decoded when it is asked for. */
+class StoredTexts {
+  readonly starts: Uint32Array;
+  readonly #bytes: Uint8Array;
+
+  constructor(starts: Uint32Array, bytes: Uint8Array) {
+    this.starts = starts;
+    this.#bytes = bytes;
+  }
+
+  at(index: number): string {
+    const start = this.starts[index] as number;
+    return decoder.decode(this.#bytes.subarray(start, Math.min(this.starts[index + 1] as number, start + mostText)));
+  }
 }
 
 /** Names read back from bytes; a name is decoded when it is asked for. */
 export class StoredNames {
-  readonly #view: DataView;
-  readonly #bytes: Uint8Array;
   readonly count: number;
+  readonly #addresses: Uint32Array;
+  readonly #sizes: Uint32Array;
+  readonly #rules: Uint8Array;
+  readonly #partStarts: Uint32Array;
+  readonly #parts: Uint32Array;
+  readonly #strings: StoredTexts;
+  /** Those that have been decoded. */
+  readonly #known: string[] = [];
+  readonly #evidence: StoredTexts;
 
-  private constructor(bytes: Uint8Array, count: number) {
-    this.#bytes = bytes;
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  private constructor(bytes: Uint8Array, head: readonly number[]) {
+    const [, , count = 0, strings = 0, parts = 0, stringBytes = 0] = head;
+    let at = bytes.byteOffset + HEAD;
+    const words = (length: number): Uint32Array => {
+      const column = new Uint32Array(bytes.buffer, at, length);
+      at += 4 * length;
+      return column;
+    };
     this.count = count;
+    this.#addresses = words(count);
+    this.#sizes = words(count);
+    this.#partStarts = words(count + 1);
+    const evidenceStarts = words(count + 1);
+    this.#parts = words(parts);
+    const stringStarts = words(strings + 1);
+    at -= bytes.byteOffset;
+    this.#rules = bytes.subarray(at, at + count);
+    this.#strings = new StoredTexts(stringStarts, bytes.subarray(at + count, at + count + stringBytes));
+    this.#evidence = new StoredTexts(evidenceStarts, bytes.subarray(at + count + stringBytes));
   }
 
   /** Undefined for bytes that are damaged, cut, or of another format. */
-  static read(bytes: Uint8Array): StoredNames | undefined {
-    if (bytes.length < HEAD) return undefined;
-    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    const word = (at: number): number => view.getUint32(4 * at, true);
-    const count = word(2);
-    if (word(0) !== MAGIC || word(1) !== FORMAT) return undefined;
-    if (bytes.length !== HEAD + 4 * (3 * count + 1) + count + word(3)) return undefined;
-    return crc32(bytes.subarray(HEAD)) === word(4) ? new StoredNames(bytes, count) : undefined;
-  }
-
-  #address(index: number): number {
-    return this.#view.getUint32(HEAD + 4 * index, true);
+  static read(kept: Uint8Array): StoredNames | undefined {
+    if (kept.length < HEAD) return undefined;
+    // Views want their place in the buffer to be a multiple of their element's size.
+    const bytes = kept.byteOffset % 4 === 0 ? kept : kept.slice();
+    const head = Array.from(new Uint32Array(bytes.buffer, bytes.byteOffset, HEAD_WORDS));
+    const [magic, format, count = 0, strings = 0, parts = 0, stringBytes = 0, evidenceBytes = 0, sum] = head;
+    if (magic !== MAGIC || format !== FORMAT) return undefined;
+    const words = HEAD_WORDS + 4 * count + 2 + parts + strings + 1;
+    if (bytes.length !== 4 * words + count + stringBytes + evidenceBytes) return undefined;
+    if (crc32(bytes.subarray(HEAD)) !== sum) return undefined;
+    const names = new StoredNames(bytes, head);
+    const inOrder =
+      ascend(names.#partStarts, parts) &&
+      ascend(names.#strings.starts, stringBytes) &&
+      ascend(names.#evidence.starts, evidenceBytes);
+    return inOrder ? names : undefined;
   }
 
   /** The name of the function whose bytes hold an address. */
@@ -112,37 +208,58 @@ export class StoredNames {
     let high = this.count;
     while (low < high) {
       const middle = (low + high) >>> 1;
-      if (this.#address(middle) <= address) low = middle + 1;
+      if ((this.#addresses[middle] as number) <= address) low = middle + 1;
       else high = middle;
     }
-    const found = low === 0 ? undefined : this.#get(low - 1);
-    return found !== undefined && address < found.address + found.size ? found : undefined;
+    const index = low - 1;
+    if (index < 0 || address >= (this.#addresses[index] as number) + (this.#sizes[index] as number)) return undefined;
+    return this.#get(index);
   }
 
-  *[Symbol.iterator](): Generator<InferredName> {
+  /** Those whose name (without `~`) satisfies a test, in the order of their addresses. */
+  *find(test: (name: string) => boolean): Generator<InferredName> {
     for (let index = 0; index < this.count; index++) {
-      const name = this.#get(index);
-      if (name !== undefined) yield name;
+      const name = this.#name(index);
+      const found = test(name) ? this.#get(index) : undefined;
+      if (found !== undefined) yield found;
     }
+  }
+
+  [Symbol.iterator](): Generator<InferredName> {
+    return this.find(() => true);
+  }
+
+  #name(index: number): string {
+    const start = this.#partStarts[index] as number;
+    const end = Math.min(this.#partStarts[index + 1] as number, start + mostParts);
+    let name = '';
+    for (let at = start; at < end && name.length < mostText; at++) {
+      const part = this.#parts[at] as number;
+      this.#known[part] ??= this.#strings.at(part);
+      name += this.#known[part];
+    }
+    return name;
   }
 
   #get(index: number): InferredName | undefined {
-    const starts = HEAD + 8 * this.count;
-    const ruleAt = starts + 4 * (this.count + 1);
-    const textAt = ruleAt + this.count;
-    const rule = rules[this.#view.getUint8(ruleAt + index)];
+    const rule = rules[this.#rules[index] as number];
     if (rule === undefined) return undefined;
-    const from = this.#view.getUint32(starts + 4 * index, true);
-    const to = this.#view.getUint32(starts + 4 * index + 4, true);
-    const text = decoder.decode(this.#bytes.subarray(textAt + from, textAt + to));
-    const [name = '', evidence = ''] = text.split('\0');
+    const proof = this.#evidence.at(index);
     return {
-      address: virtualAddress(this.#address(index)),
-      size: this.#view.getUint32(HEAD + 4 * (this.count + index), true),
-      name,
+      address: virtualAddress(this.#addresses[index] as number),
+      size: this.#sizes[index] as number,
+      name: this.#name(index),
       grade: rule.grade,
       rule: rule.id,
-      evidence: [rule.reason, ...(evidence === '' ? [] : evidence.split('\n'))],
+      evidence: [rule.reason, ...(proof === '' ? [] : proof.split('\n'))],
     };
   }
+}
+
+/** Whether places are in order, none behind the end of what they are places in. */
+function ascend(starts: Uint32Array, end: number): boolean {
+  for (let index = 0; index < starts.length; index++) {
+    if ((starts[index] as number) > (starts[index + 1] ?? end)) return false;
+  }
+  return true;
 }

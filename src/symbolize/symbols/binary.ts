@@ -50,8 +50,10 @@ export interface BinaryOptions extends LayersOptions {
 }
 
 /** Names that were inferred; shown with a leading `~`. */
-export interface InferredNames extends Iterable<InferredFunction> {
+export interface InferredNames {
   at(address: VirtualAddress): InferredFunction | undefined;
+  /** Those whose name (without the `~`) satisfies a test, by address. */
+  find(test: (name: string) => boolean): Iterable<InferredFunction>;
 }
 
 export interface InferredFunction {
@@ -337,8 +339,10 @@ export class ElfBinary implements Binary {
   /** Inferred names that the expression matches somewhere, with their `~`. */
   searchInferred(wanted: RegExp): readonly InferredSymbol[] {
     const found: InferredSymbol[] = [];
-    for (const one of this.#inferred() ?? []) {
-      if (!wanted.test(one.name) && !wanted.test(`~${one.name}`)) continue;
+    // Only what looks at a text's edges can tell the name from the same with a `~` before it.
+    const edges = /[\^\\(]/.test(wanted.source);
+    const test = (name: string): boolean => wanted.test(`~${name}`) || (edges && wanted.test(name));
+    for (const one of this.#inferred()?.find(test) ?? []) {
       const { address, size, grade, rule, evidence } = one;
       found.push({ name: `~${one.name}`, demangled: '', address, size, grade, rule, evidence });
     }
