@@ -86,7 +86,27 @@ export const mappingBytes = 24;
 export const mostMappings = 512;
 export const processBytes: number = processHead + mappingBytes * mostMappings;
 
-/** Why a stack ends where it does. */
+/**
+ * Records of the ring in which the unwinder asks for what it lacks: u32 process, u32 kind.
+ * `lack`: u64 address whose file has no table yet. `registers`: u64 id of a stack that could
+ * not be finished for that, u64 time (CLOCK_MONOTONIC nanoseconds), all registers by DWARF number (u64), u64 where return probes
+ * make functions return to, and `mostReturns` times u64 place in the stack, u64 address that
+ * such a probe took from there (zeros behind the last). `memory`: u64 id, u64 address, and
+ * bytes of that stack, from the stack pointer on to the stack's end. User space finishes
+ * the stack when it has read the rules.
+ */
+export const NoteKind = { lack: 0, registers: 1, memory: 2 } as const;
+export const savedRegisters = 17;
+export const mostReturns = 16;
+/** Bytes of a stack in one record; a page is a multiple of it. */
+export const savedBytes = 1024;
+/** Of such records a stack has at most: 64 KiB of memory. */
+export const mostSaved = 64;
+
+/**
+ * Why a stack ends where it does. `unfinished`: it was saved for user space to finish; its
+ * id stands behind its frames, or is its key where it is kept.
+ */
 export const stackEnds = [
   'complete',
   'depth',
@@ -98,6 +118,7 @@ export const stackEnds = [
   'no progress',
   'no user registers',
   'busy',
+  'unfinished',
 ] as const;
 export type StackEnd = (typeof stackEnds)[number];
 /** Numbers of ends are below this power of two. */

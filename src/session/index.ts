@@ -81,7 +81,7 @@ export async function trace(options: TraceOptions): Promise<Trace> {
       unwindTables:
         unwinding &&
         ((loaded) => {
-          tables = new unwinding.UnwindTables(loaded, () => names?.drain());
+          tables = new unwinding.UnwindTables(loaded, names as ProcessNames);
           const targets = child === undefined ? pids : [...pids, child.pid];
           // The command may be a wrapper (env, setarch …) of another one; a uprobe's program may be started later.
           const probed = program.probes.flatMap((probe) => ('path' in probe ? [probe.path] : []));

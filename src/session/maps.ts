@@ -1,16 +1,37 @@
 /** A script's maps as the kernel holds them: read whole, cleared, zeroed, by their index in Program.maps. */
 import { invariant } from '../base/errors.ts';
-import { possibleCpus } from '../kernel/host/machine.ts';
+import { Lru } from '../base/lru.ts';
 import type { LoadedMap, LoadedProgram } from '../kernel/load/load.ts';
 import { clearMap, readElement, readMap, zeroMap } from '../kernel/ring/map.ts';
 import { mapUpdate } from '../kernel/sys/bpf.ts';
-import { readMap as decodeMap, type MapValue, type RawEntry } from '../values/index.ts';
+import {
+  readMap as decodeMap,
+  type FinishStack,
+  finishStacks,
+  type MapValue,
+  type RawEntry,
+  type StackPlace,
+} from '../values/index.ts';
+
+/** As many as the kernel keeps (compiler/lower/assets.ts). */
+const mostFinished = 16384;
 
 export class ScriptMaps {
   readonly #loaded: LoadedProgram;
+  /** Frames that user space has found, by their key. */
+  readonly #finished: Lru<bigint, readonly bigint[]> = new Lru(mostFinished);
+  /** Finishes stacks that the kernel could not. */
+  finish: FinishStack | undefined;
 
   constructor(loaded: LoadedProgram) {
     this.#loaded = loaded;
+  }
+
+  /** Finishes stacks in bytes, in place; true when any was unfinished. */
+  finishStacks(view: DataView, start: number, places: readonly StackPlace[]): boolean {
+    const { finish } = this;
+    if (finish === undefined) return false;
+    return finishStacks(view, start, places, finish, (key, frames) => this.#finished.set(key, frames));
   }
 
   #map(index: number): LoadedMap {
@@ -22,7 +43,9 @@ export class ScriptMaps {
   /** Everything in a script's map (index into Program.maps). */
   read(index: number): MapValue {
     const map = this.#map(index);
-    return decodeMap(map.spec, isHash(map) ? hashEntries(map) : arrayEntry(map), possibleCpus());
+    return decodeMap(map.spec, isHash(map) ? hashEntries(map) : arrayEntry(map), (view, places) =>
+      this.finishStacks(view, 0, places),
+    );
   }
 
   /** Removes everything. */
@@ -52,9 +75,10 @@ export class ScriptMaps {
     const map = this.#map(index);
     const key = new Uint8Array(BigUint64Array.of(BigInt(id)).buffer, 0, map.spec.keySize);
     const value = readElement(map, key);
-    if (value === undefined) return undefined;
+    const kept = value === undefined ? this.#finished.get(BigInt(id)) : new BigUint64Array(value.buffer);
+    if (kept === undefined) return undefined;
     const frames: (number | bigint)[] = [];
-    for (const address of new BigUint64Array(value.buffer).subarray(0, count)) {
+    for (const address of kept.slice(0, count)) {
       if (address === 0n) break;
       frames.push(address <= Number.MAX_SAFE_INTEGER ? Number(address) : address);
     }

@@ -24,8 +24,8 @@ import type { UserNames } from './names.ts';
 /** Processes that are remembered, those that have ended included. */
 const remembered = 4096;
 
-/** Under this number the symbolizer keeps what a process was before its last exec. */
-const formerly = (pid: number): number => -pid;
+/** Programs that a process was before, which are remembered of each: a script's shell, env, the program itself. */
+const mostFormer = 8;
 
 export interface ProcessNamesOptions {
   /** Where debug files are looked for besides /usr/lib/debug. */
@@ -49,6 +49,9 @@ export class ProcessNames implements UserNames {
   /** Processes whose mappings the symbolizer has whole. */
   readonly #whole: Lru<number, true> = new Lru(remembered);
   readonly #parents: Lru<number, number> = new Lru(remembered);
+  /** Under which (negative) numbers the symbolizer keeps what a process was before it became another program, the last one first. */
+  readonly #former: Lru<number, readonly number[]> = new Lru(remembered);
+  #lastFormer = 0;
   #fresh = false;
 
   constructor(options: ProcessNamesOptions) {
@@ -121,11 +124,30 @@ export class ProcessNames implements UserNames {
       this.#whole.set(pid, true);
       return { frame, who: pid };
     }
-    for (const other of [formerly(pid), this.#parents.get(pid)]) {
-      const before = other === undefined ? frame : this.#symbolizer.symbolize(other, at);
-      if (other !== undefined && before.module !== '') return { frame: before, who: other };
+    for (const other of this.#before(pid)) {
+      const before = this.#symbolizer.symbolize(other, at);
+      if (before.module !== '') return { frame: before, who: other };
     }
     return { frame, who: pid };
+  }
+
+  /** The executable mappings of a process, now or before it became another program, when there is code at that address. `followed`: as events told of them so far. */
+  mappings(pid: number, address: number, followed: boolean): readonly Mapping[] | undefined {
+    this.#tracker.drain();
+    const at = processAddress(address);
+    for (const who of [pid, ...this.#before(pid)]) {
+      const mappings = this.#symbolizer.mappings(who, at, followed);
+      if (mappings === undefined) continue;
+      if (who === pid) this.#whole.set(pid, true);
+      return mappings.filter(({ permissions }) => permissions[2] === 'x');
+    }
+    return undefined;
+  }
+
+  /** What a process may have been before: other programs, or its parent. */
+  #before(pid: number): readonly number[] {
+    const parent = this.#parents.get(pid);
+    return [...(this.#former.get(pid) ?? []), ...(parent === undefined ? [] : [parent])];
   }
 
   /** Looks at what has happened since, without waiting for a question. */
@@ -145,7 +167,11 @@ export class ProcessNames implements UserNames {
         return;
       case 'exec':
         // Addresses of the old program may still wait in the ring buffer.
-        if (this.#whole.get(pid) !== undefined) this.#symbolizer.forked(pid, formerly(pid));
+        if (this.#whole.get(pid) !== undefined) {
+          const former = --this.#lastFormer;
+          this.#symbolizer.forked(pid, former);
+          this.#former.set(pid, [former, ...(this.#former.get(pid) ?? [])].slice(0, mostFormer));
+        }
         this.#symbolizer.executed(pid);
         this.#whole.set(pid, true);
         return;

@@ -24,10 +24,14 @@ import type { Program } from '../program/program.ts';
 import { type StackEnd, stackEnds } from '../program/unwind.ts';
 import { errorText, formattingOf, type Wording } from '../render/index.ts';
 import {
+  anyUnfinished,
   type DroppedEvent,
   type EventDecoder,
   eventDecoder,
+  eventStacks,
+  type FinishedStack,
   holdsSomething,
+  type StackPlace,
   selectEntries,
   type TraceEvent,
 } from '../values/index.ts';
@@ -40,7 +44,12 @@ const followInterval = 50;
 /** Bytes of records that one batch takes at most. */
 const batchBytes = 1 << 20;
 
-interface Closable {
+/** What provides the unwinder's tables. */
+export interface Unwinding {
+  /** Finishes the stack of an id. */
+  finish(id: bigint): FinishedStack | undefined;
+  /** Finishes all that wait; how many ended how, by the number of the StackEnd, and with guesses. */
+  finished(): { readonly ends: readonly number[]; readonly guesses: number };
   close(): void;
 }
 
@@ -58,7 +67,7 @@ export interface TraceParts {
   /** Names for user addresses, when the program needs them. The trace closes it. */
   readonly userNames?: UserNames | undefined;
   /** Provides the unwinder's tables, when the program has one. The trace closes it. */
-  readonly unwindTables?: ((loaded: LoadedProgram) => Closable) | undefined;
+  readonly unwindTables?: ((loaded: LoadedProgram) => Unwinding) | undefined;
   /** Probes that could not be attached and are not required. */
   readonly onMissing?: ((title: string, error: MachineError) => void) | undefined;
   /** 1 or 2: keep what the verifier says of programs that load. */
@@ -82,7 +91,9 @@ export class Trace implements AsyncIterable<TraceEvent> {
   readonly #ringFd: number | undefined;
   readonly #globals: Mapping | undefined;
   readonly #decoders: readonly EventDecoder[];
-  readonly #tables: Closable | undefined;
+  readonly #tables: Unwinding | undefined;
+  /** Where records have stacks that may be unfinished, by event. */
+  readonly #stacks: readonly (readonly StackPlace[])[];
   #watch: Watch | undefined;
   /** Ends the wait for records. */
   #wake: (() => void) | undefined;
@@ -119,6 +130,7 @@ export class Trace implements AsyncIterable<TraceEvent> {
       this.wording = { names, trailer: program.config.strTruncTrailer };
       const formatting = formattingOf(this.wording);
       this.#decoders = program.events.map((spec) => eventDecoder(spec, formatting));
+      this.#stacks = program.events.map((spec) => (program.unwinds ? eventStacks(spec) : []));
       const globals = this.#loaded.map('globals');
       if (globals !== undefined) {
         this.#globals = mapArray(globals);
@@ -127,11 +139,14 @@ export class Trace implements AsyncIterable<TraceEvent> {
       }
       const events = this.#loaded.map('events');
       if (events !== undefined) {
-        this.#ring = new RingReader(events.fd, events.spec.maxEntries, (view, offset) => this.#take(view, offset));
+        this.#ring = new RingReader(events.fd, events.spec.maxEntries, (view, offset, size) =>
+          this.#take(view, offset, size),
+        );
         cleanup.push(() => this.#ring?.close());
         this.#ringFd = events.fd;
       }
       this.#tables = parts.unwindTables?.(this.#loaded);
+      this.#maps.finish = (id) => this.#tables?.finish(id);
       cleanup.push(() => this.#tables?.close());
       // BEGIN comes before any other event, as scripts set up in it what their probes use.
       new Attachment(this.#loaded, [], 0).run('begin');
@@ -404,13 +419,19 @@ export class Trace implements AsyncIterable<TraceEvent> {
     return batch;
   }
 
-  #take(view: DataView, offset: number): void {
+  #take(view: DataView, offset: number, size: number): void {
     if (this.#failure !== undefined || this.#deaf) return;
     try {
-      const decoder = this.#decoders[view.getUint32(offset, true)];
+      const event = view.getUint32(offset, true);
+      const decoder = this.#decoders[event];
       invariant(decoder !== undefined, 'a record names an event that the program does not have');
       this.#parts.userNames?.expire();
-      this.#act(decoder(view, offset));
+      const stacks = this.#stacks[event] ?? [];
+      if (anyUnfinished(view, offset, stacks)) {
+        const copy = new DataView(view.buffer.slice(view.byteOffset + offset, view.byteOffset + offset + size));
+        this.#maps.finishStacks(copy, 0, stacks);
+        this.#act(decoder(copy, 0));
+      } else this.#act(decoder(view, offset));
     } catch (error) {
       this.#failure = { error };
     }
@@ -473,8 +494,8 @@ export class Trace implements AsyncIterable<TraceEvent> {
       this.program.globals;
     const view = new DataView(this.#globals.buffer);
     const events: TraceEvent[] = [];
-    const tell = (what: DroppedEvent['what'], offset: number, name?: string): void => {
-      const count = Number(view.getBigUint64(offset, true));
+    const tell = (what: DroppedEvent['what'], offset: number, name?: string, more = 0): void => {
+      const count = Number(view.getBigUint64(offset, true)) + more;
       if (count > 0) events.push({ type: 'dropped', what, count, ...(name === undefined ? {} : { name }) });
     };
     tell('reads', failedReads);
@@ -482,8 +503,9 @@ export class Trace implements AsyncIterable<TraceEvent> {
     tell('loops', loopLimit);
     tell('returns', notKept);
     tell('processes', notFollowed);
-    events.push(...this.#stacksCutShort(view));
-    tell('guesses', stackGuesses);
+    const finished = this.#tables?.finished();
+    events.push(...this.#stacksCutShort(view, finished?.ends ?? []));
+    tell('guesses', stackGuesses, undefined, finished?.guesses);
     tell('stack_map', stacksFull);
     const userMaps = this.program.maps.filter((map) => map.role === 'user');
     for (const [index, map] of userMaps.entries()) tell('map', mapFull + 8 * index, map.name);
@@ -491,11 +513,10 @@ export class Trace implements AsyncIterable<TraceEvent> {
   }
 
   /** Stacks that end early, and why; not those that were asked to be short, or have no user part. */
-  #stacksCutShort(view: DataView): TraceEvent[] {
-    const counts = stackEnds.map((end, index) => ({
-      end,
-      count: Number(view.getBigUint64(this.program.globals.stackEnds + 8 * index, true)),
-    }));
+  #stacksCutShort(view: DataView, finished: readonly number[]): TraceEvent[] {
+    const counted = (index: number): number =>
+      Number(view.getBigUint64(this.program.globals.stackEnds + 8 * index, true)) + (finished[index] ?? 0);
+    const counts = stackEnds.flatMap((end, index) => (end === 'unfinished' ? [] : [{ end, count: counted(index) }]));
     const early = counts.filter(({ end, count }) => count > 0 && !asExpected.includes(end));
     const count = early.reduce((sum, one) => sum + one.count, 0);
     if (count === 0) return [];

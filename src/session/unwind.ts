@@ -21,10 +21,12 @@ import { type ProcessMapping, UnwindMaps } from '../kernel/load/unwindmaps.ts';
 import { RingReader } from '../kernel/ring/ring.ts';
 import { type Watch, watchFd } from '../kernel/sys/poll.ts';
 import { Clock, clockNanoseconds } from '../kernel/sys/process.ts';
-import { jitFile, mostFiles } from '../program/unwind.ts';
+import { jitFile, mostFiles, NoteKind } from '../program/unwind.ts';
 import { buildTableInSteps, decodeTable, encodeTable, type UnwindTable } from '../symbolize/unwind/table.ts';
+import type { FinishedStack } from '../values/unfinished.ts';
 import { FileUses } from './fileuses.ts';
-import { mappingOf } from './processes.ts';
+import { mappingOf, type ProcessNames } from './processes.ts';
+import { UnfinishedStacks } from './unfinished.ts';
 
 /** Bytes that the tables of all files may take in the kernel. */
 const mostTableBytes = 256 << 20;
@@ -34,6 +36,8 @@ const sliceMs = 8;
 const startMs = 1000;
 /** How often the followed processes are looked after. */
 const followMs = 10;
+/** Tables that are remembered for stacks to be finished. */
+const mostTables = 32;
 /** Mappings that are remembered of one process. */
 const mostMapped = 64;
 const firstQuietNs = 20_000_000n;
@@ -68,11 +72,16 @@ interface ProcessNotes {
   /** The mappings as last read, to see whether anything is new. */
   text: string;
   quietNs: bigint;
+  /** They were so, when a stack last met something unknown. */
+  asked?: string;
 }
 
 export class UnwindTables {
   readonly #maps: UnwindMaps;
-  readonly #drain: () => void;
+  readonly #names: ProcessNames;
+  readonly #unfinished: UnfinishedStacks;
+  /** Tables of files that unfinished stacks have met, or that were made while there were such. */
+  readonly #tables: Lru<string, UnwindTable | 'jit'> = new Lru(mostTables);
   readonly #notes: RingReader;
   readonly #files = new Map<string, KnownFile>();
   readonly #jobs: Job[] = [];
@@ -92,19 +101,30 @@ export class UnwindTables {
   #timer: NodeJS.Timeout | undefined;
   #open = true;
 
-  /** `drain` makes `follow` hear of what has happened. */
-  constructor(loaded: LoadedProgram, drain: () => void) {
-    this.#drain = drain;
+  /** `names` know what is mapped where, and make `follow` hear of what has happened. */
+  constructor(loaded: LoadedProgram, names: ProcessNames) {
+    this.#names = names;
+    this.#unfinished = new UnfinishedStacks({
+      mappings: (pid, address, followed) => names.mappings(pid, address, followed),
+      table: (pid, mapping) => this.#tableFor(pid, mapping),
+    });
     this.#maps = new UnwindMaps(loaded);
     const { fd, spec } = this.#maps.notes;
-    this.#notes = new RingReader(fd, spec.maxEntries, (view, offset) => this.#noted(view.getUint32(offset, true)));
+    this.#notes = new RingReader(fd, spec.maxEntries, (view, offset) => {
+      const pid = view.getUint32(offset, true);
+      const kind = view.getUint32(offset + 4, true);
+      if (kind === NoteKind.lack) this.#noted(pid);
+      else if (kind === NoteKind.registers) this.#unfinished.registers(pid, view, offset + 8);
+      else this.#unfinished.memory(view, offset + 8);
+      this.#schedule();
+    });
     this.#watch = watchFd(fd, () => this.#notes.drain());
   }
 
   /** The files of processes, and of programs that run later (words of a command line), with their libraries: now. */
   prepare(pids: readonly number[], programs: readonly string[]): void {
     // They may become other programs, or load libraries: better known before a stack meets them.
-    if (pids.length > 0) this.#timer ??= setInterval(this.#drain, followMs).unref();
+    if (pids.length > 0) this.#timer ??= setInterval(() => this.#names.drain(), followMs).unref();
     for (const pid of pids) {
       this.#followed.add(pid);
       this.#look(pid);
@@ -136,6 +156,9 @@ export class UnwindTables {
         this.#uses.forked(event.parent, pid);
         return;
       case 'exec':
+        // What was saved of the old program, while its mappings are known.
+        this.#notes.drain();
+        this.#unfinished.finishBefore(pid, event.time);
         this.#left(pid);
         if (this.#followed.has(pid)) this.#look(pid);
         return;
@@ -177,8 +200,7 @@ export class UnwindTables {
 
   /** A stack met code that nothing is known of. */
   #noted(pid: number): void {
-    this.#drain();
-    const before = this.#processes.get(pid)?.text;
+    this.#names.drain();
     const waits = this.#jobs.some((job) => job.pids.has(pid));
     if (!waits && !this.#look(pid)) {
       // It has ended already; the next one like it need not end so.
@@ -191,10 +213,12 @@ export class UnwindTables {
     this.#jobs.sort((x, y) => (rank(x) === rank(y) ? 0 : rank(x) - rank(y)));
     const known = this.#processes.get(pid);
     if (known === undefined) return;
-    if (!waits && known.text === before && !this.#jobs.some((job) => job.pids.has(pid))) {
+    if (known.asked !== known.text || this.#jobs.some((job) => job.pids.has(pid))) known.quietNs = firstQuietNs;
+    else {
       // Nothing new to be learned: a compiler at run time, say. Asked again later and later.
       known.quietNs = known.quietNs * 2n > longestQuietNs ? longestQuietNs : known.quietNs * 2n;
     }
+    known.asked = known.text;
     this.#maps.quiet(pid, clockNanoseconds(Clock.MONOTONIC) + known.quietNs);
   }
 
@@ -204,10 +228,7 @@ export class UnwindTables {
     if (text === undefined || text === '') return false;
     const before = this.#processes.get(pid);
     if (before === undefined) this.#processes.set(pid, { text, quietNs: firstQuietNs });
-    else {
-      if (before.text !== text) before.quietNs = firstQuietNs;
-      before.text = text;
-    }
+    else before.text = text;
     this.#tell(pid, text);
     return true;
   }
@@ -233,8 +254,7 @@ export class UnwindTables {
     if (file === undefined) {
       file = { inode, device, path: mapping.path, number: 0, bytes: 0 };
       this.#files.set(key, file);
-      // Shared memory that holds code is a compiler's.
-      if (/^\/(\/anon|memfd:|SYSV|dev\/zero)/.test(mapping.path)) {
+      if (isMadeCode(mapping)) {
         file.number = jitFile;
         this.#maps.setFile(inode, device, jitFile);
         return jitFile;
@@ -277,7 +297,7 @@ export class UnwindTables {
   }
 
   #schedule(): void {
-    if (this.#scheduled || !this.#open || this.#jobs.length === 0) return;
+    if (this.#scheduled || !this.#open || (this.#jobs.length === 0 && this.#unfinished.waiting === 0)) return;
     this.#scheduled = true;
     setImmediate(() => {
       this.#scheduled = false;
@@ -293,19 +313,62 @@ export class UnwindTables {
   #work(milliseconds: number): void {
     const until = performance.now() + milliseconds;
     for (let job = this.#jobs[0]; job !== undefined; job = this.#jobs[0]) {
-      job.steps ??= tableOf(job.file.path, job.reader);
-      const step = job.steps.next();
+      const step = this.#stepsOf(job).next();
       if (step.done) {
         this.#jobs.shift();
         job.reader.close?.();
         this.#use(job, step.value);
       }
+      // Stacks that are saved meanwhile must find room.
+      this.#notes.drain();
       if (performance.now() >= until) return;
     }
+    // All rules that were asked for are there.
+    while (this.#unfinished.waiting > 0 && performance.now() < until) this.#unfinished.finishOne();
+  }
+
+  finish(id: bigint): FinishedStack | undefined {
+    this.#notes.drain();
+    return this.#unfinished.finish(id);
+  }
+
+  finished(): { readonly ends: readonly number[]; readonly guesses: number } {
+    this.#notes.drain();
+    this.#unfinished.finishAll();
+    return this.#unfinished;
+  }
+
+  /** The table of a mapped file, made now when it is not there yet. */
+  #tableFor(pid: number, mapping: Mapping): UnwindTable | 'jit' | undefined {
+    const { inode, device, key } = identityOf(mapping);
+    if ((inode === 0n && device !== vdsoDevice) || isMadeCode(mapping)) return 'jit';
+    const kept = this.#tables.get(key);
+    if (kept !== undefined) return kept;
+    const job = this.#jobs.find(({ file }) => keyOf(file.inode, file.device) === key);
+    const reader = job?.reader ?? processFiles.open(pid, mapping);
+    if (reader === undefined) return undefined;
+    const steps = job === undefined ? tableOf(mapping.path, reader) : this.#stepsOf(job);
+    let step = steps.next();
+    while (!step.done) step = steps.next();
+    if (job === undefined) reader.close?.();
+    else {
+      this.#jobs.splice(this.#jobs.indexOf(job), 1);
+      reader.close?.();
+      this.#use(job, step.value);
+    }
+    const table = step.value ?? 'jit';
+    this.#tables.set(key, table);
+    return table;
+  }
+
+  #stepsOf(job: Job): Generator<undefined, UnwindTable | undefined, void> {
+    job.steps ??= tableOf(job.file.path, job.reader);
+    return job.steps;
   }
 
   #use(job: Job, table: UnwindTable | undefined): void {
     const { file } = job;
+    if (this.#unfinished.waiting > 0) this.#tables.set(keyOf(file.inode, file.device), table ?? 'jit');
     if (table === undefined) {
       // Frame pointers are all there is.
       file.number = jitFile;
@@ -403,6 +466,9 @@ function identityOf(mapping: Mapping): { readonly inode: bigint; readonly device
   const inode = isVdso ? 0n : BigInt(mapping.inode);
   return { inode, device, key: keyOf(inode, device) };
 }
+
+/** Shared memory that holds code is a compiler's. */
+const isMadeCode = ({ path }: Mapping): boolean => /^\/(\/anon|memfd:|SYSV|dev\/zero)/.test(path);
 
 /** How /proc/PID/maps tells of a file. */
 const mapsText = ({ inode, device }: KnownFile): string =>

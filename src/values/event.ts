@@ -8,6 +8,7 @@ import { unreachable } from '../base/errors.ts';
 import type { EventArgument, EventSpec, FormatPiece } from '../program/program.ts';
 import { decode, readText, recordPid } from './decode.ts';
 import type { MapValue } from './map.ts';
+import { type StackPlace, stackPlaces } from './unfinished.ts';
 import type { Value } from './value.ts';
 
 /** Offsets into the script's text. */
@@ -232,6 +233,12 @@ export function eventDecoder(spec: EventSpec, formatting: Formatting): EventDeco
     default:
       return unreachable(spec, 'event kind');
   }
+}
+
+/** Where the records of an event have stacks of the own unwinder. */
+export function eventStacks(spec: EventSpec): StackPlace[] {
+  const args = 'args' in spec ? spec.args : 'value' in spec ? [spec.value] : [];
+  return args.flatMap(({ offset, schema }) => stackPlaces(schema, offset));
 }
 
 /** The strings of an argv: `count` slots of `argSize` bytes, the first empty one ends the list. */

@@ -10,6 +10,7 @@ import type { Schema } from '../program/schema.ts';
 import { schemaSize } from '../program/schema.ts';
 import { aggregate, decode, viewOf } from './decode.ts';
 import { compareIntegers, divide, readUnsigned } from './integer.ts';
+import { type StackPlace, stackPlaces } from './unfinished.ts';
 import type { HistogramValue, Integer, Value } from './value.ts';
 
 /** One element as bpf(2) gives it: a per-CPU map's values stand one after the other, each padded to 8 bytes. */
@@ -52,9 +53,9 @@ export function mapKind(schema: Schema): MapValue['kind'] {
  * Reads all of a script's map.
  * @param spec a map with role `user`
  * @param raw its elements, in any order
- * @param cpus number of possible CPUs (values per element of a per-CPU map)
+ * @param finish finishes the stacks of `places` in bytes, in place; true when there were any
  */
-export function readMap(spec: MapSpec, raw: Iterable<RawEntry>, cpus: number): MapValue {
+export function readMap(spec: MapSpec, raw: Iterable<RawEntry>, finish?: FinishPlaces): MapValue {
   const user = spec.user;
   if (user === undefined) throw new Error(`insitu bug: map ${spec.name} is not a script's map`);
   const kind = mapKind(user.value);
@@ -63,15 +64,61 @@ export function readMap(spec: MapSpec, raw: Iterable<RawEntry>, cpus: number): M
     const element = [...raw][0]?.value ?? new Uint8Array(spec.valueSize);
     const view = viewOf(element);
     const set = readUnsigned(view, setOffset, 8) !== 0;
-    const value = combine(user.value, view, slices(user, view, spec, cpus));
+    const value = combine(user.value, view, slices(user, view, spec));
     return { name: spec.name, kind, keyed: false, entries: [{ key: [], value }], set };
   }
   const entries: MapEntry[] = [];
-  for (const { key, value } of raw) {
+  for (const { key, value } of finish === undefined ? raw : finishEntries(spec, user, [...raw], finish)) {
     const view = viewOf(value);
-    entries.push({ key: decodeKey(user, key), value: combine(user.value, view, slices(user, view, spec, cpus)) });
+    entries.push({ key: decodeKey(user, key), value: combine(user.value, view, slices(user, view, spec)) });
   }
   return { name: spec.name, kind, keyed: true, entries: sortEntries(entries), set: entries.length > 0 };
+}
+
+/** Finishes stacks in place; true when any was unfinished. */
+export type FinishPlaces = (view: DataView, places: readonly StackPlace[]) => boolean;
+
+/** Whether values of a schema are added up over CPUs, and over keys that turn out to be one. */
+const addsUp = ({ kind }: Schema): boolean =>
+  kind === 'aggregate' || kind === 'hist' || kind === 'lhist' || kind === 'tseries';
+
+/** The entries with their stacks finished: those whose keys are then the same become one. */
+function finishEntries(
+  spec: MapSpec,
+  user: UserMap,
+  raw: readonly RawEntry[],
+  finish: FinishPlaces,
+): readonly RawEntry[] {
+  const inKey = user.keys.flatMap((part) => stackPlaces(part.schema, part.offset));
+  const inValue = stackPlaces(user.value);
+  if (inValue.length > 0) {
+    for (const { value } of raw) {
+      const view = viewOf(value);
+      for (const start of slices(user, view, spec)) {
+        finish(
+          view,
+          inValue.map((place) => ({ ...place, offset: start + place.offset })),
+        );
+      }
+    }
+  }
+  if (inKey.length === 0) return raw;
+  const changed = raw.filter(({ key }) => finish(viewOf(key), inKey));
+  if (changed.length === 0) return raw;
+  const merged = new Map<string, RawEntry>();
+  for (const entry of raw) {
+    const text = Array.from(entry.key, (byte) => String.fromCharCode(byte)).join('');
+    const same = merged.get(text);
+    if (same === undefined) merged.set(text, entry);
+    else if (addsUp(user.value)) {
+      // As if there were more CPUs.
+      const value = new Uint8Array(same.value.length + entry.value.length);
+      value.set(same.value);
+      value.set(entry.value, same.value.length);
+      merged.set(text, { key: entry.key, value });
+    }
+  }
+  return [...merged.values()];
 }
 
 /** The key's parts, one value per written key. */
@@ -81,13 +128,13 @@ export function decodeKey(user: UserMap, key: Uint8Array): Value[] {
 }
 
 /** Offset of each CPU's value in an element. */
-function slices(user: UserMap, view: DataView, spec: MapSpec, cpus: number): number[] {
+function slices(user: UserMap, view: DataView, spec: MapSpec): number[] {
   const { storage } = user;
   if (storage.kind === 'array')
     return Array.from({ length: Math.max(1, storage.cpus) }, (_, cpu) => cpu * storage.stride);
   if (!spec.kind.includes('PERCPU')) return [0];
   const stride = (schemaSize(user.value) + 7) & ~7;
-  const count = Math.min(cpus, Math.floor(view.byteLength / stride));
+  const count = Math.floor(view.byteLength / stride);
   return Array.from({ length: Math.max(1, count) }, (_, cpu) => cpu * stride);
 }
 

@@ -10,7 +10,7 @@ import { insitu, lacking, root } from '../insitu.ts';
 const folder = mkdtempSync(join(tmpdir(), 'insitu-modes-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
 const program = join(folder, 'frames');
-const probe = 'tracepoint:syscalls:sys_enter_umask /comm == "frames"/';
+const probe = 'tracepoint:syscalls:sys_enter_umask /pid == cpid/';
 
 /** What stands between BEGIN and END, by part. */
 async function parts(

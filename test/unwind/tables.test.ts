@@ -65,7 +65,7 @@ describe('tables in the kernel', { skip: lacking('gcc', 'tracefs', 'btf') }, () 
 
   test('go with the last process that uses the file', async () => {
     // Each line that the shell gets is a step.
-    const steps = `read _; ${program} loop & one=$!; ${program} loop & two=$!; read _; kill $one; wait $one; read _; kill $two; wait; read _`;
+    const steps = `trap 'kill $(jobs -p)' EXIT; read _; ${program} loop & one=$!; ${program} loop & two=$!; read _; kill $one; wait $one; read _; kill $two; wait; read _`;
     const shell = spawn('/bin/sh', ['-c', steps], { stdio: ['pipe', 'ignore', 'ignore'] });
     const step = (): void => void shell.stdin.write('\n');
     const script = 'tracepoint:syscalls:sys_enter_umask /comm == "frames"/ { @[ustack] = count(); }';
@@ -94,7 +94,8 @@ describe('tables in the kernel', { skip: lacking('gcc', 'tracefs', 'btf') }, () 
       assert.match(stdout, /deep\+\d+[\s\S]*_start/, stderr);
     } finally {
       tracer.child.kill('SIGKILL');
-      shell.kill('SIGKILL');
+      // The end of its input makes it read on, to its end.
+      shell.stdin.end();
     }
   });
 });

@@ -118,9 +118,16 @@ function writeUnwound(low: Lower, type: StackType, to: DirectPlace): void {
   const release = b.label();
   const frames = b.alu('add', state, { imm: stateAt.frames });
   if (to.raw) {
-    b.branch('ugt', count, { imm: type.limit }, release);
+    // One more than there are: behind an unfinished one stands its id.
+    const words = b.reg();
+    const full = b.label();
+    b.mov(words, count);
+    b.branch('uge', words, { imm: type.limit }, full);
+    b.push({ op: 'alu', operator: 'add', dst: words, left: words, right: { imm: 1 } });
+    b.place(full);
+    b.branch('ugt', words, { imm: type.limit }, release);
     const into = low.addressOf({ kind: 'direct', base: to.base, offset: to.offset + 8 });
-    b.call(bpfHelper.probe_read_kernel, [into, b.alu('shl', count, { imm: 3 }), frames]);
+    b.call(bpfHelper.probe_read_kernel, [into, b.alu('shl', words, { imm: 3 }), frames]);
   } else {
     b.store(to.base, to.offset + 8, 8, b.load(state, stateAt.hash, 8));
     const map = assets.stackMap('ustack', type.limit);

@@ -34,8 +34,8 @@ const keptEntries = 16384;
 const followedEntries = 65536;
 /** Processes whose mappings are kept for the unwinder. */
 const processEntries = 4096;
-/** Bytes of the ring in which the unwinder asks for what it lacks. */
-const noteRing = 64 << 10;
+/** Bytes of the ring in which the unwinder asks for what it lacks, and saves the stacks that lacked it. */
+const noteRing = 16 << 20;
 /** A hash map whose values would take more than this when allocated at once allocates as it goes. */
 const preallocateLimit = 16 << 20;
 /** Programs of one CPU that may interrupt one another and still have scratch memory each. */

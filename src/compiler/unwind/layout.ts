@@ -1,5 +1,6 @@
 /** Where the unwinder's functions keep things, and where the kernel keeps what they read. */
 
+import { savedBytes } from '../../program/unwind.ts';
 import type { Target } from '../../target/target.ts';
 import type { Field, Type } from '../../types/model.ts';
 import type { TypeSource } from '../../types/source.ts';
@@ -26,10 +27,15 @@ type StateField =
   | 'returnInstance'
   | 'vdso'
   | 'word'
+  | 'lacking'
   | 'registers'
   | 'chunk'
   | 'cache'
+  | 'memory'
   | 'frames';
+
+/** Three words and the bytes. */
+export const memoryNoteBytes: number = 24 + savedBytes;
 
 /**
  * The state of one unwinding, in the map of states: by offset in bytes. Registers are in
@@ -67,9 +73,13 @@ export const stateAt: Readonly<Record<StateField, number>> = {
   /** One word, or a return_instance, read from memory. */
   word: 160,
   registers: 224,
+  /** 1 when rules that may exist were not there, and the stack may be saved for user space. */
+  lacking: 360,
   chunk: 384,
   cache: 896,
-  frames: 896 + 64 * 48,
+  /** A note of kind `memory`. */
+  memory: 896 + 64 * 48,
+  frames: 896 + 64 * 48 + memoryNoteBytes,
 };
 
 export const chunkBytes = 512;
@@ -85,7 +95,12 @@ export const stateBytes = (frames: number): number => Math.ceil((stateAt.frames 
 /** Byte offsets in the kernel's structs, from BTF. */
 export interface KernelLayout {
   readonly task: { readonly mm: number; readonly utask: number | undefined };
-  readonly mm: { readonly execVm: number; readonly vdso: number; readonly xolArea: number | undefined };
+  readonly mm: {
+    readonly execVm: number;
+    readonly vdso: number;
+    readonly startStack: number | undefined;
+    readonly xolArea: number | undefined;
+  };
   readonly xolVaddr: number;
   readonly utaskReturns: number;
   readonly returns: { readonly stack: number; readonly address: number; readonly next: number; readonly size: number };
@@ -138,6 +153,7 @@ export function kernelLayout(types: TypeSource): KernelLayout | undefined {
     mm: {
       execVm: must('mm_struct', 'exec_vm'),
       vdso: must('mm_struct', 'context', 'vdso'),
+      startStack: offset('mm_struct', 'start_stack'),
       xolArea: seesReturns ? offset('mm_struct', 'uprobes_state', 'xol_area') : undefined,
     },
     xolVaddr: xolVaddr ?? 0,

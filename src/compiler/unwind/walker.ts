@@ -6,6 +6,7 @@
  *     unwind_mapping(state)  which file the pc lies in
  *     unwind_search(file, offset)   the rule there, by two look-ups and a binary search
  *     unwind_return(state, slot)    what a return probe took from the stack
+ *     unwind_save(state)     hands a stack that lacked rules to user space
  *
  * Each is verified by itself, so that a loop over steps costs the verifier nothing; all
  * state lies in a map, so that they take scalars only. The search has no branches that
@@ -25,6 +26,9 @@ import {
   jitFile,
   mappingBytes,
   mostMappings,
+  mostReturns,
+  mostSaved,
+  NoteKind,
   pageBits,
   processHead,
   Register,
@@ -32,6 +36,8 @@ import {
   ruleBits,
   Saved,
   type StackEnd,
+  savedBytes,
+  savedRegisters,
   volatileBase,
 } from '../../program/unwind.ts';
 import { FunctionBuilder, type IrFunction, type Label, type Operand, type Reg } from '../ir/ir.ts';
@@ -43,6 +49,7 @@ import {
   chunkBelow,
   chunkBytes,
   type KernelLayout,
+  memoryNoteBytes,
   stateAt,
 } from './layout.ts';
 
@@ -89,6 +96,11 @@ const userCode32 = 0x23;
 /** Offsets from rsp of a signal frame's registers: ucontext.uc_mcontext.gregs, by DWARF number. */
 const signalOffsets = [144, 136, 152, 128, 112, 104, 120, 160, 40, 48, 56, 64, 72, 80, 88, 96, 168] as const;
 const signalBytes = 176;
+
+/** Nanoseconds; a process that must not be asked about for longer has nothing new to tell. */
+const longestPatience = 100_000_000;
+/** Odd, with well spread bits: 2^64 divided by the golden ratio. */
+const spread = 0x9e3779b97f4a7c15n;
 
 type Build = (f: Writer) => void;
 
@@ -150,11 +162,19 @@ export class Walker {
 
   /** The functions, in the order of their indices. */
   functions(): IrFunction[] {
-    return [this.#unwind(), this.#step(), this.#mapping(), this.#search(), this.#return(), this.#vma()];
+    return [
+      this.#unwind(),
+      this.#step(),
+      this.#mapping(),
+      this.#search(),
+      this.#return(),
+      this.#vma(),
+      ...(this.#o.prepared === true ? [] : [this.#save()]),
+    ];
   }
 
-  #index(which: 'step' | 'mapping' | 'search' | 'return' | 'vma'): number {
-    return this.#o.first + { step: 1, mapping: 2, search: 3, return: 4, vma: 5 }[which];
+  #index(which: 'step' | 'mapping' | 'search' | 'return' | 'vma' | 'save'): number {
+    return this.#o.first + { step: 1, mapping: 2, search: 3, return: 4, vma: 5, save: 6 }[which];
   }
 
   #finish(f: Writer, global: boolean): IrFunction {
@@ -215,6 +235,7 @@ export class Walker {
     f.put(stateAt.pid, pid);
     f.put(stateAt.guessed, { imm: 0 });
     f.put(stateAt.returnInstance, { imm: 0 });
+    f.put(stateAt.lacking, { imm: 0 });
     f.put(stateAt.end, { imm: endNumber('no user registers') });
     const done = b.label();
     if (this.#o.prepared !== true) {
@@ -247,6 +268,9 @@ export class Walker {
     b.push({ op: 'alu', operator: 'add', dst: index, left: index, right: { imm: 1 } });
     b.branch('ule', index, { imm: frames }, round);
     b.place(done);
+    if (this.#o.prepared !== true) {
+      f.when('ne', f.get(stateAt.lacking), { imm: 0 }, () => b.callFunction(this.#index('save'), [offset]));
+    }
     b.return(offset);
     return this.#finish(f, true);
   }
@@ -277,7 +301,7 @@ export class Walker {
     });
     b.store(b.alu('add', f.s, b.alu('shl', count, { imm: 3 })), stateAt.frames, 8, pc);
     f.put(stateAt.count, f.plus(count, 1));
-    const mixed = b.alu('mul', b.alu('xor', f.get(stateAt.hash), pc), b.const(0x9e3779b97f4a7c15n));
+    const mixed = b.alu('mul', b.alu('xor', f.get(stateAt.hash), pc), b.const(spread));
     f.put(stateAt.hash, b.alu('xor', mixed, b.alu('lshr', mixed, { imm: 32 })));
 
     // Its rule.
@@ -290,8 +314,8 @@ export class Walker {
     f.assign(kind, { imm: RuleKind.none });
     b.branch('ule', file, { imm: jitFile }, byFramePointer);
     const place = b.alu('or', b.alu('shl', file, { imm: 32 }), offset);
-    const spread = b.alu('mul', place, b.const(0x9e3779b97f4a7c15n));
-    const slot = b.alu('lshr', spread, { imm: 64 - cacheBits });
+    const mixedPlace = b.alu('mul', place, b.const(spread));
+    const slot = b.alu('lshr', mixedPlace, { imm: 64 - cacheBits });
     const cached = b.alu('add', b.mapValue(maps.cache, 0), b.alu('shl', slot, { imm: 3 }));
     const known = b.label();
     const entry = b.load(cached, 0, 8);
@@ -672,8 +696,14 @@ export class Walker {
       const words = b.slotAddress(note);
       b.store(words, 0, 8, b.alu('add', now, { imm: noteEveryNs }));
       b.branch('eq', last, { imm: 0 }, tell);
-      b.branch('ult', now, b.load(last, 0, 8), told);
+      const quiet = b.load(last, 0, 8);
+      b.branch('uge', now, quiet, tell);
+      // A process of which nothing can be learned is asked about ever more seldom: its stacks are not saved.
+      b.branch('ugt', b.alu('sub', quiet, now), { imm: longestPatience }, told);
+      f.put(stateAt.lacking, { imm: 1 });
+      b.jump(told);
       b.place(tell);
+      f.put(stateAt.lacking, { imm: 1 });
       b.call(bpfHelper.map_update_elem, [b.map(maps.asked), pid, words, { imm: 0 }]);
       b.store(words, 0, 8, f.get(stateAt.pid));
       b.store(words, 8, 8, look);
@@ -732,6 +762,103 @@ export class Walker {
     b.place(none);
     b.return({ imm: 0 });
     return this.#finish(f, true);
+  }
+
+  /** Hands the registers and the memory of a stack to user space (NoteKind), which finishes it. */
+  #save(): IrFunction {
+    const { maps, layout } = this.#o;
+    const f = this.#stateful('unwind_save', 1);
+    const { b } = f;
+    const failed = b.label();
+    const count = f.get(stateAt.count);
+    b.branch('uge', count, f.get(stateAt.limit), failed);
+    b.branch('uge', count, { imm: this.#o.frames }, failed);
+    const now = b.call(bpfHelper.ktime_get_ns, []);
+    const mixed = b.alu('mul', b.alu('xor', f.get(stateAt.hash), now), b.const(spread));
+    const id = b.alu('xor', mixed, b.alu('lshr', mixed, { imm: 29 }));
+    const pid = f.get(stateAt.pid);
+    const head = (kind: number): Reg => b.alu('or', pid, b.const(BigInt(kind) << 32n));
+    const task = b.call(bpfHelper.get_current_task_btf, [], 'pointer');
+    const registers = b.call(bpfHelper.task_pt_regs, [task], 'pointer');
+    f.put(stateAt.chunk, head(NoteKind.registers));
+    f.put(stateAt.chunk + 8, id);
+    f.put(stateAt.chunk + 16, now);
+    const savedAt = stateAt.chunk + 24;
+    for (const [number, at] of registerOffsets.entries()) f.put(savedAt + 8 * number, b.load(registers, at, 8));
+    const afterRegisters = savedAt + 8 * savedRegisters;
+    f.put(afterRegisters, f.get(stateAt.trampoline));
+    for (let word = 0; word < 2 * mostReturns; word++) f.put(afterRegisters + 8 + 8 * word, { imm: 0 });
+    this.#saveReturns(f, afterRegisters + 8);
+    const chunk = b.alu('add', f.s, { imm: stateAt.chunk });
+    const size = 24 + 8 * (savedRegisters + 1 + 2 * mostReturns);
+    const unsent = b.call(bpfHelper.ringbuf_output, [b.map(maps.notes), chunk, { imm: size }, { imm: 0 }]);
+    b.branch('ne', unsent, { imm: 0 }, failed);
+    f.put(stateAt.hash, id);
+    f.put(stateAt.flags, { imm: 0 });
+    f.put(stateAt.end, { imm: endNumber('unfinished') });
+    b.store(b.alu('add', f.s, b.alu('shl', count, { imm: 3 })), stateAt.frames, 8, id);
+    const at = b.reg();
+    const index = b.reg();
+    const round = b.label();
+    f.put(stateAt.memory, head(NoteKind.memory));
+    f.put(stateAt.memory + 8, id);
+    f.assign(at, b.alu('and', f.get(savedAt + 8 * Register.rsp), { imm: -savedBytes }));
+    const mm = b.load(task, layout.task.mm, 8, 'pointer');
+    const firstStack = layout.mm.startStack === undefined ? b.const(0n) : b.load(mm, layout.mm.startStack, 8);
+    const top = b.alu('and', b.alu('add', firstStack, { imm: savedBytes }), { imm: -savedBytes });
+    f.assign(index, { imm: 0 });
+    b.place(round);
+    f.put(stateAt.memory + 16, at);
+    const bytes = b.alu('add', f.s, { imm: stateAt.memory + 24 });
+    // A large frame may have pages that nothing has touched.
+    const further = b.label();
+    b.branch('ne', b.call(bpfHelper.probe_read_user, [bytes, { imm: savedBytes }, at]), { imm: 0 }, further);
+    const note = b.alu('add', f.s, { imm: stateAt.memory });
+    const lost = b.call(bpfHelper.ringbuf_output, [b.map(maps.notes), note, { imm: memoryNoteBytes }, { imm: 0 }]);
+    b.branch('ne', lost, { imm: 0 }, failed);
+    b.place(further);
+    f.assign(at, b.alu('add', at, { imm: savedBytes }));
+    b.push({ op: 'alu', operator: 'add', dst: index, left: index, right: { imm: 1 } });
+    // Above a program's first stack lie its arguments and environment.
+    b.branch('eq', at, top, failed);
+    b.branch('ult', index, { imm: mostSaved }, round);
+    b.place(failed);
+    b.return({ imm: 0 });
+    return this.#finish(f, true);
+  }
+
+  /** Puts the places and addresses of pending return probes into the state, from an offset on. */
+  #saveReturns(f: Writer, offset: number): void {
+    const { layout } = this.#o;
+    if (layout.task.utask === undefined) return;
+    const { b } = f;
+    const done = b.label();
+    const word = b.alu('add', f.s, { imm: stateAt.word });
+    const readWord = (address: Reg): Reg => {
+      const failed = b.call(bpfHelper.probe_read_kernel, [word, { imm: 8 }, address]);
+      b.branch('ne', failed, { imm: 0 }, done);
+      return f.get(stateAt.word);
+    };
+    const task = b.call(bpfHelper.get_current_task, []);
+    const utask = readWord(b.alu('add', task, { imm: layout.task.utask }));
+    b.branch('eq', utask, { imm: 0 }, done);
+    const instance = b.reg();
+    const index = b.reg();
+    const round = b.label();
+    f.assign(instance, readWord(f.plus(utask, layout.utaskReturns)));
+    f.assign(index, { imm: 0 });
+    b.place(round);
+    b.branch('eq', instance, { imm: 0 }, done);
+    const stack = readWord(f.plus(instance, layout.returns.stack));
+    const address = readWord(f.plus(instance, layout.returns.address));
+    const next = readWord(f.plus(instance, layout.returns.next));
+    const at = b.alu('add', f.s, b.alu('shl', b.alu('and', index, { imm: mostReturns - 1 }), { imm: 4 }));
+    b.store(at, offset, 8, stack);
+    b.store(at, offset + 8, 8, address);
+    f.assign(instance, next);
+    b.push({ op: 'alu', operator: 'add', dst: index, left: index, right: { imm: 1 } });
+    b.branch('ult', index, { imm: mostReturns }, round);
+    b.place(done);
   }
 
   /** bpf_find_vma's callback: what is needed of the vm_area_struct, into seven words. */

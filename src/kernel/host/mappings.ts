@@ -31,6 +31,7 @@ export class MappingTracker {
   readonly #sink: (event: TaskEvent) => void;
   /** Events newer than the drain that met them: another CPU's older ones come first. */
   #pending: TaskEvent[] = [];
+  #draining = false;
 
   /** Starts following; `sink` gets all events in the order of their time, from drain() or a full ring. */
   constructor(sink: (event: TaskEvent) => void) {
@@ -49,8 +50,18 @@ export class MappingTracker {
     for (const ring of this.#rings) this.#watches.push(watchFd(ring.fd, () => this.drain()));
   }
 
-  /** Hands on what happened until now. */
+  /** Hands on what happened until now; nothing while it does so already, as the order of time is kept. */
   drain(): void {
+    if (this.#draining) return;
+    this.#draining = true;
+    try {
+      this.#drain();
+    } finally {
+      this.#draining = false;
+    }
+  }
+
+  #drain(): void {
     // What carries an older time than this is in its ring by now.
     const now = Number(clockNanoseconds(Clock.MONOTONIC));
     const events = this.#pending;

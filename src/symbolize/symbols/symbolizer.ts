@@ -183,6 +183,15 @@ export class Symbolizer {
     return addresses.map((address) => this.#symbolize(pid, address, batch));
   }
 
+  /** A process's mappings when something is mapped at that address; `followed`: as was told of them, whatever they are now. */
+  mappings(pid: number, address: ProcessAddress, followed: boolean): readonly Mapping[] | undefined {
+    const known = this.#processes.get(pid);
+    if (followed) return known?.maps.find(address) === undefined ? undefined : known.maps.mappings;
+    const process =
+      known?.maps.find(address) !== undefined || (known?.followed && known.complete) ? known : this.#load(pid);
+    return process?.maps.find(address) === undefined ? undefined : process.maps.mappings;
+  }
+
   /** Where in the source an address comes from, inlined functions included; undefined where nothing tells. */
   source(pid: number, address: ProcessAddress): SourcePlace | undefined {
     // Asking for its name finds the mapping, if there is one.

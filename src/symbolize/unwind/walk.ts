@@ -23,6 +23,8 @@ export interface SavedStack {
   readonly read: (address: bigint) => bigint | undefined;
   /** Executable ones. */
   readonly mappings: readonly SavedMapping[];
+  /** What a return address stands for that return probes have put in that place of the stack; undefined: itself. */
+  readonly returnTo?: (pc: bigint, slot: bigint) => bigint | undefined;
 }
 
 export interface WalkedStack {
@@ -97,7 +99,7 @@ class Walk {
     if (this.#guessing !== undefined) this.guessed = true;
     if (next.pc === 0n) return 'complete';
     if (next.cfa <= (this.#registers[Register.rsp] as bigint)) return 'no progress';
-    this.#registers[Register.rip] = next.pc;
+    this.#registers[Register.rip] = this.#saved.returnTo?.(next.pc, next.cfa - 8n) ?? next.pc;
     this.#registers[Register.rsp] = next.cfa;
     this.#registers[Register.rbp] = next.rbp;
     this.#registers[Register.rbx] = next.rbx;
