@@ -45,6 +45,8 @@ async function main(argv: readonly string[]): Promise<number> {
         return await (await import('./cli/code.ts')).code(command.what, command.wanted, command.options);
       case 'sockets':
         return await (await import('./cli/sockets.ts')).sockets(command.options);
+      case 'calls':
+        return await (await import('./cli/calls.ts')).calls(command.patterns, command.options);
       case 'list':
         return await (await import('./cli/list.ts')).list(command.pattern, command.script, command.options);
       case 'symbols':

@@ -21,6 +21,7 @@ export type MapKind =
  * globals: values that the runtime sets before start or reads (see GlobalLayout).
  * kept: arguments of functions that have not returned yet.
  * followed: tgids (of the machine's first namespace) of the processes that --follow has found.
+ * calls: what `insitu calls` keeps (program/calls.ts), by name.
  * constants: read-only bytes (string literals, zeros), frozen after `initial` is written.
  */
 export type MapRole =
@@ -32,6 +33,7 @@ export type MapRole =
   | 'constants'
   | 'kept'
   | 'followed'
+  | 'calls'
   | UnwindRole;
 
 /**

@@ -139,6 +139,9 @@ function fixedBinary(path: string, data: FixedBinary): Binary {
     at: (address) =>
       functions.find((symbol) => address >= symbol.address && address < symbol.address + Math.max(1, symbol.size)),
     codeAt: () => ({ function: undefined, instruction: undefined }),
+    exits: () => undefined,
+    unwindable: true,
+    needed: [],
     toFileOffset(address: VirtualAddress): Result<FileOffset, MachineError> {
       const segment = segments.find((each) => address >= each.address && address < each.address + each.size);
       if (segment !== undefined) return ok(fileOffset(address - segment.address + segment.offset));

@@ -53,6 +53,17 @@ export interface CodePlace {
   readonly instruction: VirtualAddress | undefined;
 }
 
+/** An instruction that leaves a function: returns, or jumps to another function (`condition`: the low 4 bits of jcc). */
+export type FunctionExit =
+  | { readonly address: VirtualAddress; readonly kind: 'ret' | 'jump' }
+  | { readonly address: VirtualAddress; readonly kind: 'conditional'; readonly condition: number };
+
+export interface FunctionExits {
+  /** Where a probe at the function's begin stands best: arguments and stack are as they were at its first byte. */
+  readonly entry: VirtualAddress;
+  readonly exits: readonly FunctionExit[];
+}
+
 /** An executable or library as a probe target. */
 export interface Binary {
   /** Where the file is read from and attached to (may be below /proc/PID/root). */
@@ -72,6 +83,12 @@ export interface Binary {
   at(address: VirtualAddress): FunctionSymbol | undefined;
   /** Where the function and the instruction begin that the address lies in. */
   codeAt(address: VirtualAddress): CodePlace;
+  /** Where the function leaves that begins at an address; undefined when its code cannot be followed. */
+  exits(address: VirtualAddress): FunctionExits | undefined;
+  /** Whether exceptions may pass through its code: it has landing pads, or needs a library that unwinds. */
+  readonly unwindable: boolean;
+  /** Libraries that it needs, by soname. */
+  readonly needed: readonly string[];
   /** Through the program headers. Fails when no executable segment (no segment at all, with `any`) has that address. */
   toFileOffset(address: VirtualAddress, which?: 'executable' | 'any'): Result<FileOffset, MachineError>;
   /**

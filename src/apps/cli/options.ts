@@ -121,6 +121,31 @@ export interface SocketsOptions extends DebugFileWords {
   readonly watch: boolean;
 }
 
+/** Of `insitu calls`. */
+export interface CallsOptions extends DebugFileWords {
+  readonly pids: readonly number[];
+  readonly command: string | undefined;
+  readonly output: string | undefined;
+  readonly format: 'text' | 'json';
+  readonly verbose: boolean;
+  readonly quiet: boolean;
+  /** Each outermost call with what is below it, as it ends. */
+  readonly events: boolean;
+  readonly watch: boolean;
+  /** Levels of calls that are shown. */
+  readonly depth: number;
+  /** Calls a second that are shown one by one. */
+  readonly rate: number;
+  /** Each so many-th outermost call is shown. */
+  readonly sample: number;
+  /** Nanoseconds after which tracing ends; undefined: with the process. */
+  readonly duration: number | undefined;
+  /** Nanoseconds: shorter calls are only counted. */
+  readonly least: number;
+  /** Share of one CPU that the probes may take. */
+  readonly overhead: number;
+}
+
 /** What --no-feature takes. */
 export type Feature = 'uprobe_multi' | 'kprobe_multi' | 'kprobe_session';
 
@@ -164,6 +189,7 @@ export type Command =
     }
   | { readonly kind: 'code'; readonly what: string; readonly wanted: string; readonly options: CodeOptions }
   | { readonly kind: 'sockets'; readonly options: SocketsOptions }
+  | { readonly kind: 'calls'; readonly patterns: readonly string[]; readonly options: CallsOptions }
   | { readonly kind: 'learn'; readonly path: string; readonly options: SymbolsOptions }
   | { readonly kind: 'completion'; readonly shell: Shell; readonly output: string | undefined }
   /** Of everything, or of one command. */
@@ -337,6 +363,52 @@ function needsRun(given: ReadonlyMap<string, readonly string[]>): void {
   );
 }
 
+function callPatterns(
+  patterns: readonly string[],
+  { pids, command }: Pick<CallsOptions, 'pids' | 'command'>,
+): readonly string[] {
+  const form = "write: insitu calls 'PATTERN' -p PID, or -c 'COMMAND'";
+  if (patterns.length === 0) throw new UsageError('calls of which functions?', form);
+  if (pids.length === 0 && command === undefined) throw new UsageError('calls in which process?', form);
+  return patterns;
+}
+
+function callLimits(
+  last: (name: string) => string | undefined,
+): Pick<CallsOptions, 'depth' | 'rate' | 'sample' | 'duration' | 'least' | 'overhead'> {
+  const number = (name: string, fallback: number, least: number, most: number): number => {
+    const text = last(name) ?? String(fallback);
+    const value = Number(text.replace(/%$/, ''));
+    if (!/^\d+(\.\d+)?%?$/.test(text) || value < least || value > most) {
+      throw new UsageError(`--${name} takes a number from ${least} to ${most}, not '${text}'`);
+    }
+    return value;
+  };
+  const duration = last('duration');
+  const least = last('min');
+  return {
+    depth: Math.floor(number('depth', 128, 1, 128)),
+    rate: Math.floor(number('rate', 1000, 0, 1_000_000)),
+    sample: Math.floor(number('sample', 1, 1, 1_000_000_000)),
+    duration: duration === undefined ? undefined : nanoseconds('--duration', duration, 's'),
+    least: least === undefined ? 0 : nanoseconds('--min', least),
+    overhead: number('overhead', 20, 0.1, 1000) / 100,
+  };
+}
+
+/** `10ms`, `1.5s`, `2m`; a bare number counts `unit`, where there is one. */
+function nanoseconds(option: string, text: string, unit = ''): number {
+  const [, digits = '', own = ''] = /^(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)?$/.exec(text) ?? [];
+  const size = { ns: 1, us: 1e3, µs: 1e3, ms: 1e6, s: 1e9, m: 6e10, h: 3.6e12 }[own || unit];
+  if (digits === '' || size === undefined) {
+    throw new UsageError(
+      `${option} takes a time, not '${text}'`,
+      `write: ${option} 500us, ${option} 10ms, ${option} 2s`,
+    );
+  }
+  return Math.round(Number(digits) * size);
+}
+
 /** Reads the command line. Throws UsageError. */
 export function parseCommand(argv: readonly string[]): Command {
   const { given, rest, named } = split(argv);
@@ -434,6 +506,15 @@ export function parseCommand(argv: readonly string[]): Command {
       throw new UsageError(`sockets takes no '${rest[1]}'`, "write: insitu sockets [-p PID | -c 'COMMAND']");
     const options = { ...debugFiles, pids, command, output: last('output'), format, verbose: given.has('verbose') };
     return { kind: 'sockets', options: { ...options, events: given.has('events'), watch: given.has('watch') } };
+  }
+  if (argv[0] === 'calls') {
+    const options = { ...debugFiles, pids, command, output: last('output'), format, verbose: given.has('verbose') };
+    const flags = { events: given.has('events'), watch: given.has('watch'), quiet: given.has('quiet') };
+    return {
+      kind: 'calls',
+      patterns: callPatterns(rest.slice(1), options),
+      options: { ...options, ...flags, ...callLimits(last) },
+    };
   }
   const follow = given.has('follow');
   if (follow && command === undefined && pids.length === 0) {

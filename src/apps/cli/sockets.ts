@@ -9,6 +9,7 @@ import { callText, reportText } from '../../answers/sockets/text.ts';
 import type { MachineError } from '../../base/errors.ts';
 import { constant } from '../../kernel/host/constants/index.ts';
 import { type Trace, type TraceOptions, trace } from '../../session/index.ts';
+import { clockText } from './clock.ts';
 import { complain } from './failure.ts';
 import { debugFilesOf, type SocketsOptions } from './options.ts';
 import { notifyAttached, Output } from './output.ts';
@@ -105,11 +106,4 @@ async function look(table: Sockets, scope: Scope, shared: Omit<TraceOptions, 'sc
     running.close();
   }
   if (at > 0) table.settle(seen, scope.pids, at);
-}
-
-/** `12:34:56.123456` in local time. */
-function clockText(ns: bigint, timeZone: (seconds: number) => { readonly offset: number }): string {
-  const seconds = Number(ns / 1_000_000_000n);
-  const local = new Date((seconds + timeZone(seconds).offset) * 1000).toISOString().slice(11, 19);
-  return `${local}.${String((ns / 1000n) % 1_000_000n).padStart(6, '0')}`;
 }

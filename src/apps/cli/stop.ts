@@ -1,8 +1,13 @@
 /** The signals that end a run: its child hears of them too. */
-import type { Trace } from '../../session/index.ts';
+
+/** What a signal ends. */
+export interface Stoppable {
+  signalChild(signal: NodeJS.Signals): void;
+  stop(): void;
+}
 
 /** Ends the trace on a signal; the answer says how many have come. */
-export function stopOnSignals(running: Trace): () => number {
+export function stopOnSignals(running: Stoppable): () => number {
   let asked = 0;
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const) {
     process.on(signal, () => {

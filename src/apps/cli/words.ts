@@ -5,7 +5,16 @@
  */
 
 /** Commands by their first word; `run` is a script, or a list of probes. */
-export type CommandName = 'run' | 'sockets' | 'symbols' | 'memory' | 'code' | 'types' | 'object' | 'completion';
+export type CommandName =
+  | 'run'
+  | 'sockets'
+  | 'calls'
+  | 'symbols'
+  | 'memory'
+  | 'code'
+  | 'types'
+  | 'object'
+  | 'completion';
 
 /** What a shell offers in a place: files, folders, processes, commands, or these words. */
 export type Kind = 'file' | 'folder' | 'process' | 'program' | readonly string[];
@@ -40,7 +49,7 @@ export interface CommandWord {
   readonly examples: readonly Example[];
 }
 
-const files: readonly CommandName[] = ['run', 'sockets', 'symbols', 'memory', 'code', 'types', 'object'];
+const files: readonly CommandName[] = ['run', 'sockets', 'calls', 'symbols', 'memory', 'code', 'types', 'object'];
 const everywhere: readonly CommandName[] = [...files, 'completion'];
 
 /** In the order in which --help shows them. */
@@ -52,7 +61,7 @@ export const options: readonly OptionWord[] = [
     value: 'PID[,PID]',
     kind: 'process',
     text: 'these processes alone (begin, end and interval run all the same); end when the last of them ends',
-    of: ['run', 'sockets'],
+    of: ['run', 'sockets', 'calls'],
   },
   {
     name: 'cmd',
@@ -60,7 +69,7 @@ export const options: readonly OptionWord[] = [
     value: "'COMMAND'",
     kind: 'program',
     text: 'start COMMAND held, attach, let it go; end with it (words are split as a shell does, nothing is expanded)',
-    of: ['run', 'sockets'],
+    of: ['run', 'sockets', 'calls'],
   },
   {
     name: 'follow',
@@ -120,7 +129,7 @@ export const options: readonly OptionWord[] = [
     name: 'quiet',
     words: ['-q', '--quiet'],
     text: "say nothing besides the script's own output",
-    of: ['run'],
+    of: ['run', 'calls'],
   },
   {
     name: 'verbose',
@@ -240,8 +249,8 @@ export const options: readonly OptionWord[] = [
     name: 'depth',
     words: ['--depth'],
     value: 'N',
-    text: 'how many pointers deep (2)',
-    of: ['object'],
+    text: 'with object, how many pointers deep (2); with calls, how many levels of calls are shown (128)',
+    of: ['object', 'calls'],
   },
   {
     name: 'bytes',
@@ -258,12 +267,46 @@ export const options: readonly OptionWord[] = [
     text: 'how more types of libraries are printed by what they hold; lines as MyVector<*>  sequence  first=begin_ end=end_ of=#0 (src/types/printers.ts tells more)',
     of: ['run'],
   },
-  { name: 'events', words: ['--events'], text: 'each call as it happens', of: ['sockets'] },
+  {
+    name: 'events',
+    words: ['--events'],
+    text: 'each call as it happens; with calls each outermost call with those below it, as it ends',
+    of: ['sockets', 'calls'],
+  },
   {
     name: 'watch',
     words: ['--watch'],
     text: 'the tables anew each second, on a terminal in the same place (SIGUSR1 shows them at any time)',
-    of: ['sockets'],
+    of: ['sockets', 'calls'],
+  },
+  {
+    name: 'rate',
+    words: ['--rate'],
+    value: 'N',
+    text: 'so many calls a second are shown one by one (1000); all are counted',
+    of: ['calls'],
+  },
+  {
+    name: 'sample',
+    words: ['--sample'],
+    value: 'N',
+    text: 'each Nth outermost call of a thread is shown one by one, with those below it',
+    of: ['calls'],
+  },
+  {
+    name: 'min',
+    words: ['--min'],
+    value: 'TIME',
+    text: 'only calls that take so long are shown one by one (10us, 5ms, 1s)',
+    of: ['calls'],
+  },
+  { name: 'duration', words: ['--duration'], value: 'TIME', text: 'end after that time (10s, 2m)', of: ['calls'] },
+  {
+    name: 'overhead',
+    words: ['--overhead'],
+    value: 'PERCENT',
+    text: "the probes may take this much of the processes' running time (20, and at most that of one CPU); functions that are called too often for that lose their probes, which is said",
+    of: ['calls'],
   },
   {
     name: 'explain',
@@ -377,6 +420,26 @@ export const commands: readonly CommandWord[] = [
         text: 'the same of a process that runs; its sockets are read without touching it',
       },
       { line: 'insitu sockets --watch', text: 'all of this machine, anew each second' },
+    ],
+  },
+  {
+    name: 'calls',
+    usage: ["calls PATTERN … -p PID | -c 'COMMAND'"],
+    summary: "calls of functions as trees, with values and times, and each function's numbers",
+    text: [
+      'Follows each call of the functions that match: thread by thread, with arguments and results (registers as they are where no type is known), times, exceptions, longjmp and tail calls. It prints the longest calls with those below them, and for each function how often it was called, its time in all, without the calls below (self), the median, the 99th percentile, and how the times are spread. A PATTERN is FUNCTION or FILE:FUNCTION, mangled or not, with * and ? as wildcards; ~NAME is an inferred name. The numbers are those of all calls, also where not every call is shown one by one.',
+    ],
+    operands: [],
+    examples: [
+      { line: "insitu calls 'Session::*' -p PID", text: "the calls of a class's functions, until Ctrl-C" },
+      {
+        line: "insitu calls parse_request 'libssl:SSL_*' -p PID --events --min 10ms",
+        text: 'calls that take 10 ms or longer, with what they call, as they happen',
+      },
+      {
+        line: "insitu calls '~Envoy::Network::*' -p PID --duration 10s --json",
+        text: 'by inferred names of a stripped program, for ten seconds, as JSON',
+      },
     ],
   },
   {

@@ -34,6 +34,8 @@ export interface LoadOptions {
   readonly verifierLog?: number;
   /** False takes the perf-event way for uprobes although the kernel has uprobe_multi. */
   readonly uprobeMulti?: boolean;
+  /** Programs (by index) for uprobe_multi links that have no probes in Program.probes: their maker attaches them. */
+  readonly uprobeMultiPrograms?: readonly number[];
   /** The same for kprobes and kprobe_multi. */
   readonly kprobeMulti?: boolean;
 }
@@ -224,6 +226,7 @@ function multiPrograms(program: Program, options: LoadOptions): ReadonlyMap<numb
     counts[index] = (counts[index] as number) + 1;
   }
   const multi = new Map<number, MultiLink>();
+  for (const index of options.uprobeMultiPrograms ?? []) multi.set(index, 'uprobe');
   for (const [index, link] of wanted.entries()) {
     if (link === 'uprobe' && options.uprobeMulti !== false && hasUprobeMulti()) multi.set(index, link);
     // A single kprobe needs none, and works on functions that ftrace does not know.

@@ -63,6 +63,7 @@ export type CallName =
   | 'mmap'
   | 'munmap'
   | 'close'
+  | 'getppid'
   | 'mount'
   | 'clock_gettime'
   | 'pidfd_open';
@@ -74,6 +75,7 @@ const numbers: Record<CallName, readonly [x64: number, arm64: number]> = {
   mmap: [9, 222],
   munmap: [11, 215],
   close: [3, 57],
+  getppid: [110, 173],
   mount: [165, 40],
   clock_gettime: [228, 113],
   pidfd_open: [434, 434],

@@ -22,12 +22,13 @@ import { Image } from '../../debuginfo/elf/image.ts';
 import { readThreadLocals } from '../../debuginfo/elf/threadlocal.ts';
 import { readUsdtNotes } from '../../debuginfo/elf/usdt.ts';
 import { RuleKind } from '../../program/unwind.ts';
-import type { Binary, CodePlace, FunctionSymbol, UsdtProbe } from '../../target/target.ts';
+import type { Binary, CodePlace, FunctionExits, FunctionSymbol, UsdtProbe } from '../../target/target.ts';
 import { conventions } from '../../types/abi.ts';
 import { type Computation, constant, sum } from '../../types/location.ts';
 import type { ProgramTypes } from '../../types/source.ts';
 import { readRule } from '../unwind/rules.ts';
 import { buildTable, ruleAt, type UnwindTable } from '../unwind/table.ts';
+import { functionExits } from './exits.ts';
 import type { FunctionTable } from './functions.ts';
 import { Glob } from './glob.ts';
 import { type CodeBounds, codeAt, functionBounds } from './instructions.ts';
@@ -387,6 +388,34 @@ export class ElfBinary implements Binary {
     return known !== undefined && known.size > 0 ? known : functionBounds(this.#frames(), address);
   }
 
+  exits(address: VirtualAddress): FunctionExits | undefined {
+    const known = this.at(address);
+    const bounds = this.boundsAt(address);
+    if (bounds === undefined || bounds.address !== address || this.elf.header.machine !== EM_X86_64) return undefined;
+    const cold = `${known?.name}.cold`;
+    return functionExits(this.elf, {
+      bounds,
+      partAt: (target) => {
+        const part = this.at(target);
+        return part !== undefined && (part.name === cold || part.name.startsWith(`${cold}.`)) ? part : undefined;
+      },
+    });
+  }
+
+  get needed(): readonly string[] {
+    return this.elf.dynamic()?.needed ?? [];
+  }
+
+  get unwindable(): boolean {
+    // Go moves its stacks, and reads return addresses.
+    const telling = ['.gcc_except_table', '.gopclntab'];
+    return (
+      this.elf.sections.length === 0 ||
+      this.elf.sections.some(({ name }) => telling.includes(name)) ||
+      this.needed.some(isUnwinder)
+    );
+  }
+
   readonly #frames = lazy(() => {
     const image = Image.of(this.elf);
     return image.ok ? readFunctionBounds(image.value) : noFunctions;
@@ -438,6 +467,9 @@ export class ElfBinary implements Binary {
     this.layers.close();
   }
 }
+
+/** Whether a library is one that throws, or unwinds for those that do. */
+export const isUnwinder = (name: string): boolean => /(^|\/)lib(stdc\+\+|c\+\+|c\+\+abi|gcc_s|unwind)\b/.test(name);
 
 /** Whether a path of debugging information is that of a source file that somebody has named, by the end of its path. */
 function isSource(file: string): (path: string) => boolean {
