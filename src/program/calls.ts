@@ -46,7 +46,8 @@ export const threadAt = {
 export const textBytes = 56;
 /** i32 bytes kept or -errno, u32 its whole length (0 when not known), the bytes. */
 export const textSlot: number = 8 + textBytes;
-export const mostTexts = 2;
+/** Texts of arguments that are taken of a call, besides that of its result. */
+export const mostTexts = 3;
 
 /**
  * A frame, which is also the record that a finished call leaves in the ring buffer, in the
@@ -84,8 +85,8 @@ export const frameAt = {
   texts: 160,
 } as const;
 
-/** Bytes of a frame, with texts (of arguments, and of the result) or without. */
-export const frameBytes = (texts: boolean): number => frameAt.texts + (texts ? textSlot * (mostTexts + 1) : 0);
+/** Bytes of a frame with so many texts: that of the result, then those of arguments. */
+export const frameBytes = (texts: number): number => frameAt.texts + textSlot * texts;
 
 export const FrameFlag = {
   /** Has, or will have, a record. */
@@ -107,9 +108,9 @@ export const functionAt = {
   flags: 0,
   /** u32: bytes from the return address to the first argument word on the stack that is wanted, 0 for none. */
   stackWords: 4,
-  /** TextSpec of 8 bytes: two of arguments, one of the result. */
+  /** TextSpecs of 8 bytes: that of the result, then those of arguments. */
   texts: 8,
-  size: 32,
+  size: 40,
 } as const;
 
 /**

@@ -1,6 +1,6 @@
 /** Records of calls as plain values (program/calls.ts, frameAt). */
 import type { Call, CallEnd, Text } from '../answers/calls/tree.ts';
-import { FrameFlag, frameAt, Leaving, mostTexts, textSlot } from '../program/calls.ts';
+import { FrameFlag, frameAt, Leaving, textSlot } from '../program/calls.ts';
 
 /** `shown`: it has a record, or will have. */
 export interface CallRecord extends Call {
@@ -13,7 +13,8 @@ const ends: Readonly<Record<number, CallEnd>> = {
   [Leaving.gone]: 'gone',
 };
 
-export function readFrame(view: DataView, offset: number, texts: boolean): CallRecord {
+/** A frame with so many texts (program/calls.ts, frameBytes). */
+export function readFrame(view: DataView, offset: number, texts: number): CallRecord {
   const u32 = (at: number): number => view.getUint32(offset + at, true);
   const u64 = (at: number): bigint => view.getBigUint64(offset + at, true);
   const flags = u32(frameAt.flags);
@@ -35,8 +36,10 @@ export function readFrame(view: DataView, offset: number, texts: boolean): CallR
     how: ends[u32(frameAt.how)] ?? 'gone',
     results: [u64(frameAt.result), u64(frameAt.result2)],
     words: Array.from({ length: 8 }, (_, index) => u64(frameAt.words + 8 * index)),
-    texts: texts ? [0, 1].map((index) => readText(view, offset + frameAt.texts + textSlot * index)) : [],
-    resultText: texts ? readText(view, offset + frameAt.texts + textSlot * mostTexts) : undefined,
+    texts: Array.from({ length: Math.max(0, texts - 1) }, (_, index) =>
+      readText(view, offset + frameAt.texts + textSlot * (index + 1)),
+    ),
+    resultText: texts > 0 ? readText(view, offset + frameAt.texts) : undefined,
   };
 }
 

@@ -10,6 +10,7 @@ import { type CallsOptions, callsProgram } from '../compiler/calls/program.ts';
 import { attachUprobes } from '../kernel/attach/uprobe.ts';
 import { hasUprobeMulti } from '../kernel/host/features.ts';
 import { kernelAtLeast, kernelVersion } from '../kernel/host/machine.ts';
+import { processCpuTime } from '../kernel/host/processes.ts';
 import { type LoadedMap, type LoadedProgram, loadProgram } from '../kernel/load/load.ts';
 import { mapArray, readElement, readMap } from '../kernel/ring/map.ts';
 import { RingReader } from '../kernel/ring/ring.ts';
@@ -21,6 +22,7 @@ import {
   controlAt,
   cookieBits,
   cookieOf,
+  frameBytes,
   functionAt,
   Site,
   type SiteKind,
@@ -52,7 +54,7 @@ export interface CalledFunction {
   /** As messages name it. */
   readonly name: string;
   readonly sites: readonly CallSite[];
-  /** Of arguments, two at most. */
+  /** Of arguments, mostTexts at most. */
   readonly texts: readonly TextSpec[];
   readonly resultText: TextSpec | undefined;
   /** Bytes from the return address to the first argument on the stack that is wanted, 0 for none. */
@@ -69,7 +71,7 @@ export interface CallsRunOptions {
   readonly depth: number;
   /** Nanoseconds: shorter calls have no record. */
   readonly least: number;
-  /** Share of one CPU that the probes may take. */
+  /** Share of the processes' running time that the probes may take (see #judge). */
   readonly overhead: number;
   /** Told of functions that cannot be probed. */
   readonly onFailed: (name: string, reason: string) => void;
@@ -96,6 +98,8 @@ export interface FunctionStats {
 /** Milliseconds between looks at the ring buffer, and at the load. */
 const lookEvery = 20;
 const judgeEvery = 200;
+/** Share of one CPU that processes are taken to run at least. */
+const leastRunning = 0.25;
 
 export class CallsRun {
   readonly #options: CallsRunOptions;
@@ -104,7 +108,8 @@ export class CallsRun {
   readonly #control: Mapping;
   readonly #stats: Mapping;
   readonly #ring: RingReader;
-  readonly #texts: boolean;
+  /** Texts in a frame. */
+  readonly #texts: number;
   readonly #costs: ProbeCosts;
   /** Nanoseconds that the places of a call cost the target. */
   readonly #costOf: readonly number[];
@@ -121,6 +126,7 @@ export class CallsRun {
   readonly #started: number = performance.now();
   #judged: number = performance.now();
   #before: number[];
+  #ran = 0;
   #records: CallRecord[] = [];
   #endedThreads: number[] = [];
   #open = true;
@@ -130,12 +136,13 @@ export class CallsRun {
     this.#options = options;
     const { functions } = options;
     this.#multi = hasUprobeMulti() && kernelAtLeast(6, 10);
-    this.#texts = functions.some(({ texts, resultText }) => texts.length > 0 || resultText !== undefined);
+    const any = functions.some(({ texts, resultText }) => texts.length > 0 || resultText !== undefined);
+    this.#texts = any ? 1 + functions.reduce((most, { texts }) => Math.max(most, texts.length), 0) : 0;
     const wanted: CallsOptions = {
       kernel: kernelVersion(),
       functions: functions.length,
       texts: this.#texts,
-      sleepable: this.#multi && this.#texts,
+      sleepable: this.#multi && any,
     };
     const cleanup: (() => void)[] = [];
     try {
@@ -160,6 +167,7 @@ export class CallsRun {
       this.#before = functions.map(() => 0);
       this.#others.push(rawTracepointOpen(this.#program(1).fd, 'sched_process_exit'));
       this.#attach();
+      this.#ran = this.#cpuTime();
       if (this.#failed.size === functions.length) {
         throw new MachineError('none of the functions can be probed', { code: 'E_NOT_PROBED' });
       }
@@ -200,7 +208,7 @@ export class CallsRun {
       const flags = sites.some(({ kind }) => kind === Site.uretprobe) ? 8 : 0;
       view.setUint32(at + functionAt.flags, flags, true);
       view.setUint32(at + functionAt.stackWords, stackWords, true);
-      for (const [slot, spec] of [texts[0], texts[1], resultText].entries()) {
+      for (const [slot, spec] of [resultText, ...texts].entries()) {
         for (const [byte, value] of (spec ?? []).entries()) {
           view.setUint8(at + functionAt.texts + 8 * slot + byte, value);
         }
@@ -291,12 +299,24 @@ export class CallsRun {
     }
   }
 
-  /** Looks at what the probes cost now; functions that cost too much lose theirs. */
+  #cpuTime(): number {
+    return this.#options.pids.reduce((sum, pid) => sum + (processCpuTime(pid) ?? 0), 0);
+  }
+
+  /**
+   * Looks at what the probes cost now, against the time that the processes have run, at most
+   * one CPU's, so that a busy thread among idle ones is looked after too, and at least a
+   * quarter of that, as nobody feels what a few calls of an idle process cost. Functions that
+   * cost too much lose theirs.
+   */
   #judge(): readonly number[] {
     const now = performance.now();
     const passed = (now - this.#judged) * 1e6;
     if (passed < judgeEvery * 1e6) return [];
     this.#judged = now;
+    const ran = this.#cpuTime();
+    const running = Math.min(passed, Math.max(leastRunning * passed, ran - this.#ran));
+    this.#ran = ran;
     const view = new DataView(this.#stats.buffer);
     const loads: { fn: number; share: number; rate: number }[] = [];
     let share = 0;
@@ -305,7 +325,7 @@ export class CallsRun {
       const more = calls - (this.#before[fn] as number);
       if (more === 0) continue;
       this.#before[fn] = calls;
-      const own = (more * (this.#costOf[fn] as number)) / passed;
+      const own = (more * (this.#costOf[fn] as number)) / running;
       share += own;
       if (!this.removed.has(fn)) loads.push({ fn, share: own, rate: (more / passed) * 1e9 });
     }
@@ -366,7 +386,7 @@ export class CallsRun {
   /** Frames of a thread that are still there, innermost first. */
   #openFrames(value: Uint8Array, threadEnded: boolean): CallRecord[] {
     const view = new DataView(value.buffer, value.byteOffset, value.byteLength);
-    const { frameSize } = this;
+    const frameSize = frameBytes(this.#texts);
     const pidTgid = view.getBigUint64(threadAt.pidTgid, true);
     const name = value.subarray(threadAt.comm, threadAt.comm + 16);
     const zero = name.indexOf(0);
@@ -383,11 +403,6 @@ export class CallsRun {
       });
     }
     return frames.filter(({ shown }) => shown);
-  }
-
-  get frameSize(): number {
-    const threads = this.#map('threads').spec;
-    return (threads.valueSize - threadAt.frames) / 128;
   }
 
   stats(fn: number): FunctionStats {

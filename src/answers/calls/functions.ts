@@ -1,10 +1,10 @@
 /**
  * What of a function's arguments and result can be had, and how it is shown: where its
  * debugging information (or the calling convention) says that they are, in terms of what a
- * record of a call holds: the six argument registers, two words of the stack, two texts.
+ * record of a call holds: the six argument registers, two words of the stack, some texts.
  */
 
-import { TextKind } from '../../program/calls.ts';
+import { mostTexts, TextKind } from '../../program/calls.ts';
 import type { Content } from '../../types/content.ts';
 import { sizeOf } from '../../types/layout.ts';
 import type { Location } from '../../types/location.ts';
@@ -45,7 +45,6 @@ export interface FunctionPlan {
 const argumentRegisters = [5, 4, 1, 2, 8, 9];
 const [rax, rdx, rsp] = [0, 1, 7];
 export const registerNames = ['rdi', 'rsi', 'rdx', 'rcx', 'r8', 'r9'] as const;
-const mostTexts = 2;
 const stackWordCount = 2;
 
 /** Without debugging information: as many registers as the name has parameters, `this` among them. */

@@ -142,7 +142,7 @@ export interface CallsOptions extends DebugFileWords {
   readonly duration: number | undefined;
   /** Nanoseconds: shorter calls are only counted. */
   readonly least: number;
-  /** Share of one CPU that the probes may take. */
+  /** Share of the traced processes' running time that the probes may take. */
   readonly overhead: number;
 }
 

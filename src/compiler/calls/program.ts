@@ -9,7 +9,7 @@
  * A frame is known by where its return address lies. The stack grows down, so at the begin
  * or end of a call every frame that lies lower than the stack pointer has gone unseen: an
  * exception or longjmp() went through it. So has one at the very place of a call that begins,
- * unless a uretprobe is to tell of its end: then it has jumped to the function (a tail call).
+ * unless a uretprobe is to tell of its end and it has jumped to the function (a tail call).
  */
 import { bpf_flag } from '../../bpf/constants.ts';
 import {
@@ -23,7 +23,6 @@ import {
   histogramBuckets,
   Leaving,
   mostFrames,
-  mostTexts,
   mostThreads,
   Site,
   siteBegins,
@@ -44,8 +43,8 @@ export interface CallsOptions {
   readonly kernel: { readonly major: number; readonly minor: number };
   /** Functions that are traced. */
   readonly functions: number;
-  /** Whether texts of arguments are taken. */
-  readonly texts: boolean;
+  /** Texts that a frame has room for: that of the result, and those of arguments; 0 for none. */
+  readonly texts: number;
   /** The program may wait for pages (links of kind uprobe_multi). */
   readonly sleepable: boolean;
 }
@@ -308,7 +307,15 @@ function unwindTo(f: Writer, thread: Reg, sp: Reg, now: Reg, begins: boolean, no
   else {
     f.when('eq', at, sp, () => {
       const byReturn = b.alu('and', b.load(frame, frameAt.flags, 4), { imm: FrameFlag.uretprobe });
-      b.branch('ne', byReturn, { imm: 0 }, done);
+      f.when('ne', byReturn, { imm: 0 }, () => {
+        // A function that was jumped to finds the kernel's own page where the return address was.
+        const word = b.slotAddress(b.newSlot(8, 8, 'return address'));
+        b.call(bpfHelper.probe_read_user, [word, { imm: 8 }, sp]);
+        f.when('eq', b.alu('and', b.load(word, 0, 8), { imm: 4095 }), { imm: 0 }, () => {
+          b.store(thread, threadAt.jumpedAt, 8, sp);
+          b.jump(done);
+        });
+      });
     });
   }
   f.when('ugt', b.alu('sub', sp, at), { imm: otherStackDistance }, () => {
@@ -327,7 +334,7 @@ interface Begin {
   readonly spec: Reg;
   readonly fn: Reg;
   readonly sp: Reg;
-  readonly texts: boolean;
+  readonly texts: number;
   readonly sleepable: boolean;
   readonly out: Label;
 }
@@ -400,8 +407,8 @@ function begin(f: Writer, { context, thread, spec, fn, sp, texts, sleepable, out
     const words = b.alu('add', frame, { imm: frameAt.words + 48 });
     b.call(bpfHelper.probe_read_user, [words, { imm: 16 }, b.alu('add', sp, above)]);
   });
-  if (texts) {
-    for (let text = 0; text < mostTexts; text++) {
+  if (texts > 0) {
+    for (let text = 1; text < texts; text++) {
       takeText(f, {
         frame,
         spec,
@@ -622,15 +629,15 @@ function leaveFunction({ texts, sleepable }: CallsOptions, frameSize: number): I
   b.store(frame, frameAt.tid, 4, pidTgid);
   b.store(frame, frameAt.pid, 4, b.alu('lshr', pidTgid, { imm: 32 }));
   for (const at of [0, 8]) b.store(frame, frameAt.comm + at, 8, b.load(thread, threadAt.comm + at, 8));
-  if (texts) {
+  if (texts > 0) {
     const specs = f.lookup(maps.functions, fnKey);
     b.branch('eq', specs, { imm: 0 }, out);
     f.when('eq', how, { imm: Leaving.returned }, () =>
       takeText(f, {
         frame,
         spec: specs,
-        specAt: functionAt.texts + 8 * mostTexts,
-        slotAt: frameAt.texts + textSlot * mostTexts,
+        specAt: functionAt.texts,
+        slotAt: frameAt.texts,
         wordsAt: frameAt.result,
         words: 2,
         sleepable,

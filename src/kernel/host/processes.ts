@@ -24,6 +24,14 @@ export function processStartTime(pid: number): number | undefined {
   return Number(fields[22 - 3]);
 }
 
+/** Nanoseconds of CPU time that a process has had, in steps of a clock tick (10 ms: USER_HZ is 100 everywhere). */
+export function processCpuTime(pid: number): number | undefined {
+  const stat = read(`/proc/${pid}/stat`);
+  if (stat === undefined) return undefined;
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return (Number(fields[14 - 3]) + Number(fields[15 - 3])) * 1e7;
+}
+
 export function processName(pid: number): string | undefined {
   return read(`/proc/${pid}/comm`)?.replace(/\n$/, '');
 }
