@@ -9,7 +9,7 @@ import type { Content } from '../../types/content.ts';
 import { sizeOf } from '../../types/layout.ts';
 import type { Location } from '../../types/location.ts';
 import type { CompositeType, Type } from '../../types/model.ts';
-import { contentOf } from '../../types/printers.ts';
+import { Printers } from '../../types/printers.ts';
 import type { ProgramFunction, ProgramVariable } from '../../types/source.ts';
 
 /** kind, word, word of the length, offset of the address and of the length in an object (program/calls.ts). */
@@ -40,6 +40,8 @@ export interface FunctionPlan {
   /** How many argument registers are worth showing where nothing is known. */
   readonly registers: number;
 }
+
+const printers = new Printers();
 
 /** DWARF numbers of rdi, rsi, rdx, rcx, r8, r9 (System V ABI, figure 3.36). */
 const argumentRegisters = [5, 4, 1, 2, 8, 9];
@@ -166,7 +168,7 @@ const isChar = (type: Type): boolean => type.kind === 'int' && type.size === 1 &
 
 function textContent(type: Type): Extract<Content, { kind: 'text' }> | undefined {
   if (type.kind !== 'struct') return undefined;
-  const content = contentOf(type as CompositeType);
+  const content = printers.contentOf(type as CompositeType);
   return content?.kind === 'text' ? content : undefined;
 }
 
