@@ -161,7 +161,7 @@ export function bucketStart(bucket: number): number {
 export const controlAt = {
   /** Cookies of another generation do nothing. */
   generation: 0,
-  /** Records that a tenth of a second may have. */
+  /** Records that a second may have. */
   budget: 8,
   /** Each so many-th outermost call is shown. */
   sample: 16,
@@ -169,7 +169,7 @@ export const controlAt = {
   depth: 24,
   /** Nanoseconds: shorter calls have no record. */
   least: 32,
-  /** The present tenth: its start, and records in it. */
+  /** The present second: its start, and records in it. */
   windowStart: 64,
   windowCount: 72,
   /** Records that found no room. */
@@ -188,4 +188,4 @@ export const controlAt = {
 } as const;
 
 /** Nanoseconds that a budget is for. */
-export const budgetWindow = 100_000_000;
+export const budgetWindow = 1_000_000_000;

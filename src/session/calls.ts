@@ -221,7 +221,7 @@ export class CallsRun {
     const { rate, sample, depth, least } = this.#options;
     const set = (offset: number, value: number): void => this.#setNumber(offset, value);
     set(controlAt.generation, this.#generation);
-    set(controlAt.budget, Math.max(1, Math.ceil((rate * budgetWindow) / 1e9)));
+    set(controlAt.budget, (rate * budgetWindow) / 1e9);
     set(controlAt.sample, sample);
     set(controlAt.depth, depth);
     set(controlAt.least, least);

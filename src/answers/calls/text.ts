@@ -155,7 +155,8 @@ function summary({ functions }: CallsReport, style: Style): string {
   const others = widths.reduce((sum, width, at) => sum + (at === nameColumn ? 0 : width), 0) + 2 * headings.length;
   const most = Math.max(20, style.width === undefined ? 60 : style.width - others);
   widths[nameColumn] = Math.min(widths[nameColumn] as number, most);
-  const cut = (text: string): string => (text.length <= most ? text : `${text.slice(0, most - 1)}…`);
+  // The end of a name tells more than the namespaces before it.
+  const cut = (text: string): string => (text.length <= most ? text : `…${text.slice(1 - most)}`);
   const line = (row: readonly string[]): string =>
     row
       .map((cell, at) =>

@@ -441,7 +441,7 @@ function boundedBelow(f: Writer, depth: Reg): Reg {
   return index;
 }
 
-/** Goes to `granted` when there may be one more record in this tenth of a second. */
+/** Goes to `granted` when there may be one more record in this second. */
 function takeBudget(f: Writer, granted: Label): void {
   const { b } = f;
   const now = b.call(bpfHelper.ktime_get_ns, []);
