@@ -34,7 +34,7 @@ export function isFree(port: number): Promise<boolean> {
 
 /** Waits until somebody listens; gives the connection. */
 export async function client(port: number, host: string): Promise<Socket> {
-  for (const until = Date.now() + 15_000; Date.now() < until; await sleep(50)) {
+  for (const until = Date.now() + 30_000; Date.now() < until; await sleep(50)) {
     const socket = await new Promise<Socket | undefined>((resolve) => {
       const attempt = connect(port, host, () => resolve(attempt));
       attempt.once('error', () => resolve(undefined));
@@ -50,18 +50,18 @@ export function held(configuration: string): ChildProcess {
   return spawn('bash', ['-c', line], { stdio: ['pipe', 'ignore', 'ignore'] });
 }
 
-/** Envoy's configuration with a listener elsewhere. */
-export function configuration(folder: string, host: string, port: number, admin: number): string {
+/** Writes Envoy's configuration with a listener there, and an admin page on another port; gives its path. */
+export function configuration(folder: string, host: string, port: number, admin?: number): string {
   const path = join(folder, `envoy-${port}.yaml`);
-  const listener = `{ socket_address: { address: "${host}", port_value: ${port} } }`;
+  const address = (where: string, number: number): string =>
+    `{ socket_address: { address: "${where}", port_value: ${number} } }`;
+  const adminPage = admin === undefined ? '' : `admin: { address: ${address('127.0.0.1', admin)} }\n`;
   writeFileSync(
     path,
-    `admin:
-  address: { socket_address: { address: 127.0.0.1, port_value: ${admin} } }
-static_resources:
+    `${adminPage}static_resources:
   listeners:
   - name: l0
-    address: ${listener}
+    address: ${address(host, port)}
     filter_chains:
     - filters:
       - name: envoy.filters.network.http_connection_manager

@@ -18,6 +18,7 @@ export const executable: string = process.env['INSITU_TEST_EXECUTABLE'] ?? join(
 
 const cache = process.env['INSITU_TEST_CACHE'] ?? join(homedir(), '.cache', 'insitu-test');
 export const envoy: string = join(cache, 'envoy', 'envoy', '_bin', 'envoy');
+export const nginx: string = join(cache, 'nginx', 'usr', 'sbin', 'nginx');
 export const workerd: string = join(cache, 'workerd', 'package', 'bin', 'workerd');
 /** The cases that stand beside the project's repository, where they do. */
 export const sharedCases: string = join(root, '..', 'shared', 'cases');
@@ -31,6 +32,10 @@ export type Need =
   | 'nm'
   | 'gdb'
   | 'man'
+  | 'nginx'
+  | 'python3'
+  | 'strace'
+  | 'ss'
   | 'bash'
   | 'zsh'
   | 'fish'
@@ -57,6 +62,10 @@ const needs: Readonly<Record<Need, readonly [present: () => boolean, reason: str
   gcc: [() => onPath('gcc'), 'needs gcc'],
   nm: [() => onPath('nm') && onPath('readelf'), 'needs nm and readelf (binutils)'],
   gdb: [() => onPath('gdb'), 'needs gdb (apt-get install gdb)'],
+  nginx: [() => existsSync(nginx), `needs nginx at ${nginx} (node tools/fixtures.mjs fetches it)`],
+  python3: [() => existsSync('/usr/bin/python3'), "needs Debian's python3"],
+  strace: [() => onPath('strace'), 'needs strace (apt-get install strace)'],
+  ss: [() => onPath('ss'), 'needs ss (apt-get install iproute2)'],
   man: [() => onPath('man'), 'needs man (apt-get install man-db)'],
   bash: [() => onPath('bash'), 'needs bash'],
   zsh: [() => onPath('zsh'), 'needs zsh (apt-get install zsh)'],

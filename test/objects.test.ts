@@ -6,59 +6,14 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
-import { envoy, insitu, lacking, Running, sleep } from './insitu.ts';
+import { client, configuration, freePort } from './envoy.ts';
+import { envoy, insitu, lacking, Running } from './insitu.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'insitu-objects-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer().once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0));
-    });
-  });
-}
-
-async function client(port: number): Promise<Socket> {
-  for (const until = Date.now() + 15_000; Date.now() < until; await sleep(50)) {
-    const socket = await new Promise<Socket | undefined>((resolve) => {
-      const attempt = connect(port, '127.0.0.1', () => resolve(attempt));
-      attempt.once('error', () => resolve(undefined));
-    });
-    if (socket !== undefined) return socket;
-  }
-  throw new Error(`nobody listens on port ${port}`);
-}
-
-function configuration(port: number): string {
-  const path = join(folder, 'envoy.yaml');
-  writeFileSync(
-    path,
-    `static_resources:
-  listeners:
-  - address: { socket_address: { address: 127.0.0.1, port_value: ${port} } }
-    filter_chains:
-    - filters:
-      - name: envoy.filters.network.http_connection_manager
-        typed_config:
-          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
-          stat_prefix: ingress
-          route_config:
-            virtual_hosts:
-            - { name: a, domains: ["*"], routes: [{ match: { prefix: "/" }, direct_response: { status: 200 } }] }
-          http_filters:
-          - name: envoy.filters.http.router
-            typed_config: { "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router }
-`,
-  );
-  return path;
-}
 
 /** Where Envoy 1.40 keeps the peer's address, found with \`insitu object\`. */
 const script = `
@@ -80,16 +35,20 @@ uprobe:${envoy}:"~Envoy::Network::TcpListenerImpl::onSocketEvent" { printf("list
 describe('Envoy', { skip: lacking('envoy', 'tracefs') }, () => {
   test('classes by vtable, and the address of a peer', { timeout: 120_000 }, async () => {
     const port = await freePort();
-    const server = spawn(envoy, ['-c', configuration(port), '--disable-hot-restart', '--log-level', 'off'], {
-      stdio: 'ignore',
-    });
+    const server = spawn(
+      envoy,
+      ['-c', configuration(folder, '127.0.0.1', port), '--disable-hot-restart', '--log-level', 'off'],
+      {
+        stdio: 'ignore',
+      },
+    );
     try {
-      (await client(port)).destroy();
+      (await client(port, '127.0.0.1')).destroy();
       const path = join(folder, 'peer.bt');
       writeFileSync(path, script);
       const tracer = new Running(['-q', '-p', String(server.pid), path], { timeout: 90_000 });
       await tracer.attached();
-      const socket = await client(port);
+      const socket = await client(port, '127.0.0.1');
       const shown = `Envoy::Network::ServerConnectionImpl 127.0.0.1 ${socket.localPort} at `;
       await tracer.until(() => tracer.stdout.includes(shown), 'the connection is seen');
       const address = tracer.stdout.split(shown)[1]?.split('\n')[0] ?? '';

@@ -1,12 +1,13 @@
 /** `insitu sockets` beside what the programs themselves, their clients and /proc say. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { connect, createServer, type Socket } from 'node:net';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
+import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import type { Report } from '../src/answers/sockets/report.ts';
+import { configuration, client as connected, freePort } from './envoy.ts';
 import { envoy, lacking, Running, sleep } from './insitu.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'insitu-sockets-'));
@@ -24,28 +25,6 @@ const server = require('net').createServer((socket) => {
 });
 server.listen(Number(process.argv[1] ?? 0), '127.0.0.1', 77, () => console.error('port ' + server.address().port));
 `;
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
-
-/** Connects as soon as somebody listens. */
-async function connected(port: number): Promise<Socket> {
-  for (let tries = 0; tries < 300; tries++) {
-    const socket = connect(port, '127.0.0.1');
-    const ok = await new Promise<boolean>((resolve) => {
-      socket.once('connect', () => resolve(true));
-      socket.once('error', () => resolve(false));
-    });
-    if (ok) return socket;
-    await sleep(100);
-  }
-  throw new Error(`nobody listens on port ${port}`);
-}
 
 const answer = (socket: Socket): Promise<string> =>
   new Promise((resolve) => socket.once('data', (data) => resolve(String(data))));
@@ -66,7 +45,7 @@ describe('sockets', { skip: lacking('tracefs') }, () => {
     const tracer = new Running(['sockets', '--json', '-c', `${process.execPath} ${script} ${port}`], {
       timeout: 50_000,
     });
-    const client = await connected(port);
+    const client = await connected(port, '127.0.0.1');
     const own = { port: client.localPort, sent: 0, received: 0 };
     client.write('hello');
     assert.equal(await answer(client), 'HELLO');
@@ -115,7 +94,7 @@ describe('sockets', { skip: lacking('tracefs') }, () => {
         server.stderr?.once('data', (data: Buffer) => resolve(Number(/port (\d+)/.exec(String(data))?.[1]))),
       );
       assert.ok(listensIn(server.pid, port));
-      const before = await connected(port);
+      const before = await connected(port, '127.0.0.1');
       before.write('one');
       assert.equal(await answer(before), 'ONE');
       const peer = `127.0.0.1:${before.localPort}`;
@@ -168,39 +147,9 @@ describe('sockets', { skip: lacking('tracefs') }, () => {
 
   test('the real Envoy', { timeout: 120_000, skip: lacking('envoy') }, async () => {
     const [port, admin] = [await freePort(), await freePort()];
-    const configuration = join(folder, 'envoy.json');
-    const manager = {
-      '@type': 'type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager',
-      stat_prefix: 'ingress',
-      route_config: {
-        virtual_hosts: [
-          {
-            name: 'a',
-            domains: ['*'],
-            routes: [{ match: { prefix: '/' }, direct_response: { status: 200, body: { inline_string: 'hi' } } }],
-          },
-        ],
-      },
-      http_filters: [
-        {
-          name: 'envoy.filters.http.router',
-          typed_config: { '@type': 'type.googleapis.com/envoy.extensions.filters.http.router.v3.Router' },
-        },
-      ],
-    };
-    const at = (number: number): object => ({ socket_address: { address: '127.0.0.1', port_value: number } });
-    const listener = {
-      name: 'l0',
-      address: at(port),
-      filter_chains: [{ filters: [{ name: 'envoy.filters.network.http_connection_manager', typed_config: manager }] }],
-    };
-    writeFileSync(
-      configuration,
-      JSON.stringify({ admin: { address: at(admin) }, static_resources: { listeners: [listener] } }),
-    );
-    const command = `${envoy} -c ${configuration} --concurrency 1 --use-dynamic-base-id -l off`;
+    const command = `${envoy} -c ${configuration(folder, '127.0.0.1', port, admin)} --concurrency 1 --use-dynamic-base-id -l off`;
     const tracer = new Running(['sockets', '--json', '-c', command], { timeout: 110_000 });
-    const client = await connected(port);
+    const client = await connected(port, '127.0.0.1');
     client.write('GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n');
     assert.match(await answer(client), /^HTTP\/1\.1 200/);
     const { localPort } = client;
@@ -222,6 +171,135 @@ describe('sockets', { skip: lacking('tracefs') }, () => {
     );
     assert.equal(listeners.find((one) => one.address === `127.0.0.1:${port}`)?.accepted, 1);
     assert.equal(connections.find((one) => one.peer === `127.0.0.1:${localPort}`)?.noDelay, true);
+  });
+
+  test('sockets that are passed on: dup, fork, SCM_RIGHTS; io_uring is named', {
+    timeout: 60_000,
+    skip: lacking('python3'),
+  }, async () => {
+    const path = join(folder, 'passed.py');
+    writeFileSync(
+      path,
+      `import ctypes, json, os, socket
+log = {'pid': os.getpid()}
+first = socket.socket()
+first.bind(('127.0.0.1', 0)); first.listen(9)
+log['listener'] = '%s:%d' % first.getsockname()
+copy = socket.socket(fileno=os.dup(first.fileno()))
+first.close()
+ours, theirs = socket.socketpair()
+child = os.fork()
+if child == 0:
+    message, fds, flags, peer = socket.recv_fds(theirs, 10, 2)
+    passed, other = [socket.socket(fileno=fd) for fd in fds]
+    passed.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    # A connection of its own, by the listener that it has from its parent.
+    late, peer = copy.accept()
+    late.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    theirs.send(json.dumps({'pid': os.getpid(), 'passed': passed.fileno(), 'late': late.fileno()}).encode())
+    late.recv(1)
+    os._exit(0)
+client = socket.create_connection(copy.getsockname())
+accepted, peer = copy.accept()
+log['passed'] = '%s:%d' % peer
+socket.send_fds(ours, [b'x'], [accepted.fileno(), client.fileno()])
+accepted.close()
+second = socket.create_connection(copy.getsockname())
+log['late'] = '%s:%d' % second.getsockname()
+log['child'] = json.loads(ours.recv(1000))
+params = ctypes.create_string_buffer(120)
+log['ring'] = ctypes.CDLL(None).syscall(425, 1, params)
+print(json.dumps(log), flush=True)
+second.close()
+os.wait()
+`,
+    );
+    const { stdout, stderr, status } = await new Running(['sockets', '--json', '-c', `/usr/bin/python3 ${path}`], {
+      timeout: 50_000,
+    }).ended();
+    assert.equal(status, 0, stderr);
+    const log = JSON.parse(stdout.split('\n')[0] ?? '') as {
+      readonly listener: string;
+      readonly passed: string;
+      readonly late: string;
+      readonly child: { readonly pid: number; readonly passed: number; readonly late: number };
+      readonly ring: number;
+    };
+    const report = reportIn(stdout);
+    const listeners = report.listeners.filter(({ address }) => address === log.listener);
+    assert.deepEqual(
+      listeners.map(({ accepted, backlog }) => [accepted, backlog]),
+      [[2, 9]],
+    );
+    const connection = (peer: string): unknown[] => {
+      const one = report.connections.find((row) => row.peer === peer);
+      return [one?.way, one?.pid, one?.fd, one?.noDelay, one?.keepAlive, one?.open];
+    };
+    assert.deepEqual(connection(log.passed), ['accepted', log.child.pid, log.child.passed, true, false, false]);
+    assert.deepEqual(connection(log.late), ['accepted', log.child.pid, log.child.late, false, true, false]);
+    const unseen = report.unseen.join('\n');
+    assert.match(unseen, /^1 descriptors arrived over UNIX sockets behind the first/m);
+    // The kernel may refuse io_uring (kernel.io_uring_disabled).
+    assert.equal(/python3 \(pid \d+\) uses io_uring/.test(unseen), log.ring >= 0, unseen);
+  });
+
+  test('the container and namespaces of a process', { timeout: 60_000, skip: lacking('python3') }, async () => {
+    const id = `${process.pid}`.padStart(64, 'abcdef');
+    // Of version 1, a hierarchy; of version 2, the only one.
+    const groups = ['/sys/fs/cgroup/cpu', '/sys/fs/cgroup'].find((path) => existsSync(join(path, 'cgroup.procs')));
+    const group = groups === undefined ? undefined : join(groups, `docker-${id}.scope`);
+    if (group !== undefined) mkdirSync(group);
+    const program =
+      'import socket, sys; s = socket.socket(); s.bind(("127.0.0.1", 0)); s.listen(); print(s.getsockname()[1], flush=True); sys.stdin.read()';
+    const start = async (...before: string[]): Promise<readonly [ChildProcess & { readonly pid: number }, string]> => {
+      const [command = '', ...words] = [...before, '/usr/bin/python3', '-c', program];
+      const child = spawn(command, words, { stdio: ['pipe', 'pipe', 'inherit'] }) as ChildProcess & {
+        readonly pid: number;
+      };
+      const port = await new Promise<string>((resolve) =>
+        child.stdout?.once('data', (data) => resolve(String(data).trim())),
+      );
+      return [child, `127.0.0.1:${port}`];
+    };
+    const started = [await start(), await start('unshare', '--net')] as const;
+    try {
+      const [[inGroup, first], [apart, second]] = started;
+      if (group !== undefined) writeFileSync(join(group, 'cgroup.procs'), String(inGroup.pid));
+      const tracer = new Running(['sockets', '--json', '-p', `${inGroup.pid},${apart.pid}`], { timeout: 50_000 });
+      await tracer.until(() => tracer.output.includes('"findings"'), 'its first report');
+      const { listeners } = reportIn(tracer.output);
+      await tracer.interrupt();
+      const container = (address: string, pid: number): string | undefined =>
+        listeners.find((one) => one.address === address && one.pid === pid)?.container;
+      assert.equal(container(first, inGroup.pid), group === undefined ? '' : `docker ${id.slice(0, 12)}`);
+      assert.equal(container(second, apart.pid), 'other net namespace');
+    } finally {
+      for (const [child] of started) {
+        const gone = new Promise((resolve) => child.once('close', resolve));
+        child.kill('SIGKILL');
+        await gone;
+      }
+      if (group !== undefined) rmdirSync(group);
+    }
+  });
+
+  test('a command has time to end as it does at a signal', { timeout: 60_000, skip: lacking('python3') }, async () => {
+    const path = join(folder, 'late.py');
+    writeFileSync(
+      path,
+      `import signal, sys, time
+def end(*_):
+    time.sleep(0.5); print('bye', flush=True); sys.exit(0)
+signal.signal(signal.SIGINT, end)
+print('ready', flush=True)
+while True: signal.pause()
+`,
+    );
+    const tracer = new Running(['sockets', '-c', `/usr/bin/python3 ${path}`], { timeout: 50_000 });
+    await tracer.until(() => tracer.output.includes('ready'), 'it is ready');
+    const { stdout, status } = await tracer.interrupt();
+    assert.match(stdout, /^bye$/m);
+    assert.equal(status, 0);
   });
 
   test('mistakes', async () => {

@@ -5,7 +5,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { fetchKernel } from './kernels.mjs';
-import { fetchEnvoy, fetchWorkerd } from './programs.mjs';
+import { fetchEnvoy, fetchNginx, fetchWorkerd } from './programs.mjs';
 
 const onPath = (name) => (process.env.PATH ?? '').split(':').some((folder) => existsSync(`${folder}/${name}`));
 const debugFiles = () => existsSync('/usr/lib/debug/.build-id') && readdirSync('/usr/lib/debug/.build-id').length > 0;
@@ -35,6 +35,9 @@ const packages = [
   ['g++-aarch64-linux-gnu', () => onPath('aarch64-linux-gnu-g++')],
   ['gdb', () => onPath('gdb')],
   ['strace', () => onPath('strace')],
+  ['iproute2', () => onPath('ss')],
+  ['python3', () => existsSync('/usr/bin/python3')],
+  ['wrk', () => onPath('wrk')],
   ['man-db', () => onPath('man')],
   ['zsh', () => onPath('zsh')],
   ['fish', () => onPath('fish')],
@@ -66,6 +69,7 @@ for (const name of lacking()) console.log(`fixtures: without ${name} (Debian pac
 for (const [name, fetch] of [
   ['Envoy', fetchEnvoy],
   ['workerd', fetchWorkerd],
+  ['nginx', fetchNginx],
   ['Linux 6.1', () => fetchKernel('6.1')],
 ]) {
   const problem = fetch();

@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 
 const cache = process.env.INSITU_TEST_CACHE ?? join(homedir(), '.cache', 'insitu-test');
 export const envoyPath = join(cache, 'envoy', 'envoy', '_bin', 'envoy');
+export const nginxPath = join(cache, 'nginx', 'usr', 'sbin', 'nginx');
 export const workerdPath = join(cache, 'workerd', 'package', 'bin', 'workerd');
 
 /** Runs a command quietly; undefined when it went well, else why not. */
@@ -53,6 +54,26 @@ export function fetchEnvoy() {
   });
 }
 
+/**
+ * Debian's nginx, unpacked and not installed: an installed one would be started as a
+ * service. Returns undefined when it is there, else why not.
+ */
+export function fetchNginx() {
+  if (existsSync(nginxPath)) return undefined;
+  return fetchInto('nginx', (folder) => {
+    const download = () => attempt('apt-get', ['download', '-q', 'nginx'], { cwd: folder });
+    let problem = download();
+    if (problem !== undefined && attempt('apt-get', ['update', '-qq']) === undefined) problem = download();
+    if (problem !== undefined) return problem;
+    const archive = readdirSync(folder).find((file) => file.endsWith('.deb'));
+    const unpacked = attempt('dpkg-deb', ['-x', archive, folder], { cwd: folder });
+    if (unpacked !== undefined) return unpacked;
+    rmSync(join(folder, archive));
+    // Its libraries are those of the Debian that it comes from.
+    return attempt(join(folder, 'usr', 'sbin', 'nginx'), ['-v']);
+  });
+}
+
 /** workerd from npm, a large C++ server with symbols. Returns undefined when it is there, else why not. */
 export function fetchWorkerd() {
   return existsSync(workerdPath) ? undefined : fetchRelease('workerd', '1.20261117.1');
@@ -81,7 +102,7 @@ function fetchRelease(name, version) {
 
 // `node tools/programs.mjs` fetches all of them, also those that only benchmarks look at.
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  for (const fetch of [fetchEnvoy, fetchWorkerd, fetchOldWorkerd]) {
+  for (const fetch of [fetchEnvoy, fetchWorkerd, fetchOldWorkerd, fetchNginx]) {
     const problem = fetch();
     if (problem !== undefined) console.log(problem);
   }

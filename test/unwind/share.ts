@@ -11,6 +11,7 @@ import { connect } from 'node:net';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type MapValue, trace, valueText } from '../../src/session/index.ts';
+import { configuration } from '../envoy.ts';
 import { envoy, root, sleep } from '../insitu.ts';
 
 const wanted = Number(process.argv[2] ?? '10000');
@@ -121,26 +122,8 @@ start('Node', process.execPath, built('loop.js'));
 let client: NodeJS.Timeout | undefined;
 if (existsSync(envoy)) {
   const port = 20000 + (process.pid % 10000);
-  writeFileSync(
-    built('envoy.yaml'),
-    `static_resources:
-  listeners:
-  - address: { socket_address: { address: 127.0.0.1, port_value: ${port} } }
-    filter_chains:
-    - filters:
-      - name: envoy.filters.network.http_connection_manager
-        typed_config:
-          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
-          stat_prefix: ingress
-          route_config:
-            virtual_hosts:
-            - { name: a, domains: ["*"], routes: [{ match: { prefix: "/" }, direct_response: { status: 200 } }] }
-          http_filters:
-          - name: envoy.filters.http.router
-            typed_config: { "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router }
-`,
-  );
-  start('Envoy', envoy, '-c', built('envoy.yaml'), '--disable-hot-restart', '--log-level', 'off', '--concurrency', '1');
+  const path = configuration(folder, '127.0.0.1', port);
+  start('Envoy', envoy, '-c', path, '--disable-hot-restart', '--log-level', 'off', '--concurrency', '1');
   client = setInterval(() => {
     const socket = connect(port, '127.0.0.1', () =>
       socket.write('GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n'),

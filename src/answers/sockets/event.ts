@@ -31,15 +31,19 @@ export interface Facts {
 }
 
 export interface SocketEvent {
-  /** The system call, or open (seen open), dup, received, fork, exec, exit, io_uring. */
+  /** The system call, or open (seen open), last (seen when its process ends), dup, received, fork, exec, exit, io_uring. */
   readonly call: string;
   /** CLOCK_MONOTONIC nanoseconds at its start. */
   readonly at: number;
   /** Nanoseconds until it returned. */
   readonly took: number;
   readonly pid: number;
+  /** 0 where no thread made a call. */
   readonly tid: number;
+  /** Of the process. */
   readonly comm: string;
+  /** Its thread's name. */
+  readonly thread: string;
   readonly ret: number;
   readonly fd: number;
   /** Identity of the socket; '' when the descriptor is none. */
@@ -83,6 +87,7 @@ export function readEvent(value: Value, wording: Wording): SocketEvent | undefin
     pid: number('pid'),
     tid: number('tid'),
     comm: text('comm'),
+    thread: text('thread'),
     ret: number('ret'),
     fd: number('fd'),
     sk: identity(fields.get('sk')),

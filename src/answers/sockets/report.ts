@@ -1,12 +1,11 @@
 /** The answers: findings in words, tables of listeners and connections, and the code behind them. */
-import type { Call, Socket, Sockets } from './table.ts';
+import type { Call, Descriptor, Socket, Sockets } from './table.ts';
 
 /** What the report tells about a listening socket. */
-export interface Listener {
+export interface Listener extends Descriptor {
   readonly address: string;
-  readonly pid: number;
-  readonly comm: string;
-  readonly fd: number;
+  /** The container of its process, '' for none. */
+  readonly container: string;
   readonly protocol: string;
   readonly backlog: number;
   readonly waiting: number;
@@ -21,12 +20,10 @@ export interface Listener {
   readonly open: boolean;
 }
 
-export interface Connection {
+export interface Connection extends Descriptor {
   readonly local: string;
   readonly peer: string;
-  readonly pid: number;
-  readonly comm: string;
-  readonly fd: number;
+  readonly container: string;
   readonly protocol: string;
   readonly way: 'accepted' | 'connected' | 'open before';
   /** Of what accepted it. */
@@ -90,15 +87,19 @@ export function chain(frames: readonly string[], most = 3): string {
   return (telling.length > 0 ? telling : names).slice(0, most).join(' ← ');
 }
 
-/** A C++ name without what stands in its angle brackets and parameter list. */
+/** A name without what stands in its angle brackets and parameter list; Rust's `<Type as Trait>::method` keeps the first. */
 function shorten(name: string): string {
   if (name.length <= 60) return name;
   let depth = 0;
+  let kept = name.startsWith('<') ? 1 : 0;
   let out = '';
-  for (const char of name) {
+  for (const [at, char] of [...name].entries()) {
     if (char === '<') depth++;
-    if (depth === 0) out += char;
-    if (char === '>') depth = Math.max(0, depth - 1);
+    if (depth <= kept) out += char;
+    // Not the arrow of a function's result.
+    if (char !== '>' || name[at - 1] === '-') continue;
+    depth = Math.max(0, depth - 1);
+    if (depth === 0) kept = 0;
   }
   const open = out.indexOf('(', out.startsWith('(anonymous') ? 1 : 0);
   return open > 0 && !/operator\($/.test(out.slice(0, open + 1)) && !out.startsWith('(anonymous', open)
@@ -143,8 +144,12 @@ const internet = ({ facts }: Socket): boolean => facts?.family === 2 || facts?.f
 const setting = (socket: Socket, name: string): Call | undefined =>
   socket.calls.findLast(({ call, option, ret }) => call === 'setsockopt' && option?.name === name && ret === 0);
 
-/** Works out the report of all that is known now. */
-export function makeReport(sockets: Sockets, errorName: (ret: number) => string): Report {
+/** Works out the report of all that is known now; `containerOf` says where a process runs, '' for here. */
+export function makeReport(
+  sockets: Sockets,
+  errorName: (ret: number) => string,
+  containerOf: (pid: number) => string = () => '',
+): Report {
   const all = sockets.all();
   const codes = new Codes();
   const findings: string[] = [];
@@ -166,8 +171,14 @@ export function makeReport(sockets: Sockets, errorName: (ret: number) => string)
   if (left > 0) unseen.push(`${left} calls on sockets with very many calls were counted only`);
   return {
     findings,
-    listeners: listening.map((socket) => listenerRow(socket, codes)),
-    connections: connected.map((socket) => connectionRow(socket, codes, errorName)),
+    listeners: listening.map((socket) => ({
+      ...listenerRow(socket, codes),
+      container: containerOf(socket.descriptor.pid),
+    })),
+    connections: connected.map((socket) => ({
+      ...connectionRow(socket, codes, errorName),
+      container: containerOf(socket.descriptor.pid),
+    })),
     code: codes.list,
     unseen,
   };
@@ -297,7 +308,7 @@ function failureFindings(sockets: readonly Socket[], codes: Codes, errorName: (r
   });
 }
 
-function listenerRow(socket: Socket, codes: Codes): Listener {
+function listenerRow(socket: Socket, codes: Codes): Omit<Listener, 'container'> {
   const { descriptor, facts } = socket;
   return {
     address: addressOf(socket),
@@ -316,7 +327,11 @@ function listenerRow(socket: Socket, codes: Codes): Listener {
   };
 }
 
-function connectionRow(socket: Socket, codes: Codes, errorName: (ret: number) => string): Connection {
+function connectionRow(
+  socket: Socket,
+  codes: Codes,
+  errorName: (ret: number) => string,
+): Omit<Connection, 'container'> {
   const { descriptor, facts, made, ended, listener } = socket;
   const connect = socket.calls.find(({ call }) => call === 'connect');
   const last = socket.calls.findLast(({ call }) => call === 'connect');

@@ -64,6 +64,9 @@ iter:task_file {
 `;
 }
 
+/** Descriptors of a process that ends whose sockets are looked at. */
+const lastCounts = 1024;
+
 /** Probes on the system calls; the two names are those of the entry and of the exit. */
 function pair(call: string, enter: string, exit: string, names: readonly string[] = [call]): string {
   const list = (way: string): string => names.map((name) => `tracepoint:syscalls:sys_${way}_${name}`).join(',\n');
@@ -77,7 +80,7 @@ ${list('exit')} /has_key(@${call}, tid)/ { ${exit}
 
 /** Head of an event: which call, when it began, by whom. */
 const head = (call: string): string =>
-  `call = "${call}", at = @at[tid], took = nsecs - @at[tid], pid = pid, tid = tid, comm = comm`;
+  `call = "${call}", at = @at[tid], took = nsecs - @at[tid], pid = pid, tid = tid, comm = leader_comm, thread = comm`;
 
 export function socketCallsScript({ pids, child, self }: Scope): string {
   const all = pids.length === 0 && !child;
@@ -133,13 +136,13 @@ ${pair(
 )}${pair(
   'shutdown',
   '@at[tid] = nsecs; @shutdown[tid] = (args.fd, args.how);',
-  `$a = @shutdown[tid];
-  print(((${head('shutdown')}, ret = args.ret, fd = (int64)$a.0, sk = socket_of($a.0), how = (int64)$a.1), ustack));`,
+  `$a = @shutdown[tid]; $sk = socket_of($a.0);
+  print(((${head('shutdown')}, ret = args.ret, fd = (int64)$a.0, sk = $sk, how = (int64)$a.1, facts = facts($sk)), ustack));`,
 )}
 tracepoint:syscalls:sys_enter_close /TRACED/ {
   $sk = socket_of(args.fd);
   if ($sk != 0) {
-    print(((call = "close", at = nsecs, took = (uint64)0, pid = pid, tid = tid, comm = comm, ret = (int64)0, fd = (int64)args.fd,
+    print(((call = "close", at = nsecs, took = (uint64)0, pid = pid, tid = tid, comm = leader_comm, thread = comm, ret = (int64)0, fd = (int64)args.fd,
       sk = $sk, facts = facts($sk)), ustack));
   }
 }
@@ -157,13 +160,13 @@ tracepoint:syscalls:sys_exit_dup2,
 tracepoint:syscalls:sys_exit_dup3
 /TRACED/ {
   $fd = args.ret; $sk = $fd >= 0 ? socket_of($fd) : 0;
-  if ($sk != 0) { print((call = "dup", at = nsecs, pid = pid, tid = tid, comm = comm, fd = $fd, sk = $sk)); }
+  if ($sk != 0) { print((call = "dup", at = nsecs, pid = pid, tid = tid, comm = leader_comm, thread = comm, fd = $fd, sk = $sk)); }
 }
 ${pair(
   'fcntl',
   'if (args.cmd == 0 || args.cmd == 1030) { @fcntl[tid] = 1; }',
   `$fd = args.ret; $sk = $fd >= 0 ? socket_of($fd) : 0;
-  if ($sk != 0) { print((call = "dup", at = nsecs, pid = pid, tid = tid, comm = comm, fd = $fd, sk = $sk)); }`,
+  if ($sk != 0) { print((call = "dup", at = nsecs, pid = pid, tid = tid, comm = leader_comm, thread = comm, fd = $fd, sk = $sk)); }`,
 )}
 // Descriptors that arrive over a UNIX socket: the first of an SCM_RIGHTS message.
 ${pair(
@@ -174,21 +177,30 @@ ${pair(
     $c = (struct cmsghdr *)(uint64)$m->msg_control;
     if ($c->cmsg_level == 1 && $c->cmsg_type == 1) {
       $fd = (int64)*(int32 *)((uint64)$c + 16); $sk = $fd >= 0 ? socket_of($fd) : 0;
-      print((call = "received", at = nsecs, pid = pid, tid = tid, comm = comm, fd = $fd, sk = $sk,
+      print((call = "received", at = nsecs, pid = pid, tid = tid, comm = leader_comm, thread = comm, fd = $fd, sk = $sk,
         descriptors = (int64)(($c->cmsg_len - 16) / 4)));
     }
   }`,
 )}
 tracepoint:syscalls:sys_exit_io_uring_setup /TRACED/ {
-  if (args.ret >= 0) { print((call = "io_uring", at = nsecs, pid = pid, tid = tid, comm = comm)); }
+  if (args.ret >= 0) { print((call = "io_uring", at = nsecs, pid = pid, tid = tid, comm = leader_comm, thread = comm)); }
 }
 
 tracepoint:sched:sched_process_exec /TRACED/ {
-  print((call = "exec", at = nsecs, pid = pid, tid = tid, comm = comm));
+  print((call = "exec", at = nsecs, pid = pid, tid = tid, comm = leader_comm, thread = comm));
 }
 
 tracepoint:sched:sched_process_exit /TRACED && pid == tid/ {
-  print((call = "exit", at = nsecs, pid = pid, tid = tid, comm = comm));
+  // Its sockets are still open (exit_files() comes later in do_exit(), kernel/exit.c): their last counts.
+  for ($fd : 0..${lastCounts}) {
+    if ($fd < (int64)curtask->files->fdt->max_fds) {
+      $sk = socket_of($fd);
+      if ($sk != 0) {
+        print((call = "last", at = nsecs, pid = pid, comm = leader_comm, fd = $fd, sk = $sk, facts = facts($sk)));
+      }
+    }
+  }
+  print((call = "exit", at = nsecs, pid = pid, tid = tid, comm = leader_comm, thread = comm));
   ${all ? '' : 'delete(@traced, pid);'}
 }
 
@@ -196,7 +208,7 @@ tracepoint:task:task_newtask /TRACED/ {
   // CLONE_THREAD: no process of its own.
   if ((args.clone_flags & 0x10000) == 0) {
     ${all ? '' : '@traced[(uint32)args.pid] = 1;'}
-    print((call = "fork", at = nsecs, pid = pid, tid = tid, comm = comm, child = (int64)args.pid));
+    print((call = "fork", at = nsecs, pid = pid, tid = tid, comm = leader_comm, thread = comm, child = (int64)args.pid));
   }
 }
 `;

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { containerIn } from './container.ts';
 import type { Facts, SocketEvent } from './event.ts';
 import { readSockaddr } from './event.ts';
 import { SocketOptions } from './options.ts';
@@ -67,7 +68,30 @@ test('the frames that say who made a call', () => {
   ];
   assert.equal(chain(stack), '~A::Socket<A::Trait<(A::Type)0> >::setOption ← ~main');
   assert.equal(chain(['accept4+88', '~A::vfunc[3]+1']), '~A::vfunc[3]');
+  const rust =
+    '<core::iter::adapters::GenericShunt<core::iter::adapters::map::Map<A, B>, core::result::Result<C, D>> as core::iter::Iterator>::next+9';
+  assert.equal(chain([rust]), '<core::iter::adapters::GenericShunt as core::iter::Iterator>::next');
   assert.equal(chain(['bind+7', '0x1', '[depth limit 127]']), '');
+});
+
+test('containers by their control groups', () => {
+  const id = '0123456789ab'.padEnd(64, 'c');
+  for (const [groups, expected] of [
+    [`0::/system.slice/docker-${id}.scope\n`, 'docker 0123456789ab'],
+    [`12:cpu:/docker/${id}\n0::/\n`, 'docker 0123456789ab'],
+    [
+      `0::/kubepods.slice/kubepods-burstable.slice/kubepods-pod1.slice/cri-containerd-${id}.scope`,
+      'containerd 0123456789ab',
+    ],
+    [`0::/kubepods/besteffort/pod1/${id}`, 'kubernetes 0123456789ab'],
+    [`0::/machine.slice/libpod-${id}.scope/container`, 'podman 0123456789ab'],
+    [`0::/kubepods.slice/crio-${id}.scope`, 'cri-o 0123456789ab'],
+    ['0::/lxc.payload.web/system.slice', 'lxc web'],
+    ['0::/machine.slice/machine-my\\x2dbox.scope', 'machine my-box'],
+    ['0::/user.slice/user-0.slice/session-1.scope\n1:cpu:/\n', ''],
+    ['', ''],
+  ] as const)
+    assert.equal(containerIn(groups), expected, groups);
 });
 
 test('durations', () => {
@@ -93,6 +117,7 @@ const event = (call: string, at: number, more: Partial<SocketEvent> = {}): Socke
     pid: 7,
     tid: 7,
     comm: 'server',
+    thread: 'server',
     ret: 0,
     fd: 3,
     sk: 'a',
@@ -188,9 +213,9 @@ test('sockets that were open before; what no look shows any more is gone', () =>
     'Port 443 ([::]:443, tcp) is listened on by server (pid 7, fd 3), since before the trace began, with a backlog of 128.',
     '  SO_REUSEADDR is set on it, since before the trace began.',
   ]);
-  sockets.settle(new Set(['7:3']), [7], 20);
+  sockets.settle(new Set(['7:3']), new Set([7]), 20);
   assert.equal(makeReport(sockets, errorNaming(constant)).listeners[0]?.open, true);
-  sockets.settle(new Set(), [7], 20);
+  sockets.settle(new Set(), new Set([7]), 20);
   assert.equal(makeReport(sockets, errorNaming(constant)).listeners[0]?.open, false);
 });
 

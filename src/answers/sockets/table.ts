@@ -8,7 +8,7 @@ import type { OptionText, SocketOptions } from './options.ts';
 
 /** A call that did something to a socket. */
 export interface Call
-  extends Pick<SocketEvent, 'call' | 'at' | 'took' | 'pid' | 'tid' | 'comm' | 'fd' | 'ret' | 'stack'> {
+  extends Pick<SocketEvent, 'call' | 'at' | 'took' | 'pid' | 'tid' | 'comm' | 'thread' | 'fd' | 'ret' | 'stack'> {
   /** setsockopt and getsockopt. */
   readonly option?: OptionText;
   /** bind and connect: the address as the program gave it. */
@@ -23,6 +23,15 @@ export interface Call
 /** How the last descriptor went: by close(), with its process, by exec(), or unseen. */
 export type Ending = 'close' | 'exit' | 'exec' | 'unseen';
 
+/** A number of a process that leads to a socket, and the thread that used it last; 0 and '' before any call. */
+export interface Descriptor {
+  readonly pid: number;
+  readonly fd: number;
+  readonly comm: string;
+  readonly tid: number;
+  readonly thread: string;
+}
+
 export interface Socket {
   readonly sk: string;
   /** undefined: it was open before the trace began, or came from where nobody looked. */
@@ -36,7 +45,7 @@ export interface Socket {
   /** `pid:fd` of the descriptors that lead to it, with the process's name. */
   readonly descriptors: Map<string, string>;
   /** The last one, also when it has been closed. */
-  descriptor: { readonly pid: number; readonly fd: number; readonly comm: string };
+  descriptor: Descriptor;
   readonly calls: Call[];
   /** Calls beyond those that are kept. */
   callsLeft: number;
@@ -58,6 +67,8 @@ export class Sockets {
   readonly #options: SocketOptions;
   readonly #open = new Map<string, Socket>();
   readonly #ended: Socket[] = [];
+  /** The one that ended last at an address. */
+  readonly #endedAt = new Map<string, Socket>();
   /** Sockets by descriptor, `pid:fd`. */
   readonly #descriptors = new Map<string, Socket>();
   /** Ended sockets that were let go. */
@@ -77,10 +88,16 @@ export class Sockets {
     return [...this.#ended, ...this.#open.values()];
   }
 
+  /** Those that have a socket open. */
+  processes(): ReadonlySet<number> {
+    return new Set([...this.#descriptors.keys()].map((name) => Number(name.split(':')[0])));
+  }
+
   /** Takes an event; gives the call when it was one. */
   take(event: SocketEvent): Call | undefined {
     switch (event.call) {
       case 'open':
+      case 'last':
         this.#seen(event);
         return undefined;
       case 'dup':
@@ -121,20 +138,22 @@ export class Sockets {
   }
 
   /**
-   * After a look at all open sockets of the processes (all processes without them):
-   * descriptors that it did not show are gone. `seen` holds `pid:fd`.
+   * After a look at all open sockets of the processes (all processes without them), at
+   * that time: descriptors that it did not show, and that were there before, are gone.
+   * `seen` holds `pid:fd`.
    */
-  settle(seen: ReadonlySet<string>, pids: readonly number[], at: number): void {
+  settle(seen: ReadonlySet<string>, pids: ReadonlySet<number>, at: number): void {
     for (const [name, socket] of [...this.#descriptors]) {
-      const looked = pids.length === 0 || pids.includes(Number(name.split(':')[0]));
-      if (looked && !seen.has(name)) this.#gone(name, socket, at, 'unseen');
+      const looked = pids.size === 0 || pids.has(Number(name.split(':')[0]));
+      const before = socket.calls.every((call) => call.at + call.took < at);
+      if (looked && before && !seen.has(name)) this.#gone(name, socket, at, 'unseen');
     }
   }
 
   #call(event: SocketEvent): Call {
-    const { call, at, took, pid, tid, comm, fd, ret, stack, numbers } = event;
+    const { call, at, took, pid, tid, comm, thread, fd, ret, stack, numbers } = event;
     const made: Call = {
-      ...{ call, at, took, pid, tid, comm, fd, ret, stack },
+      ...{ call, at, took, pid, tid, comm, thread, fd, ret, stack },
       ...(call === 'setsockopt' || call === 'getsockopt'
         ? {
             option: this.#options.read(
@@ -204,7 +223,8 @@ export class Sockets {
   }
 
   #create(event: SocketEvent, made: Call | undefined, listener: Socket | undefined): Socket {
-    const { pid, fd, comm, sk, facts } = event;
+    const { pid, fd, comm, tid, thread, sk, facts } = event;
+    this.#endedAt.delete(sk);
     const socket: Socket = {
       ...{
         sk,
@@ -213,7 +233,7 @@ export class Sockets {
         facts,
         path: '',
         descriptors: new Map(),
-        descriptor: { pid, fd, comm },
+        descriptor: { pid, fd, comm, tid, thread },
         calls: [],
         callsLeft: 0,
       },
@@ -224,7 +244,18 @@ export class Sockets {
   }
 
   #socket(event: SocketEvent): Socket {
-    return this.#open.get(event.sk) ?? this.#create(event, undefined, undefined);
+    return this.#open.get(event.sk) ?? this.#revived(event) ?? this.#create(event, undefined, undefined);
+  }
+
+  /** One that was on its way in a message when its sender closed it. */
+  #revived({ call, sk }: SocketEvent): Socket | undefined {
+    const socket = call === 'received' ? this.#endedAt.get(sk) : undefined;
+    if (socket === undefined) return undefined;
+    this.#endedAt.delete(sk);
+    this.#ended.splice(this.#ended.indexOf(socket), 1);
+    socket.ended = undefined;
+    this.#open.set(sk, socket);
+    return socket;
   }
 
   #socketOf(sk: string, event: SocketEvent): Socket | undefined {
@@ -232,13 +263,16 @@ export class Sockets {
   }
 
   /** A descriptor leads to a socket; what it led to before has been closed unseen. */
-  #leads(socket: Socket, { pid, fd, comm, at }: SocketEvent): void {
+  #leads(socket: Socket, { pid, fd, comm, tid, thread, at }: SocketEvent): void {
     const name = `${pid}:${fd}`;
     const before = this.#descriptors.get(name);
     if (before !== undefined && before !== socket) this.#gone(name, before, at, 'close');
     this.#descriptors.set(name, socket);
     socket.descriptors.set(name, comm);
-    socket.descriptor = { pid, fd, comm };
+    const last = socket.descriptor;
+    // A look at what is open knows no thread.
+    const kept = tid === 0 && last.pid === pid && last.fd === fd;
+    socket.descriptor = { pid, fd, comm, tid: kept ? last.tid : tid, thread: kept ? last.thread : thread };
   }
 
   #fork({ pid, comm, numbers }: SocketEvent): void {
@@ -261,8 +295,10 @@ export class Sockets {
     if (this.#open.get(socket.sk) === socket) this.#open.delete(socket.sk);
     socket.ended = { at, how };
     this.#ended.push(socket);
+    this.#endedAt.set(socket.sk, socket);
     if (this.#ended.length <= mostEnded) return;
-    this.#ended.shift();
+    const first = this.#ended.shift();
+    if (first !== undefined && this.#endedAt.get(first.sk) === first) this.#endedAt.delete(first.sk);
     this.forgotten++;
   }
 }

@@ -1,15 +1,16 @@
 /** The report and the single calls as text. */
 import { bytesText, columns } from '../columns.ts';
-import { chain, durationText, type Report } from './report.ts';
-import type { Call } from './table.ts';
+import { type Connection, chain, durationText, type Listener, type Report } from './report.ts';
+import type { Call, Descriptor } from './table.ts';
 
 /** Connections shown; --json has all of them. */
 const mostRows = 40;
 
-export function reportText(report: Report): string {
+/** `title` makes a heading of a word: on a terminal it may be bold. */
+export function reportText(report: Report, title: (word: string) => string = (word) => word): string {
   const out: string[] = [];
-  const section = (title: string, text: string): void => {
-    if (text !== '') out.push(`${title}\n${text}`);
+  const section = (word: string, text: string): void => {
+    if (text !== '') out.push(`${title(word)}\n${text}`);
   };
   const nothing = report.listeners.length === 0 && report.connections.length === 0;
   section(
@@ -19,6 +20,19 @@ export function reportText(report: Report): string {
   const reference = (number: number | undefined): string => (number === undefined ? '' : `[${number}]`);
   const process = (row: { readonly comm: string; readonly pid: number }): string => `${row.comm}[${row.pid}]`;
   const yes = (flag: boolean): string => (flag ? 'yes' : 'no');
+  /** A thread that is not the one that leads the process. */
+  const thread = ({ pid, tid, thread: name }: Descriptor): string =>
+    tid === 0 || tid === pid ? '' : `${name}[${tid}]`;
+  const rows = [...report.listeners, ...report.connections];
+  /** Columns that most machines have nothing for. */
+  const rare: readonly (readonly [heading: string, cell: (row: Listener | Connection) => string])[] = [
+    ...(rows.some((row) => thread(row) !== '') ? [['thread', thread] as const] : []),
+    ...(rows.some(({ container }) => container !== '')
+      ? [['container', (row: Listener | Connection) => row.container] as const]
+      : []),
+  ];
+  const rareHeadings = rare.map(([heading]) => heading);
+  const rareCells = (row: Listener | Connection): string[] => rare.map(([, cell]) => cell(row));
   if (report.listeners.length > 0) {
     section(
       'LISTENERS',
@@ -27,6 +41,7 @@ export function reportText(report: Report): string {
           'address',
           'proto',
           'process',
+          ...rareHeadings,
           '>fd',
           '>backlog',
           'SO_REUSEADDR',
@@ -40,6 +55,7 @@ export function reportText(report: Report): string {
           row.address,
           row.protocol,
           process(row),
+          ...rareCells(row),
           String(row.fd),
           String(row.backlog),
           yes(row.reuseAddress),
@@ -53,8 +69,8 @@ export function reportText(report: Report): string {
     );
   }
   if (report.connections.length > 0) {
-    const rows = report.connections.slice(0, mostRows);
-    const more = report.connections.length - rows.length;
+    const shown = report.connections.slice(0, mostRows);
+    const more = report.connections.length - shown.length;
     section(
       'CONNECTIONS',
       columns(
@@ -63,6 +79,7 @@ export function reportText(report: Report): string {
           'peer',
           'proto',
           'process',
+          ...rareHeadings,
           '>fd',
           'how',
           'TCP_NODELAY',
@@ -72,11 +89,12 @@ export function reportText(report: Report): string {
           '>life time',
           'state',
         ],
-        rows.map((row) => [
+        shown.map((row) => [
           row.local,
           row.peer,
           row.protocol,
           process(row),
+          ...rareCells(row),
           String(row.fd),
           `${row.way === 'connected' && row.result !== 'ok' ? row.result : row.way}${reference(row.madeBy) && ` ${reference(row.madeBy)}`}`,
           `${yes(row.noDelay)}${reference(row.noDelayBy) && ` ${reference(row.noDelayBy)}`}`,

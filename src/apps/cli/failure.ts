@@ -11,11 +11,11 @@ export function complain(text: string): void {
   } catch {}
 }
 
-/** BPFTRACE_COLOR: always, never, or auto, which is a terminal's errors in colour. */
-export function useColor(): boolean {
+/** BPFTRACE_COLOR: always, never, or auto, which is in colour where `fd`, standard error, is a terminal. */
+export function useColor(fd = 2): boolean {
   const wish = process.env['BPFTRACE_COLOR'];
   if (wish === 'always') return true;
-  return wish !== 'never' && isatty(2) && process.env['NO_COLOR'] === undefined;
+  return wish !== 'never' && isatty(fd) && process.env['NO_COLOR'] === undefined;
 }
 
 /** Tells an error that ended the run. `verbose` adds what caused it. */

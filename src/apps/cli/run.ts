@@ -21,13 +21,7 @@ import { debugFilesOf, type RunOptions, type ScriptPlace } from './options.ts';
 import { notifyAttached, Output, say } from './output.ts';
 import type { ProfileFiles } from './profile.ts';
 import { readScript } from './script.ts';
-import { stopOnSignals } from './stop.ts';
-
-/**
- * Milliseconds that a -c child has to end by itself once the trace is over: to say what it
- * says at a signal. The end of this process then kills it.
- */
-const childGrace = 2000;
+import { childGrace, stopOnSignals } from './stop.ts';
 
 /** Runs until the script's end; gives the exit status. */
 export async function run(place: ScriptPlace, options: RunOptions): Promise<number> {

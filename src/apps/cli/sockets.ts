@@ -1,5 +1,4 @@
 /** `insitu sockets`: who listens, with which options, whom it accepts, each with the code that did it. */
-import { isatty } from 'node:tty';
 import { readEvent } from '../../answers/sockets/event.ts';
 import { SocketOptions } from '../../answers/sockets/options.ts';
 import { errorNaming, makeReport } from '../../answers/sockets/report.ts';
@@ -8,12 +7,14 @@ import { Sockets } from '../../answers/sockets/table.ts';
 import { callText, reportText } from '../../answers/sockets/text.ts';
 import type { MachineError } from '../../base/errors.ts';
 import { constant } from '../../kernel/host/constants/index.ts';
+import { containerOf } from '../../kernel/host/containers.ts';
 import { type Trace, type TraceOptions, trace } from '../../session/index.ts';
 import { clockText } from './clock.ts';
-import { complain } from './failure.ts';
+import { complain, tell } from './failure.ts';
 import { debugFilesOf, type SocketsOptions } from './options.ts';
 import { notifyAttached, Output } from './output.ts';
-import { stopOnSignals } from './stop.ts';
+import { bold, clear, refreshes, showInPlace } from './screen.ts';
+import { childGrace, stopOnSignals } from './stop.ts';
 
 /** How often --watch shows the tables anew, in milliseconds. */
 const refreshAfter = 1000;
@@ -28,12 +29,31 @@ export async function sockets(options: SocketsOptions): Promise<number> {
     onWarning: (message) => complain(`WARNING: ${message}\n`),
   };
   const output = new Output(options.output, 'line');
+  const title = bold(options.output);
+  const text = (): string => {
+    const report = makeReport(table, errorName, containerOf);
+    return options.format === 'json' ? `${JSON.stringify(report)}\n` : reportText(report, title);
+  };
   const show = (): void => {
-    const report = makeReport(table, errorName);
-    output.write(options.format === 'json' ? `${JSON.stringify(report)}\n` : reportText(report));
+    output.write(text());
     output.rest();
   };
-  process.on('SIGUSR1', show);
+  /** Looks at what is open, for its present options and counts; of a command, at the processes that have sockets. */
+  const renew = async (): Promise<void> => {
+    const pids = options.command === undefined ? scope.pids : [...table.processes()];
+    if (options.command === undefined || pids.length > 0) await look(table, { ...scope, pids }, shared);
+  };
+  let showing: Promise<void> | undefined;
+  /** One at a time: a slow look must not be overtaken by the next. */
+  const showAnew = (how: () => void): void => {
+    showing ??= renew()
+      .then(how)
+      .catch((error: unknown) => tell(error, false))
+      .finally(() => {
+        showing = undefined;
+      });
+  };
+  process.on('SIGUSR1', () => showAnew(show));
   const running = await trace({
     ...shared,
     script: socketCallsScript(scope),
@@ -43,15 +63,16 @@ export async function sockets(options: SocketsOptions): Promise<number> {
   });
   let lost = 0;
   let timer: NodeJS.Timeout | undefined;
-  const asked = stopOnSignals(running);
+  // What is open still is told with its present options and counts.
+  stopOnSignals(running, renew);
   try {
-    if (options.command === undefined) await look(table, scope, shared);
-    if (options.watch) {
-      timer = setInterval(() => {
-        if (options.output === undefined && isatty(1)) output.write('\x1b[2J\x1b[H');
-        show();
-      }, refreshAfter);
-    }
+    if (options.command === undefined) await renew();
+    const inPlace = options.watch && options.format === 'text' && refreshes(options.output);
+    if (inPlace) clear(output);
+    const refresh = inPlace ? () => showInPlace(output, text()) : show;
+    // What is open already is told at once: much may not happen for a long time.
+    if (options.watch || (options.command === undefined && !options.events)) refresh();
+    if (options.watch) timer = setInterval(() => showAnew(refresh), refreshAfter);
     for await (const batch of running.batches()) {
       for (const event of batch) {
         if (event.type === 'attached_probes') notifyAttached();
@@ -59,6 +80,8 @@ export async function sockets(options: SocketsOptions): Promise<number> {
         if (event.type !== 'value') continue;
         const read = readEvent(event.value, running.wording);
         const call = read && table.take(read);
+        // Asked while it lives, for when it has gone.
+        if (read !== undefined) containerOf(read.pid);
         if (call === undefined || !options.events) continue;
         const { names } = running.wording;
         const clock = clockText(names.wallClock('monotonic', call.at), names.timeZone);
@@ -70,8 +93,9 @@ export async function sockets(options: SocketsOptions): Promise<number> {
       }
       output.rest();
     }
-    // What is open still has its present options and counts.
-    if (options.command === undefined || asked() > 0) await look(table, scope, shared);
+    clearInterval(timer);
+    await showing;
+    if (inPlace) clear(output);
     show();
     if (lost > 0) complain(`WARNING: ${lost} events were lost: calls are missing above\n`);
     output.close();
@@ -79,6 +103,7 @@ export async function sockets(options: SocketsOptions): Promise<number> {
     clearInterval(timer);
     running.close();
   }
+  await running.childGone(childGrace);
   return 0;
 }
 
@@ -92,18 +117,18 @@ async function look(table: Sockets, scope: Scope, shared: Omit<TraceOptions, 'sc
     return;
   }
   const seen = new Set<string>();
-  let at = 0;
+  // CLOCK_MONOTONIC, as the events have it.
+  const at = Number(process.hrtime.bigint());
   try {
     for await (const event of running) {
       if (event.type !== 'value') continue;
       const read = readEvent(event.value, running.wording);
       if (read === undefined) continue;
-      at = read.at;
       seen.add(`${read.pid}:${read.fd}`);
       table.take(read);
     }
   } finally {
     running.close();
   }
-  if (at > 0) table.settle(seen, scope.pids, at);
+  table.settle(seen, new Set(scope.pids), at);
 }
