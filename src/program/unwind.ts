@@ -40,6 +40,8 @@ export const RuleKind = {
   returnRegister: 6,
   /** There is information, of a kind that is not understood. */
   unsupported: 7,
+  /** CFA = base + offset, of a call that a signal handler put in: the caller was interrupted, it called nothing. */
+  injected: 8,
 } as const;
 
 /** Where a register of the caller is. */

@@ -5,7 +5,7 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { lacking, root } from '../insitu.ts';
+import { insitu, lacking, root } from '../insitu.ts';
 import { assertSame, compare } from './compare.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'insitu-frames-'));
@@ -137,6 +137,11 @@ fn main() {
   assertSame(await compare([built('rust')], ['umask'], { count: 2 }));
 });
 
+function buildGo(output: string, file: string): void {
+  const compiler = found('go') as string;
+  build('env', 'GO111MODULE=off', `GOCACHE=${goCache}`, 'CGO_ENABLED=0', compiler, 'build', '-o', output, file);
+}
+
 test('Go', { skip: lacking('gdb') || missing('go') }, async () => {
   writeFileSync(
     built('deep.go'),
@@ -168,18 +173,72 @@ func main() {
 }
 `,
   );
-  build(
-    'env',
-    'GO111MODULE=off',
-    `GOCACHE=${goCache}`,
-    'CGO_ENABLED=0',
-    found('go') as string,
-    'build',
-    '-o',
-    'go',
-    'deep.go',
-  );
+  buildGo('go', 'deep.go');
   assertSame(await compare([built('go')], ['umask'], { count: 4 }));
+});
+
+test('Go: below a call that the runtime has put in at a fault, the function was interrupted', {
+  skip: lacking('tracefs', 'btf') || missing('go'),
+}, async () => {
+  // Faults at the first instruction behind its prologue: one byte before that another row holds.
+  writeFileSync(
+    built('fault.go'),
+    `package main
+
+import (
+	"fmt"
+	"runtime"
+	"syscall"
+)
+
+//go:noinline
+func other(n int) int { return n + 1 }
+
+//go:noinline
+func faulty(p *int) int {
+	return other(*p) + other(3)
+}
+
+//go:noinline
+func guarded(p *int) (r int) {
+	defer func() {
+		recover()
+		r = syscall.Umask(18)
+		pcs := make([]uintptr, 64)
+		frames := runtime.CallersFrames(pcs[:runtime.Callers(1, pcs)])
+		for {
+			frame, more := frames.Next()
+			fmt.Println("FRAME", frame.Function)
+			if !more {
+				break
+			}
+		}
+	}()
+	return faulty(p) + 1
+}
+
+func main() {
+	guarded(nil)
+}
+`,
+  );
+  buildGo('fault', 'fault.go');
+  const script = 'tracepoint:syscalls:sys_enter_umask /pid == cpid/ { printf("BEGIN%sEND\\n", ustack); }';
+  const { stdout, stderr } = await insitu(['-q', '-c', built('fault'), '-e', script]);
+  const names = (/BEGIN\n([\s\S]*?)END/.exec(stdout)?.[1] ?? '')
+    .split('\n')
+    .flatMap((line) => line.trim().replace(/(\.abi0)?\+\d+$/, '') || []);
+  const expected = [...stdout.matchAll(/^FRAME (.*)$/gm)].map(([, name = '']) => name);
+  assert.ok(expected.includes('main.faulty') && expected.includes('runtime.sigpanic'), stdout);
+  // Go tells of inlined functions too, and by name alone.
+  const start = names.indexOf('main.guarded.func1');
+  assert.deepEqual(
+    names.slice(start),
+    expected.filter((name) => names.includes(name)),
+    `${stdout}${stderr}`,
+  );
+  for (const name of ['main.faulty', 'main.guarded', 'main.main', 'runtime.goexit'])
+    assert.ok(names.includes(name), name);
 });
 
 test('Node with code of its compiler', { skip: lacking('gdb') }, async () => {

@@ -333,6 +333,8 @@ export class Walker {
     const usual = b.label();
     const callerKnown = b.label();
     const signal = b.label();
+    const adjust = b.reg();
+    f.assign(adjust, { imm: 1 });
     b.branch('eq', kind, { imm: RuleKind.end }, end('complete'));
     b.branch('eq', kind, { imm: RuleKind.signal }, signal);
     b.branch('eq', kind, { imm: RuleKind.none }, byFramePointer);
@@ -353,6 +355,10 @@ export class Walker {
       const inEntry = b.alu('and', look, { imm: 15 });
       b.branch('ult', inEntry, extra, usual);
       f.assign(cfa, f.plus(cfa, 8));
+      b.jump(usual);
+    });
+    f.when('eq', kind, { imm: RuleKind.injected }, () => {
+      f.assign(adjust, { imm: 0 });
       b.jump(usual);
     });
     // The return address is in a register (vfork).
@@ -441,7 +447,7 @@ export class Walker {
     f.putRegister(Register.rip, next.pc);
     f.putRegister(Register.rsp, cfa);
     f.putRegister(Register.rbp, next.rbp);
-    f.put(stateAt.adjust, { imm: 1 });
+    f.put(stateAt.adjust, adjust);
     f.put(stateAt.innermost, { imm: 0 });
     b.return({ imm: 0 });
 

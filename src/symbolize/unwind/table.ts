@@ -282,7 +282,7 @@ export function renumbered(blocks: Uint32Array, numbers: Uint16Array): Uint32Arr
 
 const MAGIC = 0x54575549; // IUWT
 /** Grows with every change of the rules or of this layout. */
-const FORMAT = 2;
+const FORMAT = 3;
 const headWords = 10;
 
 /** A table as bytes, for a file: ten words of head (magic, format, rules, words of blocks, crc32, counts), rules, blocks. */

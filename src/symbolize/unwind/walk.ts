@@ -45,7 +45,13 @@ const word = (value: bigint): bigint => BigInt.asUintN(64, value);
 
 type Step =
   | { readonly end: StackEnd }
-  | { readonly cfa: bigint; readonly pc: bigint; readonly rbp: bigint; readonly rbx: bigint };
+  | {
+      readonly cfa: bigint;
+      readonly pc: bigint;
+      readonly rbp: bigint;
+      readonly rbx: bigint;
+      readonly injected?: boolean;
+    };
 
 class Walk {
   readonly #saved: SavedStack;
@@ -103,7 +109,7 @@ class Walk {
     this.#registers[Register.rsp] = next.cfa;
     this.#registers[Register.rbp] = next.rbp;
     this.#registers[Register.rbx] = next.rbx;
-    this.#adjust = 1n;
+    this.#adjust = next.injected === true ? 0n : 1n;
     this.#innermost = false;
     return undefined;
   }
@@ -132,7 +138,7 @@ class Walk {
     const rbp = restore(rule.rbpSaved, rule.rbpOffset, own);
     const rbx = restore(rule.rbxSaved, rule.rbxOffset, this.#registers[Register.rbx] as bigint);
     if (pc === undefined || rbp === undefined || rbx === undefined) return { end: 'page not present' };
-    return { cfa, pc, rbp, rbx };
+    return { cfa, pc, rbp, rbx, injected: rule.kind === RuleKind.injected };
   }
 
   #byFramePointer(kind: number, table: SavedMapping['table']): Step {
