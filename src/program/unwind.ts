@@ -102,8 +102,8 @@ export const savedRegisters = 17;
 export const mostReturns = 16;
 /** Bytes of a stack in one record; a page is a multiple of it. */
 export const savedBytes = 1024;
-/** Of such records a stack has at most: 64 KiB of memory. */
-export const mostSaved = 64;
+/** Pieces of a stack that are looked at; pages that are absent count as one. */
+export const mostSaved = 256;
 
 /**
  * Why a stack ends where it does. `unfinished`: it was saved for user space to finish; its

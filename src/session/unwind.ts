@@ -14,7 +14,7 @@ import { HostFile } from '../kernel/host/file.ts';
 import { inflate } from '../kernel/host/inflate.ts';
 import type { TaskEvent } from '../kernel/host/mappings.ts';
 import { programOf, withNeeded } from '../kernel/host/needed.ts';
-import { processIds, processMaps } from '../kernel/host/processes.ts';
+import { processExecutable, processIds, processMaps } from '../kernel/host/processes.ts';
 import { processFiles } from '../kernel/host/processfiles.ts';
 import type { LoadedProgram } from '../kernel/load/load.ts';
 import { type ProcessMapping, UnwindMaps } from '../kernel/load/unwindmaps.ts';
@@ -129,7 +129,13 @@ export class UnwindTables {
       this.#followed.add(pid);
       this.#look(pid);
     }
-    const paths = new Set(programs.flatMap((word) => withNeeded(programOf(word) ?? '')));
+    // A process that has just begun will load what its program needs.
+    const begun = pids.filter((pid) => {
+      const files = parseMaps(this.#processes.get(pid)?.text ?? '').filter(({ inode }) => inode !== '0');
+      return new Set(files.map(({ path }) => path)).size <= 2;
+    });
+    const loading = begun.flatMap((pid) => processExecutable(pid) ?? []);
+    const paths = new Set([...loading, ...programs.flatMap((word) => programOf(word) ?? [])].flatMap(withNeeded));
     for (const path of paths) this.#wantPath(path);
     this.#finish();
   }

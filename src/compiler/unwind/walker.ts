@@ -26,9 +26,6 @@ import {
   jitFile,
   mappingBytes,
   mostMappings,
-  mostReturns,
-  mostSaved,
-  NoteKind,
   pageBits,
   processHead,
   Register,
@@ -36,11 +33,9 @@ import {
   ruleBits,
   Saved,
   type StackEnd,
-  savedBytes,
-  savedRegisters,
   volatileBase,
 } from '../../program/unwind.ts';
-import { FunctionBuilder, type IrFunction, type Label, type Operand, type Reg } from '../ir/ir.ts';
+import type { IrFunction, Label, Operand, Reg } from '../ir/ir.ts';
 import { bpfHelper } from '../lower/bpfhelper.ts';
 import {
   cachedAt,
@@ -49,9 +44,10 @@ import {
   chunkBelow,
   chunkBytes,
   type KernelLayout,
-  memoryNoteBytes,
   stateAt,
 } from './layout.ts';
+import { saveStack } from './save.ts';
+import { registerOffsets, spread, Writer } from './writer.ts';
 
 export interface WalkerMaps {
   readonly state: number;
@@ -89,8 +85,6 @@ const EBUSY = 16;
 const largestFrame = 1 << 23;
 /** Notes about one process come at most so often, and not before the time in `asked`. */
 const noteEveryNs = 5_000_000;
-/** Kernel offsets in struct pt_regs of arch/x86, by DWARF number. */
-const registerOffsets = [80, 96, 88, 40, 104, 112, 32, 152, 72, 64, 56, 48, 24, 16, 8, 0, 128] as const;
 const codeSegmentOffset = 136;
 const userCode32 = 0x23;
 /** Offsets from rsp of a signal frame's registers: ucontext.uc_mcontext.gregs, by DWARF number. */
@@ -99,54 +93,6 @@ const signalBytes = 176;
 
 /** Nanoseconds; a process that must not be asked about for longer has nothing new to tell. */
 const longestPatience = 100_000_000;
-/** Odd, with well spread bits: 2^64 divided by the golden ratio. */
-const spread = 0x9e3779b97f4a7c15n;
-
-type Build = (f: Writer) => void;
-
-/** Shorthands over a FunctionBuilder. */
-class Writer {
-  readonly b: FunctionBuilder;
-  /** The state's address. */
-  s!: Reg;
-
-  constructor(name: string, parameters: readonly ('pointer' | 'scalar')[]) {
-    this.b = new FunctionBuilder(name, parameters);
-  }
-
-  get(offset: number, size: 1 | 2 | 4 | 8 = 8): Reg {
-    return this.b.load(this.s, offset, size);
-  }
-  put(offset: number, value: Operand | number): void {
-    this.b.store(this.s, offset, 8, value as Operand);
-  }
-  assign(dst: Reg, value: Reg | { readonly imm: number }): void {
-    if (typeof value === 'number') this.b.mov(dst, value);
-    else this.b.push({ op: 'const', dst, value: BigInt(value.imm) });
-  }
-  register(number: number): Reg {
-    return this.get(stateAt.registers + 8 * number);
-  }
-  putRegister(number: number, value: Operand): void {
-    this.put(stateAt.registers + 8 * number, value);
-  }
-  plus(left: Reg, imm: number): Reg {
-    return imm === 0 ? left : this.b.alu('add', left, { imm });
-  }
-  when(condition: 'eq' | 'ne' | 'ult' | 'ule' | 'ugt' | 'uge', left: Reg, right: Operand, then: Build): void {
-    const inverse = { eq: 'ne', ne: 'eq', ult: 'uge', ule: 'ugt', ugt: 'ule', uge: 'ult' } as const;
-    const over = this.b.label();
-    this.b.branch(inverse[condition], left, right, over);
-    then(this);
-    this.b.place(over);
-  }
-  /** Sign-extends the low `bits`. */
-  signed(value: Reg, bits: 8 | 16 | 32): Reg {
-    const dst = this.b.reg();
-    this.b.push({ op: 'extend', dst, src: value, bits, signed: true });
-    return dst;
-  }
-}
 
 export class Walker {
   readonly #o: WalkerOptions;
@@ -169,7 +115,7 @@ export class Walker {
       this.#search(),
       this.#return(),
       this.#vma(),
-      ...(this.#o.prepared === true ? [] : [this.#save()]),
+      ...(this.#o.prepared === true ? [] : [saveStack(this.#stateful('unwind_save', 1), this.#o, this.#index('vma'))]),
     ];
   }
 
@@ -768,103 +714,6 @@ export class Walker {
     b.place(none);
     b.return({ imm: 0 });
     return this.#finish(f, true);
-  }
-
-  /** Hands the registers and the memory of a stack to user space (NoteKind), which finishes it. */
-  #save(): IrFunction {
-    const { maps, layout } = this.#o;
-    const f = this.#stateful('unwind_save', 1);
-    const { b } = f;
-    const failed = b.label();
-    const count = f.get(stateAt.count);
-    b.branch('uge', count, f.get(stateAt.limit), failed);
-    b.branch('uge', count, { imm: this.#o.frames }, failed);
-    const now = b.call(bpfHelper.ktime_get_ns, []);
-    const mixed = b.alu('mul', b.alu('xor', f.get(stateAt.hash), now), b.const(spread));
-    const id = b.alu('xor', mixed, b.alu('lshr', mixed, { imm: 29 }));
-    const pid = f.get(stateAt.pid);
-    const head = (kind: number): Reg => b.alu('or', pid, b.const(BigInt(kind) << 32n));
-    const task = b.call(bpfHelper.get_current_task_btf, [], 'pointer');
-    const registers = b.call(bpfHelper.task_pt_regs, [task], 'pointer');
-    f.put(stateAt.chunk, head(NoteKind.registers));
-    f.put(stateAt.chunk + 8, id);
-    f.put(stateAt.chunk + 16, now);
-    const savedAt = stateAt.chunk + 24;
-    for (const [number, at] of registerOffsets.entries()) f.put(savedAt + 8 * number, b.load(registers, at, 8));
-    const afterRegisters = savedAt + 8 * savedRegisters;
-    f.put(afterRegisters, f.get(stateAt.trampoline));
-    for (let word = 0; word < 2 * mostReturns; word++) f.put(afterRegisters + 8 + 8 * word, { imm: 0 });
-    this.#saveReturns(f, afterRegisters + 8);
-    const chunk = b.alu('add', f.s, { imm: stateAt.chunk });
-    const size = 24 + 8 * (savedRegisters + 1 + 2 * mostReturns);
-    const unsent = b.call(bpfHelper.ringbuf_output, [b.map(maps.notes), chunk, { imm: size }, { imm: 0 }]);
-    b.branch('ne', unsent, { imm: 0 }, failed);
-    f.put(stateAt.hash, id);
-    f.put(stateAt.flags, { imm: 0 });
-    f.put(stateAt.end, { imm: endNumber('unfinished') });
-    b.store(b.alu('add', f.s, b.alu('shl', count, { imm: 3 })), stateAt.frames, 8, id);
-    const at = b.reg();
-    const index = b.reg();
-    const round = b.label();
-    f.put(stateAt.memory, head(NoteKind.memory));
-    f.put(stateAt.memory + 8, id);
-    f.assign(at, b.alu('and', f.get(savedAt + 8 * Register.rsp), { imm: -savedBytes }));
-    const mm = b.load(task, layout.task.mm, 8, 'pointer');
-    const firstStack = layout.mm.startStack === undefined ? b.const(0n) : b.load(mm, layout.mm.startStack, 8);
-    const top = b.alu('and', b.alu('add', firstStack, { imm: savedBytes }), { imm: -savedBytes });
-    f.assign(index, { imm: 0 });
-    b.place(round);
-    f.put(stateAt.memory + 16, at);
-    const bytes = b.alu('add', f.s, { imm: stateAt.memory + 24 });
-    // A large frame may have pages that nothing has touched.
-    const further = b.label();
-    b.branch('ne', b.call(bpfHelper.probe_read_user, [bytes, { imm: savedBytes }, at]), { imm: 0 }, further);
-    const note = b.alu('add', f.s, { imm: stateAt.memory });
-    const lost = b.call(bpfHelper.ringbuf_output, [b.map(maps.notes), note, { imm: memoryNoteBytes }, { imm: 0 }]);
-    b.branch('ne', lost, { imm: 0 }, failed);
-    b.place(further);
-    f.assign(at, b.alu('add', at, { imm: savedBytes }));
-    b.push({ op: 'alu', operator: 'add', dst: index, left: index, right: { imm: 1 } });
-    // Above a program's first stack lie its arguments and environment.
-    b.branch('eq', at, top, failed);
-    b.branch('ult', index, { imm: mostSaved }, round);
-    b.place(failed);
-    b.return({ imm: 0 });
-    return this.#finish(f, true);
-  }
-
-  /** Puts the places and addresses of pending return probes into the state, from an offset on. */
-  #saveReturns(f: Writer, offset: number): void {
-    const { layout } = this.#o;
-    if (layout.task.utask === undefined) return;
-    const { b } = f;
-    const done = b.label();
-    const word = b.alu('add', f.s, { imm: stateAt.word });
-    const readWord = (address: Reg): Reg => {
-      const failed = b.call(bpfHelper.probe_read_kernel, [word, { imm: 8 }, address]);
-      b.branch('ne', failed, { imm: 0 }, done);
-      return f.get(stateAt.word);
-    };
-    const task = b.call(bpfHelper.get_current_task, []);
-    const utask = readWord(b.alu('add', task, { imm: layout.task.utask }));
-    b.branch('eq', utask, { imm: 0 }, done);
-    const instance = b.reg();
-    const index = b.reg();
-    const round = b.label();
-    f.assign(instance, readWord(f.plus(utask, layout.utaskReturns)));
-    f.assign(index, { imm: 0 });
-    b.place(round);
-    b.branch('eq', instance, { imm: 0 }, done);
-    const stack = readWord(f.plus(instance, layout.returns.stack));
-    const address = readWord(f.plus(instance, layout.returns.address));
-    const next = readWord(f.plus(instance, layout.returns.next));
-    const at = b.alu('add', f.s, b.alu('shl', b.alu('and', index, { imm: mostReturns - 1 }), { imm: 4 }));
-    b.store(at, offset, 8, stack);
-    b.store(at, offset + 8, 8, address);
-    f.assign(instance, next);
-    b.push({ op: 'alu', operator: 'add', dst: index, left: index, right: { imm: 1 } });
-    b.branch('ult', index, { imm: mostReturns }, round);
-    b.place(done);
   }
 
   /** bpf_find_vma's callback: what is needed of the vm_area_struct, into seven words. */
