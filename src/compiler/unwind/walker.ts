@@ -35,7 +35,7 @@ import {
   type StackEnd,
   volatileBase,
 } from '../../program/unwind.ts';
-import type { IrFunction, Label, Operand, Reg } from '../ir/ir.ts';
+import type { IrFunction, Label, Reg } from '../ir/ir.ts';
 import { bpfHelper } from '../lower/bpfhelper.ts';
 import {
   cachedAt,
