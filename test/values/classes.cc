@@ -14,7 +14,7 @@ enum class Color : unsigned char { Red = 1, Green, Blue = 200 };
 enum Plain { small, LARGE = 1 << 20 };
 struct Point { int x, y; };
 struct Named { virtual ~Named() {} virtual int weight() const { return 1; } const char *name = "named"; int tag = 0; };
-struct Counted { virtual ~Counted() {} long count = 0; };
+struct Counted { virtual ~Counted() {} virtual int turns() const { return 3; } long count = 0; };
 class Shape : public Named, public Counted {
 public:
   explicit Shape(int id);
@@ -62,6 +62,19 @@ KEPT void references(int &number, const long &constant, char *&text, int &&moved
 struct Handler { int (*call)(int); int Handler::*member; int a, b; };
 extern "C" KEPT int twice(int i) { return 2 * i; }
 KEPT void handlers(Handler *h, int (*call)(int)) { LOG("handlers %d %d\nhandlers.call twice\nhandlers.inner twice\n", h->a, h->b); asm volatile("" ::"r"(call)); }
+struct Members {
+  int Handler::*data; int Handler::*none; const char *geo::Shape::*inherited;
+  int (geo::Shape::*weight)() const; int (geo::Shape::*moved)() const; long (geo::Shape::*plain)(long); long (geo::Shape::*null)(long);
+};
+KEPT void members(Members *m, Handler *h, int Handler::*passed, long (geo::Shape::*method)(long)) {
+  LOG("members.data &Handler::%s\nmembers.none nullptr\nmembers.inherited &geo::Shape::name\nmembers.weight &virtual geo::Shape::weight\n", &(h->*(m->data)) == &h->a ? "a" : "b");
+  LOG("members.moved &virtual geo::Counted::turns\nmembers.plain geo::Shape::scale(long)\nmembers.null nullptr\nmembers.passed &Handler::b\nmembers.method geo::Shape::scale(long)\n");
+  LOG("members.number %d\n", (int)((char *)&(h->*(m->data)) - (char *)h));
+  asm volatile("" ::"r"(m), "r"(h), "r"(passed), "m"(method));
+}
+// Compilers would leave out arguments that are always the same.
+int Handler::*volatile chosen = &Handler::b;
+long (geo::Shape::*volatile method)(long) = &geo::Shape::scale;
 struct Owner { ~Owner() {} int value; Owner(int v) : value(v) {} Owner(const Owner &o) : value(o.value) {} };
 KEPT int by_value(Owner owner, geo::Point point) { LOG("by_value %d %d %d\n", owner.value, point.x, point.y); return 0; }
 KEPT Owner make_owner(int v) { LOG("make_owner { .value = %d }\n", v); return Owner(v); }
@@ -87,6 +100,8 @@ int main(int argc, char **argv) {
     int number = v; long constant = v * 3L; char *text = i ? (char *)"yes" : (char *)"no";
     references(number, constant, text, v + 1);
     Handler handler{twice, &Handler::b, v, i}; handlers(&handler, twice);
+    Members m{i ? &Handler::b : &Handler::a, nullptr, &geo::Shape::name, &geo::Shape::weight, &geo::Shape::turns, &geo::Shape::scale, nullptr};
+    members(&m, &handler, chosen, method);
     by_value(Owner(v), points[1]);
     make_owner(v); paint(i); pick(points, i);
   }

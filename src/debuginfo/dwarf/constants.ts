@@ -90,6 +90,7 @@ export const DW_AT_dwo_name = 0x76;
 export const DW_AT_defaulted = 0x8b;
 export const DW_AT_loclists_base = 0x8c;
 export const DW_AT_containing_type = 0x1d;
+export const DW_AT_vtable_elem_location = 0x4d;
 export const DW_AT_MIPS_linkage_name = 0x2007;
 export const DW_AT_GNU_dwo_name = 0x2130;
 export const DW_AT_GNU_dwo_id = 0x2131;

@@ -322,11 +322,12 @@ export class EntryFile {
     return unit === undefined ? undefined : this.readAt(unit, offset);
   }
 
-  follow(from: Entry, { form, value }: Attribute): Entry | undefined {
+  follow(from: Entry, { form, value, start }: Attribute): Entry | undefined {
     switch (form) {
       case dw.DW_FORM_ref_sig8: {
         // Its value as a number is rounded: the signature is read again.
-        const unit = this.#typeUnits().get(this.#signatureAt(from, value));
+        const signature = new Cursor(this.bytesOf(from.unit), this.sections.littleEndian, start).u64();
+        const unit = this.#typeUnits().get(signature);
         return unit === undefined ? undefined : this.readAt(unit, unit.start + unit.typeOffset);
       }
       case dw.DW_FORM_GNU_ref_alt:
@@ -340,15 +341,6 @@ export class EntryFile {
         return offset < from.unit.start || offset >= from.unit.end ? undefined : this.readAt(from.unit, offset);
       }
     }
-  }
-
-  #signatureAt(from: Entry, rounded: number): bigint {
-    for (const name of [dw.DW_AT_type, dw.DW_AT_signature, dw.DW_AT_specification, dw.DW_AT_abstract_origin]) {
-      const attribute = from.attribute(name);
-      if (attribute?.form !== dw.DW_FORM_ref_sig8 || attribute.value !== rounded) continue;
-      return new Cursor(this.bytesOf(from.unit), this.sections.littleEndian, attribute.start).u64();
-    }
-    return BigInt(rounded);
   }
 
   /** The entry at an offset of a unit's section; undefined at a null entry and at damage. */

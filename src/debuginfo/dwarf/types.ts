@@ -11,7 +11,6 @@ import {
   type CompositeType,
   type Field,
   type FunctionType,
-  int64,
   intType,
   pointerTo,
   type Type,
@@ -22,6 +21,7 @@ import {
 import * as dw from './constants.ts';
 import type { Entry, EntryFile } from './entry.ts';
 import { readComputation } from './expression.ts';
+import { memberPointer } from './memberpointers.ts';
 import { Scopes } from './scopes.ts';
 
 /** A type may be behind this many typedefs, const and volatile. */
@@ -89,7 +89,7 @@ export class TypeReader {
       case dw.DW_TAG_subroutine_type:
         return this.function(entry);
       case dw.DW_TAG_ptr_to_member_type:
-        return this.#memberPointer(entry);
+        return memberPointer(this, entry);
       case dw.DW_TAG_unspecified_type:
         // decltype(nullptr) is a pointer's size; DWARF does not say so.
         return entry.name.includes('nullptr') ? pointerTo(voidType, 'user') : voidType;
@@ -166,17 +166,6 @@ export class TypeReader {
         return { name: own, value: signed ? BigInt.asIntN(64, value) : BigInt.asUintN(64, value) };
       }),
     };
-  }
-
-  /** A pointer to a data member is an offset (-1 for null), one to a function two words (Itanium C++ ABI, section 2.3). */
-  #memberPointer(entry: Entry): Type {
-    const to = entry.reference(dw.DW_AT_type);
-    if (this.bare(to)?.tag !== dw.DW_TAG_subroutine_type) return int64;
-    const fields: Field[] = [
-      { name: 'ptr', type: pointerTo(() => this.ofAttribute(entry), 'user'), offset: 0 },
-      { name: 'adj', type: int64, offset: 8 },
-    ];
-    return { kind: 'struct', name: '', size: 16, fields: () => fields };
   }
 
   #composite(entry: Entry): CompositeType {
