@@ -25,8 +25,11 @@ const packages = [
     'libc++abi-dev',
     () => existsSync('/usr/lib/x86_64-linux-gnu/libc++abi.so') || existsSync('/usr/lib/llvm-14/lib/libc++abi.so'),
   ],
-  ['rustc', () => onPath('rustc')],
-  ['golang-go', () => onPath('go')],
+  // Debian's own, beside another version that the machine may have: types of libraries differ.
+  ['rustc', () => existsSync('/usr/bin/rustc')],
+  ['golang-go', () => existsSync('/usr/lib/go/bin/go')],
+  ['libabsl-dev', () => existsSync('/usr/include/absl/status/statusor.h')],
+  ['libstdc++6-12-dbg', () => existsSync('/usr/lib/x86_64-linux-gnu/debug/libstdc++.so.6')],
   ['binutils', () => onPath('readelf')],
   ['clang', () => onPath('clang++')],
   ['lld', () => onPath('ld.lld')],
@@ -62,7 +65,10 @@ if (missing.length > 0 && onPath('apt-get') && process.getuid?.() === 0) {
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
   const apt = (...args) => spawnSync('apt-get', args, { env, stdio: ['ignore', 'ignore', 'pipe'], timeout: 300_000 });
   const install = () => apt('install', '-y', '-qq', '--no-install-recommends', ...missing);
-  if (install().status !== 0 && apt('update', '-qq').status === 0) install();
+  if (install().status !== 0 && apt('update', '-qq').status === 0 && install().status !== 0) {
+    // One that this release of Debian does not have must not keep the others away.
+    for (const name of missing) apt('install', '-y', '-qq', '--no-install-recommends', name);
+  }
 }
 for (const name of lacking()) console.log(`fixtures: without ${name} (Debian package); tests that need it skip`);
 

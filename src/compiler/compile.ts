@@ -181,9 +181,12 @@ export function compile(main: Source, target: Target, options: CompileOptions = 
   for (const [index, { block, context }] of variants.entries()) {
     const facts = analysed.facts[index] as BlockFacts;
     const make = (of: ProbeContext, name: string): Lower =>
-      Object.assign(new Lower(assets, of, facts, semaOptions, name, usesLoops(block), lowerings), {
-        maySleep: maySleep(block, of, target),
-      });
+      Object.assign(
+        new Lower(assets, of, facts, semaOptions, name, usesLoops(block) || facts.loops === true, lowerings),
+        {
+          maySleep: maySleep(block, of, target),
+        },
+      );
     const limit = (one: Lower): void => {
       if (context.processes !== undefined) leaveOthers(one, context.processes);
     };

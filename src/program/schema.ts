@@ -45,8 +45,13 @@ export type Schema =
   | { readonly kind: 'within'; readonly offset: number; readonly of: Schema; readonly size: number }
   /** i64 length (a negative errno: it could not be read), then at most `limit` bytes, not NUL-terminated. */
   | { readonly kind: 'text'; readonly limit: number }
-  /** u64 number of elements, then at most `limit` of them, `stride` bytes each. */
+  /** u64 number of elements, u64 how many of them follow, then these: at most `limit`, `stride` bytes each. */
   | { readonly kind: 'elements'; readonly of: Schema; readonly stride: number; readonly limit: number }
+  /**
+   * Something that can be called: u64 address of what calls it (0: nothing), u64 address of
+   * a plain function, and the mangled name of its class, NUL-terminated in `name` bytes.
+   */
+  | { readonly kind: 'callable'; readonly name: number }
   /** u64 address, then what is there unless it is 0. */
   | { readonly kind: 'pointed'; readonly of: Schema }
   /** u64 which case, then its value; null for a case that has none; '' takes the numbers that no other has. */
@@ -133,7 +138,9 @@ export function schemaSize(schema: Schema): number {
     case 'text':
       return 8 + Math.ceil(schema.limit / 8) * 8;
     case 'elements':
-      return 8 + schema.limit * schema.stride;
+      return 16 + schema.limit * schema.stride;
+    case 'callable':
+      return 16 + schema.name;
     case 'bool':
       return 1;
     case 'pointer':

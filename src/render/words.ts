@@ -5,6 +5,7 @@
 import { unreachable } from '../base/errors.ts';
 import { defaultFrames } from '../program/unwind.ts';
 import type { ArrayValue, Integer, StackValue, StringValue, Value } from '../values/value.ts';
+import { callableText } from './callable.ts';
 import { errorText, signalText } from './messages.ts';
 import type { Names, SourceLine, SymbolName } from './names.ts';
 import { strftime } from './strftime.ts';
@@ -232,6 +233,12 @@ export function valueText(value: Value, wording: Wording, layout: Layout = 'plai
       return stackText(value, wording, layout);
     case 'symbol':
       return symbolOf(value.space, value.pid, value.address, wording.names)?.name ?? hexText(value.address);
+    case 'callable': {
+      const { names } = wording;
+      const named = (address: Integer): string | undefined => symbolOf('user', value.pid, address, names)?.name;
+      const invoker = value.className === '' ? named(value.invoker) : names.typeName(value.className);
+      return callableText(invoker, () => named(value.target)) ?? hexText(value.invoker);
+    }
     case 'timestamp': {
       const { names } = wording;
       return strftime(value.format, names.wallClock(value.clock, value.ns), (seconds) => names.timeZone(seconds));

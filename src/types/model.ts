@@ -82,6 +82,8 @@ export interface CompositeType {
   readonly templateArguments?: () => ReadonlyMap<string, Type | bigint>;
   /** Of a Rust enum: which of its cases there is. */
   readonly variants?: () => Content | undefined;
+  /** A struct or class of the same program, by its name with all that it lies in. */
+  readonly inProgram?: (name: string) => Type | undefined;
   /** A record of the script, `(name = value, …)`: its members are told apart by name, not by place. */
   readonly record?: true;
 }

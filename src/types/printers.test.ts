@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { containerOf } from './containers.ts';
 import type { Field, Type } from './model.ts';
 import { int8, int32, pointerTo, uint64 } from './model.ts';
 import { Printers, parsePrinters } from './printers.ts';
@@ -47,13 +48,13 @@ test('template arguments, base classes and members of pointers as element types'
   };
   const content = new Printers().contentOf(vector);
   assert.equal(content?.kind, 'sequence');
-  assert.equal(new Printers().elementType(vector), int32);
+  assert.equal(containerOf(new Printers(), vector)?.content.of, int32);
   assert.deepEqual(content?.kind === 'sequence' && content.count.kind === 'distance' && content.count.unit, 4);
   const slice = layOut('struct', '&[i32]', [
     ['data_ptr', pointerTo(int32, 'user')],
     ['length', uint64],
   ]);
-  assert.equal(new Printers().elementType(slice), int32);
+  assert.equal(containerOf(new Printers(), slice)?.content.of, int32);
 });
 
 test("a user's lines come first, and say what is wrong with them", () => {

@@ -8,27 +8,39 @@
  * (`_M_impl._M_start`); members of base classes are found too, `:NAME` goes into the base
  * class whose name starts so; `a|b` takes the first path that there is. `of=` is a type:
  * `#0` the first template argument, `_M_t.#1` the second one of
- * that member's type, a path the type of that member, `*PATH` what it points to; `a|b` as above. Numbers stand for themselves.
+ * that member's type, a path the type of that member, `*PATH` what it points to, `#0,#1` a
+ * pair of two; `a|b` as above. Numbers stand for themselves; behind a path `+N` adds, `>>N` shifts.
  *
  *   text      data= length=           (length= may be data's end with end=)
- *   sequence  first= count= | end=    of=
- *   list      first= [count=] next= value= of=
- *   tree      first= count= left= right= parent= value= of=
+ *   sequence  first= count= | end=    of= [inside= tag=]  (inside: where the elements lie unless tag's lowest bit is set)
+ *   bits      first= count= | end= rest=
+ *   list      first= [count=] next= value= of=            (a map: keyed=1, a list with an order: ordered=1)
+ *   tree      first= count= left= right= parent= value= of= [keyed=1]
  *   blocks    start= finish= of=      libstdc++'s deque
  *   ring      row= first= count= of=  libc++'s deque
+ *   slots     control= slots= capacity= count= of= [inside=] [keyed=1] [down=1]   Abseil's and Rust's hash tables
+ *   groups    directory= tables= count=                   Go's maps
+ *   buckets   first= old= order= flags= count=            Go's maps before 1.24
  *   optional  engaged= value=
  *   pointer   address= [of=]
  *   variant   index= value=           its cases are the template arguments
  *   plain     value=
  *   tuple     member= …               in the order of the line
+ *   invoker   with= target=           a function that calls what is held
+ *   callee    with=                   an object of a class that tells what is held
+ *   status    value=                  absl::Status
+ *   statusor  status= value=          absl::StatusOr
  *
  * The first line whose pattern matches and whose members are all there counts, so that
  * versions of a library with other members get lines of their own. A user's own lines
  * (config printers, a file) come before these.
  */
+
+import { status, statusOr } from './abseil.ts';
 import type { Content, Measure } from './content.ts';
+import { goBuckets, goGroups, pairType } from './gomaps.ts';
 import { alignOf, findField, sizeOf } from './layout.ts';
-import { type CompositeType, type Type, voidType } from './model.ts';
+import { boolType, type CompositeType, type Type, voidType } from './model.ts';
 import { printerTable } from './printertable.ts';
 
 /** A line of the table. */
@@ -66,7 +78,8 @@ export function parsePrinters(text: string, problem: (line: number, message: str
 let parsed: readonly Printer[] | undefined;
 
 /** A type's name without the namespaces that a library puts between. */
-const plainName = (name: string): string => name.replace(/::(?:__cxx11|__1|__ndk1|_V2|lts_\d+)(?=::)/g, '');
+const plainName = (name: string): string =>
+  name.replace(/::(?:__cxx11|__1|__ndk1|_V2|lts_\d+)(?=::)/g, '').replace(/\babsl::(?:debian\d+|head)(?=::)/g, 'absl');
 
 /** What types of libraries hold: a user's own lines, and the table behind them. */
 export class Printers {
@@ -86,13 +99,6 @@ export class Printers {
       this.#known.set(type, content);
     }
     return content === 'none' ? undefined : content;
-  }
-
-  /** The type of the elements that `[]` reaches in a container; undefined where it reaches none. */
-  elementType(type: CompositeType): Type | undefined {
-    const content = this.contentOf(type);
-    if (content?.kind === 'sequence') return content.of;
-    return content?.kind === 'plain' && content.of.kind === 'array' ? content.of.of : undefined;
   }
 
   /** True for types whose values are more than their bytes. */
@@ -163,8 +169,20 @@ class Paths {
     if (text === undefined) return undefined;
     // A bare number is an offset of a word.
     if (/^\d+$/.test(text)) return { kind: 'word', offset: Number(text), size: 8, signed: false };
-    const found = follow(this.type, text);
-    return found === undefined ? undefined : wordAt(found);
+    for (const one of text.split('|')) {
+      const [, path = '', plus, shift] = /^(.*?)(?:\+(\d+)|>>(\d+))?$/.exec(one) ?? [];
+      const found = follow(this.type, path);
+      const value = found === undefined ? undefined : wordAt(found);
+      if (value === undefined) continue;
+      if (plus !== undefined) return { kind: 'sum', left: value, right: { kind: 'constant', value: Number(plus) } };
+      return shift === undefined ? value : { kind: 'shifted', of: value, bits: Number(shift) };
+    }
+    return undefined;
+  }
+
+  /** Whether a line says `key=1`, in the form that contents have. */
+  flag<K extends string>(key: K): { readonly [key in K]?: true } {
+    return (this.all(key).length > 0 ? { [key]: true } : {}) as { readonly [key in K]?: true };
   }
 
   number(key: string): number | undefined {
@@ -174,6 +192,12 @@ class Paths {
 
   of(): Type | undefined {
     for (const text of this.all('of').flatMap((one) => one.split('|'))) {
+      const pair = text.split(',');
+      if (pair.length === 2) {
+        const [first, second] = pair.map((path) => typeAt(this.type, path.split('.')));
+        if (first !== undefined && second !== undefined) return pairType(first, second);
+        continue;
+      }
       const pointed = text.startsWith('*');
       const found = typeAt(this.type, (pointed ? text.slice(1) : text).split('.'));
       if (!pointed && found !== undefined) return found;
@@ -263,7 +287,55 @@ const sequence: Make = (paths) => {
   const end = paths.measure('end');
   const count: Measure | undefined =
     end === undefined ? paths.measure('count') : { kind: 'distance', first, end, unit: Math.max(1, sizeOf(of)) };
-  return count === undefined ? undefined : { kind: 'sequence', first, count, of };
+  if (count === undefined) return undefined;
+  const inside = paths.member('inside');
+  const tag = paths.measure('tag');
+  const room = inside && tag && { tag, offset: inside.offset };
+  return { kind: 'sequence', first, count, of, ...(room === undefined ? {} : { inside: room }) };
+};
+
+/** vector<bool>: the words from `first` on, before the one at `end` whole, of that one `rest` bits. */
+const bits: Make = (paths) => {
+  const first = paths.measure('first');
+  const end = paths.measure('end');
+  const rest = paths.measure('rest');
+  if (first === undefined) return undefined;
+  let count = paths.measure('count');
+  if (end !== undefined && rest !== undefined) {
+    const whole: Measure = { kind: 'distance', first, end, unit: 1 };
+    count = { kind: 'sum', left: { kind: 'product', of: whole, by: 8 }, right: rest };
+  }
+  return count && { kind: 'bits', first, count, of: boolType };
+};
+
+const slots: Make = (paths) => {
+  const control = paths.measure('control');
+  const first = paths.measure('slots') ?? control;
+  const capacity = paths.measure('capacity');
+  const count = paths.measure('count');
+  const slot = paths.of();
+  // Abseil's node_hash_map keeps its elements behind pointers.
+  const pointed = paths.all('pointed').length > 0 && slot?.kind === 'pointer';
+  const of = pointed ? slot.to() : slot;
+  if (control === undefined || first === undefined || capacity === undefined || count === undefined) return undefined;
+  if (of === undefined) return undefined;
+  const size = pointed ? 8 : sizeOf(of);
+  // Rust's slots lie before the control bytes, the first one next to them.
+  const down = paths.all('down').length > 0;
+  const inside = paths.member('inside');
+  return {
+    kind: 'slots',
+    control,
+    slots: first,
+    capacity,
+    count,
+    start: down ? -size : 0,
+    stride: down ? -size : size,
+    of,
+    ...(pointed ? { pointed } : {}),
+    ...(inside === undefined ? {} : { inside: inside.offset }),
+    ...paths.flag('keyed'),
+  };
 };
 
 /** Where a value lies in a node, behind the links: where its alignment lets it. */
@@ -285,6 +357,21 @@ const makers: Readonly<Record<string, Make>> = {
     return paths.member('check') && data && length && { kind: 'text', data, length, short: true };
   },
   sequence,
+  bits,
+  slots,
+  groups: goGroups,
+  buckets: goBuckets,
+  invoker: (paths) => {
+    const held = paths.measure('with');
+    const target = paths.measure('target');
+    return held && target && { kind: 'callable', by: 'invoker', with: held, target };
+  },
+  callee: (paths) => {
+    const held = paths.measure('with');
+    return held && { kind: 'callable', by: 'object', with: held, target: held };
+  },
+  status,
+  statusor: statusOr,
   list: (paths) => {
     const first = paths.measure('first');
     const of = paths.of();
@@ -294,7 +381,8 @@ const makers: Readonly<Record<string, Make>> = {
     const counted = paths.all('count').length > 0;
     const count = paths.measure('count');
     if (counted && count === undefined) return undefined;
-    return { kind: 'list', first, count, next, value: valueAt(value, of), of };
+    const flags = { ...paths.flag('keyed'), ...paths.flag('ordered') };
+    return { kind: 'list', first, count, next, value: valueAt(value, of), of, ...flags };
   },
   tree: (paths) => {
     const first = paths.measure('first');
@@ -303,7 +391,7 @@ const makers: Readonly<Record<string, Make>> = {
     const [left, right, parent, value] = ['left', 'right', 'parent', 'value'].map((key) => paths.number(key));
     if (first === undefined || count === undefined || of === undefined) return undefined;
     if (left === undefined || right === undefined || parent === undefined || value === undefined) return undefined;
-    return { kind: 'tree', first, count, left, right, parent, value: valueAt(value, of), of };
+    return { kind: 'tree', first, count, left, right, parent, value: valueAt(value, of), of, ...paths.flag('keyed') };
   },
   blocks: (paths) => {
     const start = paths.member('start');

@@ -202,11 +202,17 @@ export function decode(schema: Schema, bytes: DataView | Uint8Array, offset: num
       const count = readInteger(view, offset, 8, true);
       // Damaged or not yet set up: no container is that large.
       if (count < 0 || count > largestCount) return { kind: 'unavailable', reason: 'not a valid container' };
-      const shown = Math.min(Number(count), schema.limit);
+      const shown = Math.min(Number(count), Number(readUnsigned(view, offset + 8, 8)), schema.limit);
       const elements = Array.from({ length: shown }, (_, i) =>
-        decode(schema.of, view, offset + 8 + i * schema.stride, pid),
+        decode(schema.of, view, offset + 16 + i * schema.stride, pid),
       );
       return { kind: 'array', elements, more: Number(count) - shown };
+    }
+    case 'callable': {
+      const invoker = readUnsigned(view, offset, 8);
+      if (invoker === 0) return { kind: 'nothing' };
+      const className = readText(view, offset + 16, schema.name);
+      return { kind: 'callable', invoker, className, target: readUnsigned(view, offset + 8, 8), pid };
     }
     case 'pointed':
       if (readUnsigned(view, offset, 8) === 0) return { kind: 'nothing' };

@@ -87,6 +87,17 @@ export interface CaseValue {
 export interface NothingValue {
   readonly kind: 'nothing';
 }
+/** Something that can be called: a std::function that holds something. */
+export interface CallableValue {
+  readonly kind: 'callable';
+  /** The function that calls it; with a class name, the object that is called. */
+  readonly invoker: Integer;
+  /** Mangled; '' where the invoker's name tells. */
+  readonly className: string;
+  /** Where it is a plain function, its address. */
+  readonly target: Integer;
+  readonly pid: number;
+}
 export interface StackValue {
   readonly kind: 'stack';
   readonly space: 'user' | 'kernel';
@@ -177,6 +188,7 @@ export type Value =
   | UnavailableValue
   | CaseValue
   | NothingValue
+  | CallableValue
   | StackValue
   | SymbolValue
   | TimestampValue

@@ -46,7 +46,97 @@ func Look(all *All, text string, n int, items []int, p Point, small int8, wide u
 	return n + len(items)
 }
 
+type Shape interface{ Area() float64 }
+type Square struct{ Side int }
+
+func (s *Square) Area() float64 { return float64(s.Side) }
+
+type Circle int
+
+func (c Circle) Area() float64 { return float64(c) }
+
+type Names map[string]string
+type Tables struct {
+	Words   map[string]int
+	Numbers map[int]Point
+	Empty   map[int8]bool
+	Nil     map[string]int
+	Nested  map[string][]int
+	Big     map[[4]int64]string
+	Named   Names
+	Large   map[uint32]uint64
+	Growing map[int]int
+	One     map[string]Point
+	Shape   Shape
+	Other   Shape
+	Any     any
+	Err     error
+	None    error
+}
+
+//go:noinline
+func Maps(t *Tables, m map[string]int, s Shape, a any, key int) int {
+	for k, v := range t.Words {
+		fmt.Fprintf(os.Stderr, "word %s %d\n", k, v)
+	}
+	for k, v := range t.Numbers {
+		fmt.Fprintf(os.Stderr, "number %d %s\n", k, point(v))
+	}
+	for k, v := range t.Nested {
+		for _, w := range v {
+			fmt.Fprintf(os.Stderr, "nested %s %d\n", k, w)
+		}
+	}
+	for k, v := range t.Big {
+		fmt.Fprintf(os.Stderr, "big %d %s\n", k[2], v)
+	}
+	for k, v := range t.Named {
+		fmt.Fprintf(os.Stderr, "named %s %s\n", k, v)
+	}
+	for k, v := range m {
+		fmt.Fprintf(os.Stderr, "passed %s %d\n", k, v)
+	}
+	fmt.Fprintf(os.Stderr, "lengths %d %d %d %d %d %d\n", len(t.Words), len(t.Numbers), len(t.Empty), len(t.Nil), len(t.Named), len(m))
+	fmt.Fprintf(os.Stderr, "by key %d %s %d\n", t.Words["three"], point(t.Numbers[key]), t.Growing[key*3])
+	for k, v := range t.One {
+		fmt.Fprintf(os.Stderr, "one [(%s, %s)]\n", k, point(v))
+	}
+	fmt.Fprintf(os.Stderr, "empty [] none\nshape %T %T\nany %T\nerr %T none\npassed %T %T\n", t.Shape, t.Other, t.Any, t.Err, s, a)
+	var count, sum, keys uint64
+	for k, v := range t.Large {
+		count++
+		sum += v
+		keys += uint64(k)
+	}
+	fmt.Fprintf(os.Stderr, "large %d %d %d\n", count, sum, keys)
+	growing, total := 0, 0
+	for k, v := range t.Growing {
+		growing++
+		total += k*7 + v
+	}
+	fmt.Fprintf(os.Stderr, "growing %d %d\n", growing, total)
+	return len(t.Words)
+}
+
+func maps(i int) {
+	t := &Tables{Words: map[string]int{"one": 1, "two": i, "three": 3 * i}, Numbers: map[int]Point{}, Empty: map[int8]bool{}, Nested: map[string][]int{"a": {1, i}, "b": {}, "c": {i}}, Big: map[[4]int64]string{{1, 2, int64(i), 4}: "big"}, Named: Names{"k": strings.Repeat("v", i)}, Large: map[uint32]uint64{}, Growing: map[int]int{}, One: map[string]Point{"only": {i, 2}}, Shape: &Square{i}, Other: Circle(i), Any: []any{1, "s", 2.5, Point{1, 2}}[i], Err: fmt.Errorf("error %d", i)}
+	for n := 0; n < 10*i+4; n++ {
+		t.Numbers[n*n] = Point{n, -n}
+	}
+	for n := 0; n < 9000*i; n++ {
+		t.Large[uint32(n*7919)] = uint64(n)
+	}
+	// One more than a size at which the older maps begin to grow: the call meets them on the way.
+	for n := 0; n < 417+100*i; n++ {
+		t.Growing[n] = n * 2
+	}
+	Maps(t, t.Words, t.Other, []any{int8(1), &Point{}, map[string]int{}, []string{}}[i], 9)
+}
+
 func main() {
+	for i := 0; i < 4; i++ {
+		maps(i)
+	}
 	for i := 0; i < 4; i++ {
 		all := &All{strings.Repeat("n", 1+i*30), []int{1, 2, i}, []string{"x", strings.Repeat("y", i)}, &Point{i, 5}, Point{6, -i}, i%2 == 1, 2.5 + float64(i), []byte("by"), [3]int16{1, -2, int16(i)}, []Point{{1, 2}, {i, 4}}, Kind(i), 1<<63 + uint64(i)}
 		Look(all, "an argument", i, []int{4, 5, i}, Point{-1, -i}, int8(-3-i), 1<<62+uint64(i))

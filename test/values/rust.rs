@@ -1,5 +1,9 @@
 // Values of Rust, logged in the form that insitu gives them.
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
+use std::sync::Arc;
+fn keep<T>(value: T) -> T { unsafe { let copy = std::ptr::read_volatile(&value); std::mem::forget(value); copy } }
 pub struct Point { x: i32, y: i32 }
 pub enum Shape { Empty, Line(u64), Rect { w: u32, h: u32 }, Named(String) }
 pub struct All<'a> {
@@ -15,7 +19,7 @@ fn option<T: std::fmt::Display>(o: &Option<T>) -> String { match o { Some(v) => 
 #[no_mangle]
 pub fn look(all: &All, text: &str, n: i32, items: &[i32]) -> i64 {
     eprintln!("name {}\nnumbers {}\nwords {}\nsome {}\nnone {}", all.name, list(&all.numbers), list(&all.words), option(&all.some), option(&all.none));
-    eprintln!("boxed {{ .x = {}, .y = {} }}\nshape {}\ntext {}\nrc {{ .x = {}, .y = {} }}", all.boxed.x, all.boxed.y, shape(&all.shape), option(&all.text), all.rc.x, all.rc.y);
+    eprintln!("boxed {{ .x = {}, .y = {} }}\nwithout {{ .x = {}, .y = {} }}\nmember {}\nshape {}\ntext {}\nrc {{ .x = {}, .y = {} }}", all.boxed.x, all.boxed.y, all.boxed.x, all.boxed.y, all.boxed.x, shape(&all.shape), option(&all.text), all.rc.x, all.rc.y);
     eprintln!("slice {}\nliteral {}\ntuple ({}, {})\nflag {}\narray {}\npoint {{ .x = {}, .y = {} }}", list(all.slice), all.literal, all.tuple.0, all.tuple.1, all.flag, list(&all.array), all.point.x, all.point.y);
     eprintln!("wide {}\nbyte {}\nargument {}\nn {}\nitems {}", all.wide, all.byte, text, n, list(items));
     n as i64 + items.len() as i64
@@ -24,10 +28,45 @@ pub fn look(all: &All, text: &str, n: i32, items: &[i32]) -> i64 {
 #[no_mangle]
 pub fn given(point: Point, owned: String, pair: (u8, i64), n: i16) -> i64 {
     eprintln!("given.point {{ .x = {}, .y = {} }}\ngiven.owned {}\ngiven.pair ({}, {})\ngiven.n {}", point.x, point.y, owned, pair.0, pair.1, n);
-    std::hint::black_box(&owned);
+    keep(&owned);
     pair.1 + point.x as i64
 }
+pub struct Tables {
+    words: HashMap<String, u32>, numbers: HashMap<i64, Point>, set: HashSet<u16>, empty: HashMap<u8, u8>, nested: HashMap<u32, Vec<String>>, owned: Box<str>, slice: Box<[i32]>,
+    boxed: Option<Box<Point>>, arc: Arc<String>, cell: RefCell<i32>, large: HashMap<u64, u64>, result: Result<i32, String>, chars: (u8, f64),
+}
+fn point(p: &Point) -> String { format!("{{ .x = {}, .y = {} }}", p.x, p.y) }
+#[inline(never)]
+#[no_mangle]
+pub fn tables(t: &Tables, map: &HashMap<String, u32>, key: i64) -> usize {
+    for (k, v) in &t.words { eprintln!("word {} {}", k, v); }
+    for (k, v) in &t.numbers { eprintln!("number {} {}", k, point(v)); }
+    for v in &t.set { eprintln!("set {}", v); }
+    for (k, v) in &t.empty { eprintln!("empty {} {}", k, v); }
+    for (k, v) in &t.nested { for w in v { eprintln!("nested {} {}", k, w); } }
+    for (k, v) in map { eprintln!("through {} {}", k, v); }
+    eprintln!("lengths {} {} {} {} {}", t.words.len(), t.numbers.len(), t.set.len(), t.empty.len(), map.len());
+    eprintln!("by key {} {}", t.words["three"], point(&t.numbers[&key]));
+    let shown: Vec<_> = t.words.iter().take(16).map(|(k, v)| format!("({k}, {v})")).collect();
+    eprintln!("whole [{}]\nnothing []", shown.join(","));
+    eprintln!("owned {}\nslice {}\nboxed {}", t.owned, list(&t.slice), t.boxed.as_ref().map_or("None".into(), |p| format!("Some({})", point(p))));
+    eprintln!("arc {}\ncell {}\nresult {}\nchars ({}, {})", t.arc, t.cell.borrow(), match &t.result { Ok(v) => format!("Ok({v})"), Err(e) => format!("Err({e})") }, t.chars.0, t.chars.1);
+    let (mut count, mut sum) = (0u64, 0u64);
+    for (k, v) in &t.large { count += 1; sum = sum.wrapping_add(k.wrapping_mul(*v)); }
+    eprintln!("large {} {}", count, sum);
+    t.words.len()
+}
 fn main() {
+    for i in 0..4 {
+        let words: HashMap<String, u32> = ["one", "two", "three", "four, which is longer"].iter().enumerate().map(|(n, w)| (w.to_string(), n as u32 + i)).collect();
+        let t = Tables {
+            words, numbers: (0..10 * i as i64 + 2).map(|n| (n * n - 1, Point { x: n as i32, y: -(n as i32) })).collect(), set: (0..i as u16 * 3).collect(), empty: HashMap::new(),
+            nested: (0..i).map(|n| (n, vec!["a".repeat(n as usize), "b".into()])).collect(), owned: "owned str".into(), slice: vec![1, 2, i as i32].into(),
+            boxed: if i % 2 == 1 { Some(Box::new(Point { x: 8, y: 9 })) } else { None }, arc: Arc::new("shared".into()), cell: RefCell::new(i as i32 * 5), large: (0..i as u64 * 5000).map(|n| (n * 7919, n)).collect(),
+            result: if i == 0 { Err("failed".into()) } else { Ok(i as i32) }, chars: (65, 1.5),
+        };
+        keep(tables(&t, &t.words, -1));
+    }
     for i in 0..4 {
         let words = vec!["x".to_string(), "y".repeat(i as usize * 20)];
         let all = All {
@@ -36,7 +75,7 @@ fn main() {
             text: if i % 2 == 0 { None } else { Some("there".into()) }, rc: Rc::new(Point { x: 7, y: i }), slice: &[10, 20, 30][..i as usize % 4], literal: "literal",
             tuple: (i, "second".into()), flag: i % 2 == 1, array: [1, -2, i as i16], point: Point { x: i, y: i * 2 }, wide: u64::MAX - i as u64, byte: -(i as i8),
         };
-        std::hint::black_box(look(&all, "an argument", i, &[4, 5, i]));
-        std::hint::black_box(given(Point { x: i, y: -1 }, "owned text".into(), (i as u8, -5_000_000_000), -3));
+        keep(look(&all, "an argument", i, &[4, 5, i]));
+        keep(given(Point { x: i, y: -1 }, "owned text".into(), (i as u8, -5_000_000_000), -3));
     }
 }

@@ -1,9 +1,10 @@
 /** clear, zero, delete, has_key: what is done to maps. */
-import type { Content } from '../../types/content.ts';
+import type { Container } from '../../types/containers.ts';
 import { boolType, type CompositeType, noneType, uint64 } from '../../types/model.ts';
-import { lengthOfContent } from '../lower/contents.ts';
+import { lengthOfContainer, lengthOfText } from '../lower/contents.ts';
 import { emitEvent, spanOf } from '../lower/events.ts';
 import { assetOf, countKeys, deleteKey, hasKey } from '../lower/maps.ts';
+import { containerAt } from '../sema/elements.ts';
 import type { Sema } from '../sema/sema.ts';
 import type { Call, Expr, MapAccess } from '../syntax/ast.ts';
 import type { BuiltinFunction } from './builtin.ts';
@@ -94,9 +95,12 @@ export const mapFunctions: readonly BuiltinFunction[] = [
             );
           return uint64;
         }
-        const container = sema.facts.texts.get(argument) ?? type;
-        if (container.kind === 'struct' && isCounted(sema.options.printers.contentOf(container))) {
-          sema.facts.notes.set(call, container);
+        const note = sema.facts.texts.get(argument) ?? containerAt(sema, argument, type);
+        if (note !== undefined) {
+          if ('content' in note && note.content.kind === 'list' && note.content.count === undefined) {
+            sema.needsLoop(call.span, 'the length of a list that does not know it');
+          }
+          sema.facts.notes.set(call, note);
           return uint64;
         }
       }
@@ -109,8 +113,10 @@ export const mapFunctions: readonly BuiltinFunction[] = [
     scalar: (low, call) => {
       const argument = call.args[0] as Expr;
       const type = low.typeOf(argument);
-      const container = low.facts.notes.get(call) as CompositeType | undefined;
-      if (container !== undefined) return lengthOfContent(low, argument, container);
+      const note = low.facts.notes.get(call) as CompositeType | Container | undefined;
+      if (note !== undefined) {
+        return 'kind' in note ? lengthOfText(low, argument, note) : lengthOfContainer(low, argument, note);
+      }
       if (argument.node === 'map' && argument.keys.length === 0) return countKeys(low, argument);
       if (type.kind === 'ustack' || type.kind === 'kstack') return countFrames(low, argument, type);
       return countKeys(low, argument as MapAccess);
@@ -128,19 +134,3 @@ export const mapFunctions: readonly BuiltinFunction[] = [
     scalar: (low, call) => hasKey(low, low.facts.notes.get(call) as MapAccess),
   },
 ];
-
-/** Whether a library's type tells how many elements it has. */
-function isCounted(content: Content | undefined): boolean {
-  switch (content?.kind) {
-    case 'text':
-    case 'sequence':
-    case 'tree':
-    case 'blocks':
-    case 'ring':
-      return true;
-    case 'list':
-      return content.count !== undefined;
-    default:
-      return false;
-  }
-}

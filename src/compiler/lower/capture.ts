@@ -6,14 +6,17 @@
  * max_value_bytes. What is cut off is marked.
  */
 import type { Schema } from '../../program/schema.ts';
-import type { Content, Measure } from '../../types/content.ts';
+import type { Content, Elements } from '../../types/content.ts';
 import { sizeOf } from '../../types/layout.ts';
-import { type CompositeType, type Field, pointerTo, type Type, uint64 } from '../../types/model.ts';
+import { type CompositeType, type Field, int32, pointerTo, type Type, uint8, uint64 } from '../../types/model.ts';
 import type { Printers } from '../../types/printers.ts';
 import type { Reg } from '../ir/ir.ts';
 import { align8, schemaOf } from './layout.ts';
+import { lowerComputation } from './locations.ts';
 import type { Lower } from './lower.ts';
+import { addressOf, measure, memory, readText, textOf } from './measure.ts';
 import { type DirectPlace, type Place, shifted } from './place.ts';
+import { countOf, isSearched, listLength, walkOf } from './walk.ts';
 
 export interface CaptureLimits {
   readonly printers: Printers;
@@ -32,8 +35,6 @@ export interface Capture {
   readonly write: (low: Lower, from: Place, to: DirectPlace) => void;
 }
 
-/** Steps up and down a tree to the next node: more than any tree of a process's size needs at once. */
-const treeSteps = 12;
 /** Captures of one value take no more than this. */
 const mostBytes = 32_768;
 /** A struct of more is shown in part. */
@@ -69,34 +70,6 @@ export function checkedCapture(type: Type, limits: CaptureLimits): Capture {
       inner.write(low, from, shifted(to, 8));
     },
   };
-}
-
-/** The address of a value in the program's memory; undefined for one that lies in the tracing program's own. */
-function addressOf(low: Lower, from: Place): Reg | undefined {
-  if (from.kind !== 'memory') return undefined;
-  return from.offset === 0 ? from.address : low.b.alu('add', from.address, { imm: from.offset });
-}
-
-const memory = (address: Reg, offset = 0): Place => ({ kind: 'memory', address, offset, space: 'user' });
-
-/** A number out of an object's bytes, which lie at `object`. */
-function measure(low: Lower, object: DirectPlace, value: Measure): Reg {
-  const { b } = low;
-  switch (value.kind) {
-    case 'constant':
-      return b.const(value.value);
-    case 'word': {
-      const raw = b.load(object.base, object.offset + value.offset, value.size);
-      if (!value.signed || value.size === 8) return raw;
-      const dst = b.reg();
-      b.push({ op: 'extend', dst, src: raw, bits: (value.size * 8) as 8 | 16 | 32, signed: true });
-      return dst;
-    }
-    case 'distance': {
-      const bytes = b.alu('sub', measure(low, object, value.end), measure(low, object, value.first));
-      return value.unit === 1 ? bytes : b.alu('sdiv', bytes, { imm: value.unit });
-    }
-  }
 }
 
 // ------------------------------------------------------------------ composites
@@ -201,12 +174,13 @@ function captureArray(type: Type & { kind: 'array' }, limits: CaptureLimits, dep
   const stride = sizeOf(type.of);
   const shown = Math.min(type.length, limits.elements, room(each));
   return {
-    size: 8 + shown * each.size,
+    size: 16 + shown * each.size,
     schema: { kind: 'elements', of: each.schema, stride: each.size, limit: shown },
     write: (low, from, to) => {
       low.b.store(to.base, to.offset, 8, { imm: type.length });
+      low.b.store(to.base, to.offset + 8, 8, { imm: shown });
       for (let i = 0; i < shown; i++) {
-        low.scoped(() => each.write(low, shifted(from, i * stride), shifted(to, 8 + i * each.size)));
+        low.scoped(() => each.write(low, shifted(from, i * stride), shifted(to, 16 + i * each.size)));
       }
     },
   };
@@ -248,7 +222,15 @@ function contentCapture(content: Content, limits: CaptureLimits, depth: number):
     case 'tree':
     case 'blocks':
     case 'ring':
+    case 'bits':
+    case 'slots':
+    case 'groups':
+    case 'buckets':
       return elementsCapture(content, limits, depth);
+    case 'callable':
+      return callableCapture(content);
+    case 'gotype':
+      return typeOfGoCapture(content, limits.bytes);
     case 'optional':
       return caseCapture(
         (low, object) => measure(low, object, content.engaged),
@@ -326,49 +308,6 @@ function contentCapture(content: Content, limits: CaptureLimits, depth: number):
   }
 }
 
-/** Where a text starts and how long it is; `object`: the object's bytes, `from` where they come from. */
-export function textOf(
-  low: Lower,
-  content: Content & { kind: 'text' },
-  from: Place,
-  object: DirectPlace,
-): { readonly data: Reg; readonly length: Reg } {
-  const { b } = low;
-  if (!content.short) return { data: measure(low, object, content.data), length: measure(low, object, content.length) };
-  const data = b.reg();
-  const length = b.reg();
-  const long = b.label();
-  const done = b.label();
-  const first = b.load(object.base, object.offset, 1);
-  b.branch('set', first, { imm: 1 }, long);
-  b.mov(length, b.alu('lshr', first, { imm: 1 }));
-  const address = addressOf(low, from);
-  b.mov(data, address === undefined ? b.const(0) : b.alu('add', address, { imm: 1 }));
-  b.jump(done);
-  b.place(long);
-  b.mov(data, measure(low, object, content.data));
-  b.mov(length, measure(low, object, content.length));
-  b.place(done);
-  return { data, length };
-}
-
-/** Reads at most `limit` bytes of a text whose length is known; gives what the read gave. */
-export function readText(low: Lower, to: DirectPlace, data: Reg, length: Reg, limit: number): Reg {
-  const { b } = low;
-  const bounded = b.reg();
-  b.mov(bounded, length);
-  const fits = b.label();
-  b.branch('ule', bounded, { imm: limit }, fits);
-  b.push({ op: 'const', dst: bounded, value: BigInt(limit) });
-  b.place(fits);
-  const status = b.const(0);
-  const empty = b.label();
-  b.branch('eq', bounded, { imm: 0 }, empty);
-  b.mov(status, low.tryReadSized(to, memory(data), bounded));
-  b.place(empty);
-  return status;
-}
-
 /** [i64 length, negative when it could not be read][bytes]. */
 function textCapture(content: Content & { kind: 'text' }, limit: number): ContentCapture {
   const size = 8 + align8(limit);
@@ -388,172 +327,129 @@ function textCapture(content: Content & { kind: 'text' }, limit: number): Conten
   };
 }
 
-/** [u64 how many there are][the first ones]. */
-function elementsCapture(
-  content: Content & { kind: 'sequence' | 'list' | 'tree' | 'blocks' | 'ring' },
-  limits: CaptureLimits,
-  depth: number,
-): ContentCapture {
+/** [u64 how many there are][u64 how many of them follow][these]. */
+function elementsCapture(content: Elements, limits: CaptureLimits, depth: number): ContentCapture {
   const inside = depth < limits.depth;
   const each = captureOf(content.of, limits, depth + 1);
   const shown = inside ? Math.min(limits.elements, room(each)) : 0;
   return {
-    size: 8 + shown * each.size,
+    size: 16 + shown * each.size,
     schema: { kind: 'elements', of: each.schema, stride: each.size, limit: shown },
-    write: (low, _from, to, object) => {
+    write: (low, from, to, object) => {
       const { b } = low;
       const done = b.label();
-      const walk = walkOf(low, content, object);
-      const counted = walk.count;
-      if (counted !== undefined) b.store(to.base, to.offset, 8, counted);
-      else b.store(to.base, to.offset, 8, { imm: 0 });
+      const walk = walkOf(low, content, object, from);
+      const counted = countOf(low, content, object, from) ?? listLength(low, content, object);
+      b.store(to.base, to.offset, 8, counted);
+      b.store(to.base, to.offset + 8, 8, { imm: 0 });
+      if (shown === 0) {
+        b.place(done);
+        return;
+      }
+      b.branch('eq', counted, { imm: 0 }, done);
+      const state = walk.start();
       for (let i = 0; i < shown; i++) {
-        if (counted !== undefined) b.branch('ule', counted, { imm: i }, done);
-        else {
-          b.branch('eq', walk.node, { imm: 0 }, done);
-          b.store(to.base, to.offset, 8, { imm: i + 1 });
-        }
-        low.scoped(() => each.write(low, memory(walk.node, walk.value), shifted(to, 8 + i * each.size)));
-        if (i + 1 < shown) walk.next();
+        if (i > 0) b.branch('ule', counted, { imm: i }, done);
+        const again = b.label();
+        walk.settle(state, done, again);
+        if (isSearched(content)) {
+          // What a second search does not find is left out, and marked.
+          const there = b.label();
+          b.jump(there);
+          b.place(again);
+          walk.next(state);
+          walk.settle(state, done, done);
+          b.place(there);
+        } else b.place(again);
+        low.scoped(() => each.write(low, walk.element(state), shifted(to, 16 + i * each.size)));
+        b.store(to.base, to.offset + 8, 8, { imm: i + 1 });
+        if (i + 1 < shown) walk.next(state);
       }
       b.place(done);
     },
   };
 }
 
-/** Going through a container: the address of the current node, in which the element is at `value`. */
-interface Walk {
-  readonly node: Reg;
-  readonly value: number;
-  readonly count: Reg | undefined;
-  readonly next: () => void;
+/** Room for the mangled name of a class: those of lambdas are long. */
+const classNameBytes = 256;
+
+/** [u64 invoker, or vtable of the object; 0 for none][u64 address of a plain function][the class's name]. */
+function callableCapture(content: Content & { kind: 'callable' }): ContentCapture {
+  const named = content.by === 'object';
+  return {
+    size: 16 + (named ? classNameBytes : 0),
+    schema: { kind: 'callable', name: named ? classNameBytes : 0 },
+    write: (low, _from, to, object) => {
+      const { b } = low;
+      const done = b.label();
+      const word = (address: Reg, offset: number): Reg => low.readScalar(memory(address, offset), uint64);
+      const by = measure(low, object, content.with);
+      b.store(to.base, to.offset, 8, by);
+      b.store(to.base, to.offset + 8, 8, { imm: 0 });
+      if (named) b.store(to.base, to.offset + 16, 1, { imm: 0 });
+      b.branch('eq', by, { imm: 0 }, done);
+      if (named) {
+        // The object may lie in the std::function itself; behind its vtable pointer is what it calls.
+        low.readString(shifted(to, 16), memory(word(word(word(by, 0), -8), 8)), { imm: classNameBytes });
+        b.store(to.base, to.offset + 8, 8, word(by, 8));
+      } else b.store(to.base, to.offset + 8, 8, measure(low, object, content.target));
+      b.place(done);
+    },
+  };
 }
 
-function walkOf(
-  low: Lower,
-  content: Content & { kind: 'sequence' | 'list' | 'tree' | 'blocks' | 'ring' },
-  object: DirectPlace,
-): Walk {
-  const { b } = low;
-  const node = b.reg();
-  const step = Math.max(1, sizeOf(content.of));
-  switch (content.kind) {
-    case 'sequence':
-      b.mov(node, measure(low, object, content.first));
-      return {
-        node,
-        value: 0,
-        count: measure(low, object, content.count),
-        next: () => b.push({ op: 'alu', operator: 'add', dst: node, left: node, right: { imm: step } }),
-      };
-    case 'list':
-      b.mov(node, measure(low, object, content.first));
-      return {
-        node,
-        value: content.value,
-        count: content.count === undefined ? undefined : measure(low, object, content.count),
-        next: () => b.mov(node, low.readScalar(memory(node, content.next), uint64)),
-      };
-    case 'tree':
-      b.mov(node, measure(low, object, content.first));
-      return {
-        node,
-        value: content.value,
-        count: measure(low, object, content.count),
-        next: () => nextInTree(low, content, node),
-      };
-    case 'ring': {
-      const { perBlock } = content;
-      const first = measure(low, object, content.first);
-      const block = b.reg();
-      const place = b.reg();
+/** internal/abi.Type: where the offset of its name is. */
+const goNameOffset = 40;
+
+/** [u64 address of the type's description, 0 for none][its name as a text]. */
+function typeOfGoCapture(content: Content & { kind: 'gotype' }, limit: number): ContentCapture {
+  return {
+    size: 16 + align8(limit),
+    schema: { kind: 'pointed', of: { kind: 'text', limit } },
+    write: (low, _from, to, object) => {
+      const { b } = low;
+      const done = b.label();
+      const type = b.reg();
+      b.mov(type, measure(low, object, content.address));
+      b.store(to.base, to.offset, 8, type);
+      b.branch('eq', type, { imm: 0 }, done);
+      if (content.through !== undefined) b.mov(type, low.readScalar(memory(type, content.through), uint64));
+      // A name: a byte of flags, the length in groups of seven bits, the text (internal/abi.Name).
+      const offset = low.readScalar(memory(type, goNameOffset), int32);
+      const name = b.alu('add', lowerComputation(low, content.names), offset);
+      const first = low.readScalar(memory(name, 1), uint8);
+      const length = b.reg();
+      const data = b.reg();
+      const short = b.label();
+      b.mov(length, first);
+      b.mov(data, b.alu('add', name, { imm: 2 }));
+      b.branch('ult', first, { imm: 0x80 }, short);
+      const second = low.readScalar(memory(name, 2), uint8);
       b.mov(
-        block,
-        b.alu(
-          'add',
-          measure(low, object, content.row),
-          b.alu('shl', b.alu('udiv', first, { imm: perBlock }), { imm: 3 }),
-        ),
+        length,
+        b.alu('or', b.alu('and', first, { imm: 0x7f }), b.alu('shl', b.alu('and', second, { imm: 0x7f }), { imm: 7 })),
       );
-      b.mov(place, b.alu('umod', first, { imm: perBlock }));
-      b.mov(node, b.alu('add', low.readScalar(memory(block), uint64), b.alu('mul', place, { imm: step })));
-      return {
-        node,
-        value: 0,
-        count: measure(low, object, content.count),
-        next: () => {
-          const within = b.label();
-          b.push({ op: 'alu', operator: 'add', dst: node, left: node, right: { imm: step } });
-          b.push({ op: 'alu', operator: 'add', dst: place, left: place, right: { imm: 1 } });
-          b.branch('ne', place, { imm: perBlock }, within);
-          b.push({ op: 'const', dst: place, value: 0n });
-          b.push({ op: 'alu', operator: 'add', dst: block, left: block, right: { imm: 8 } });
-          b.mov(node, low.readScalar(memory(block), uint64));
-          b.place(within);
-        },
-      };
-    }
-    case 'blocks': {
-      // Each iterator: cur, first, last, node; blocks hold 512 bytes, at least one element.
-      const perBlock = Math.max(1, Math.floor(512 / step));
-      const word = (at: number): Reg => b.load(object.base, object.offset + at, 8);
-      const { start, finish } = content;
-      b.mov(node, word(start));
-      const last = b.reg();
-      b.mov(last, word(start + 16));
-      const block = b.reg();
-      b.mov(block, word(start + 24));
-      const blocks = b.alu('sub', b.alu('sdiv', b.alu('sub', word(finish + 24), word(start + 24)), { imm: 8 }), {
-        imm: 1,
-      });
-      const whole = b.alu('mul', blocks, { imm: perBlock });
-      const tail = b.alu('sdiv', b.alu('sub', word(finish), word(finish + 8)), { imm: step });
-      const head = b.alu('sdiv', b.alu('sub', word(start + 16), word(start)), { imm: step });
-      const count = b.alu('add', b.alu('add', whole, tail), head);
-      return {
-        node,
-        value: 0,
-        count,
-        next: () => {
-          const within = b.label();
-          b.push({ op: 'alu', operator: 'add', dst: node, left: node, right: { imm: step } });
-          b.branch('ne', node, last, within);
-          b.push({ op: 'alu', operator: 'add', dst: block, left: block, right: { imm: 8 } });
-          b.mov(node, low.readScalar(memory(block), uint64));
-          b.mov(last, b.alu('add', node, { imm: perBlock * step }));
-          b.place(within);
-        },
-      };
-    }
-  }
+      b.push({ op: 'alu', operator: 'add', dst: data, left: data, right: { imm: 1 } });
+      b.place(short);
+      // The name of T may be kept as that of *T, without its star (abi.TFlagExtraStar).
+      const whole = b.label();
+      const described = low.readScalar(memory(type, goFlags), uint8);
+      b.branch('eq', b.alu('and', described, { imm: extraStar }), { imm: 0 }, whole);
+      b.push({ op: 'alu', operator: 'add', dst: data, left: data, right: { imm: 1 } });
+      b.push({ op: 'alu', operator: 'sub', dst: length, left: length, right: { imm: 1 } });
+      b.place(whole);
+      b.store(to.base, to.offset + 8, 8, length);
+      const status = readText(low, shifted(to, 16), data, length, limit);
+      b.branch('sge', status, { imm: 0 }, done);
+      b.store(to.base, to.offset + 8, 8, status);
+      b.place(done);
+    },
+  };
 }
 
-/** The node that follows in order: the leftmost one below on the right, else the first parent on whose left it lies. */
-function nextInTree(low: Lower, tree: Content & { kind: 'tree' }, node: Reg): void {
-  const { b } = low;
-  const link = (of: Reg, at: number): Reg => low.readScalar(memory(of, at), uint64);
-  const up = b.label();
-  const done = b.label();
-  const right = link(node, tree.right);
-  b.branch('eq', right, { imm: 0 }, up);
-  b.mov(node, right);
-  for (let i = 0; i < treeSteps; i++) {
-    const left = link(node, tree.left);
-    b.branch('eq', left, { imm: 0 }, done);
-    b.mov(node, left);
-  }
-  b.jump(done);
-  b.place(up);
-  for (let i = 0; i < treeSteps; i++) {
-    const parent = link(node, tree.parent);
-    const fromRight = link(parent, tree.right);
-    const child = b.reg();
-    b.mov(child, node);
-    b.mov(node, parent);
-    b.branch('ne', fromRight, child, done);
-  }
-  b.place(done);
-}
+/** internal/abi.Type: flags, of which one says that the name has a star too many. */
+const goFlags = 20;
+const extraStar = 2;
 
 interface Case {
   /** undefined: any number that no other case has. */
@@ -596,32 +492,4 @@ function caseCapture(which: (low: Lower, object: DirectPlace) => Reg, cases: rea
       b.place(done);
     },
   };
-}
-
-/** How many elements a container has; undefined where only going through it would tell. */
-export function countOf(low: Lower, content: Content, object: DirectPlace, from: Place): Reg | undefined {
-  switch (content.kind) {
-    case 'text':
-      return textOf(low, content, from, object).length;
-    case 'sequence':
-    case 'list':
-    case 'tree':
-    case 'blocks':
-    case 'ring':
-      return walkOf(low, content, object).count;
-    default:
-      return undefined;
-  }
-}
-
-/** Address of an element of a sequence. */
-export function elementAddress(
-  low: Lower,
-  content: Content & { kind: 'sequence' },
-  object: DirectPlace,
-  index: Reg,
-): Reg {
-  const step = sizeOf(content.of);
-  const bytes = step === 1 ? index : low.b.alu('mul', index, { imm: step });
-  return low.b.alu('add', measure(low, object, content.first), bytes);
 }

@@ -63,6 +63,8 @@ function isRead(low: Lower, expr: Ast.Expr): boolean {
       return low.typeOf(expr.object).kind === 'pointer' || isRead(low, expr.object);
     case 'unary':
       return expr.operator === '*';
+    case 'variable':
+      return low.variableInfo(expr).element === 'address';
     case 'call':
       return expr.name === 'global';
     default:

@@ -13,6 +13,7 @@ import {
 import type { ProgramVariable } from '../../types/source.ts';
 import type { AluOperator, Condition, Label, Operand, Reg } from '../ir/ir.ts';
 import { arithmeticType, comparison, mixesSigns } from '../sema/arithmetic.ts';
+import type { KeyedAccess } from '../sema/elements.ts';
 import { memberOf } from '../sema/record.ts';
 import { join, promoted } from '../sema/scope.ts';
 import type * as Ast from '../syntax/ast.ts';
@@ -447,6 +448,7 @@ export function placeOf(low: Lower, expr: Ast.Expr): Place {
     case 'unary': {
       invariant(expr.operator === '*', 'only * makes a place');
       const type = low.typeOf(expr.operand);
+      if (type.kind === 'struct') return pointedByContent(low, placeOf(low, expr.operand), type);
       const space = type.kind === 'pointer' ? type.space : low.probe.userMemory ? 'user' : 'either';
       return { kind: 'memory', address: lowerScalar(low, expr.operand), offset: 0, space };
     }
@@ -457,7 +459,7 @@ export function placeOf(low: Lower, expr: Ast.Expr): Place {
       if (type.kind === 'tuple')
         return elementPlace(low, expr.object, type, Number(low.facts.constants.get(expr.index)));
       if (type.kind === 'struct') {
-        return elementOfContent(low, placeOf(low, expr.object), type, lowerScalar(low, expr.index));
+        return elementOfContent(low, expr, low.facts.notes.get(expr) as KeyedAccess);
       }
       const size = type.kind === 'pointer' ? stepOf(type) : type.kind === 'array' ? sizeOf(type.of) : 1;
       const base: Place =
@@ -471,7 +473,7 @@ export function placeOf(low: Lower, expr: Ast.Expr): Place {
       return indexed(low, base, lowerScalar(low, expr.index), size, lengthOf(type));
     }
     case 'variable':
-      return low.variablePlace(expr);
+      return low.elementOf(expr) ?? low.variablePlace(expr);
     case 'cast':
       return isPlain(low, expr) ? placeOf(low, expr.operand) : low.materialize(expr, low.typeOf(expr));
     case 'call': {

@@ -136,6 +136,7 @@ function lastName(name: string): string {
 export function holdsCode(schema: Schema): boolean {
   switch (schema.kind) {
     case 'code':
+    case 'callable':
       return true;
     case 'array':
       return holdsCode(schema.of);

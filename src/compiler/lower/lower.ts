@@ -38,6 +38,8 @@ const stackBytes = 128;
 
 /** Reads of a program that are tried again: the rest would make it too long. */
 const mostRetries = 200;
+/** From this one on a scalar is read by a function, which is shared: it takes a call, but is tried again in any case. */
+const sharedRetries = 80;
 
 /** Header of a program's scratch memory: u64 in use, u64 set by `return` inside a loop. */
 const scratchHeader = { busy: 0, returned: 8, size: 16 } as const;
@@ -324,6 +326,49 @@ export class Lower {
     return dst;
   }
 
+  readonly #globals: Map<string, number> = new Map();
+  #inGlobal = false;
+
+  /**
+   * Index of a global function, made when it is first asked for: the verifier looks at it
+   * once, by itself, however often it is called. It gets and gives numbers, and has neither
+   * context nor scratch memory.
+   */
+  globalFunction(name: string, parameters: number, build: (parameters: readonly Reg[]) => Operand): number {
+    const known = this.#globals.get(name);
+    if (known !== undefined) return known;
+    const index = this.#functions.length;
+    this.#globals.set(name, index);
+    this.#functions.push(undefined);
+    const outer = this.#frame;
+    const within = this.#inGlobal;
+    const retries = this.#retries;
+    this.#inGlobal = true;
+    // What is read in it is always tried again: it is there once.
+    this.#retries = 0;
+    const builder = new FunctionBuilder(
+      name,
+      Array.from({ length: parameters }, () => 'scalar' as const),
+    );
+    const none = builder.reg('pointer');
+    const exit = builder.label();
+    this.#frame = {
+      builder,
+      context: none,
+      scratch: none,
+      exit,
+      environment: undefined,
+      loop: undefined,
+      readBuffer: undefined,
+    };
+    builder.return(build(Array.from({ length: parameters }, (_, i) => builder.parameter(i))));
+    this.#functions[index] = { ...builder.finish(), global: true };
+    this.#frame = outer;
+    this.#inGlobal = within;
+    this.#retries = retries;
+    return index;
+  }
+
   /** Index of the function that takes a user stack: (limit, pid) → offset of its state, or minus errno. */
   unwinder(): number {
     if (this.#walker !== undefined) return this.#walker;
@@ -399,7 +444,8 @@ export class Lower {
   #layOutVariables(): void {
     for (const info of new Set(this.facts.variables.values())) {
       const scalar = isScalarType(info.type);
-      if (scalar && !this.#hasLoops && info.addressed !== true) {
+      if (info.element === 'address') this.#storage.set(info, { kind: 'scratch', offset: this.scratch(8).offset });
+      else if (scalar && !this.#hasLoops && info.addressed !== true) {
         this.#storage.set(info, { kind: 'register', reg: this.b.reg() });
       } else {
         const place = this.scratch(roomOf(info.type, this.assets.stored));
@@ -415,8 +461,31 @@ export class Lower {
     return { info, storage };
   }
 
+  /** Where the element is that a loop's variable stands for; undefined for other variables. */
+  elementOf(node: Ast.Variable): Place | undefined {
+    const { storage, info } = this.#variable(node);
+    if (info.element !== 'address') return undefined;
+    invariant(storage.kind === 'scratch', 'an element whose address is in no memory');
+    return { kind: 'memory', address: this.b.load(this.#frame.scratch, storage.offset, 8), offset: 0, space: 'user' };
+  }
+
+  /** Makes a loop's variable stand for another element. */
+  setElement(node: Ast.Variable, place: Place): void {
+    const { storage, info } = this.#variable(node);
+    invariant(storage.kind === 'scratch', 'an element whose address is in no memory');
+    const to: DirectPlace = { kind: 'direct', base: this.#frame.scratch, offset: storage.offset };
+    if (info.element === 'address') {
+      invariant(place.kind === 'memory', 'an element of the tracing program');
+      const { address, offset } = place;
+      this.b.store(to.base, to.offset, 8, offset === 0 ? address : this.b.alu('add', address, { imm: offset }));
+    } else if (isScalarType(info.type)) this.b.store(to.base, to.offset, 8, this.readScalar(place, info.type));
+    else this.copy(to, place, sizeOf(info.type));
+  }
+
   /** Value of a scalar variable. */
   readVariable(node: Ast.Variable): Reg {
+    const element = this.elementOf(node);
+    if (element !== undefined) return this.readScalar(element, this.typeOf(node));
     const { storage } = this.#variable(node);
     if (storage.kind === 'scratch') return this.b.load(this.#frame.scratch, storage.offset, 8);
     // A copy: `$x++ + $x` must not see the later value in the earlier operand.
@@ -441,8 +510,9 @@ export class Lower {
 
   /** Where a variable is whose address is taken. */
   addressOfVariable(node: Ast.Variable): Reg {
-    const { storage } = this.#variable(node);
+    const { storage, info } = this.#variable(node);
     invariant(storage.kind === 'scratch', `$${node.name} is not in memory`);
+    if (info.element === 'address') return this.b.load(this.#frame.scratch, storage.offset, 8);
     return this.plain(this.addressOf({ kind: 'direct', base: this.#frame.scratch, offset: storage.offset }));
   }
 
@@ -496,12 +566,23 @@ export class Lower {
     const typed = this.probe.attachTo !== undefined;
     if (place.kind === 'context' && place.offset % size === 0 && !typed)
       return this.b.load(this.context, place.offset, size);
+    if (place.kind === 'memory' && place.space === 'user' && this.maySleep && !this.options.reportReads) {
+      if (this.#retries >= sharedRetries && !this.#inGlobal) return this.#readShared(place, size);
+    }
     const frame = this.#frame;
     frame.readBuffer ??= this.b.newSlot(8, 8, 'read');
     const buffer = this.b.slotAddress(frame.readBuffer);
     this.b.store(buffer, 0, 8, { imm: 0 });
     this.readMemory({ kind: 'direct', base: buffer, offset: 0 }, place, { imm: size });
     return this.b.load(buffer, 0, 8);
+  }
+
+  #readShared(place: Place & { kind: 'memory' }, size: 1 | 2 | 4 | 8): Reg {
+    const read = this.globalFunction(`read_${size}`, 1, ([address]) =>
+      this.#readBytes({ kind: 'memory', address: address as Reg, offset: 0, space: 'user' }, size),
+    );
+    const { address, offset } = place;
+    return this.b.callFunction(read, [offset === 0 ? address : this.b.alu('add', address, { imm: offset })]);
   }
 
   /** Copies `size` bytes from any place to a direct one. */
@@ -734,7 +815,8 @@ export class Lower {
   materialize(expr: Ast.Expr, type: Type): DirectPlace {
     if (expr.node === 'variable' && !isScalarType(type)) {
       const info = this.variableInfo(expr);
-      if (roomOf(info.type, this.assets.stored) === roomOf(type, this.assets.stored)) return this.variablePlace(expr);
+      if (info.element === undefined && roomOf(info.type, this.assets.stored) === roomOf(type, this.assets.stored))
+        return this.variablePlace(expr);
     }
     const place = this.temporary(roomOf(type, this.assets.stored));
     this.#lowerings.into(this, expr, place, type);

@@ -1,19 +1,19 @@
 /** Statements. Loops become functions that the kernel calls back (bpf_loop), so that any bound verifies. */
 import { invariant } from '../../base/errors.ts';
+import type { Container } from '../../types/containers.ts';
 import type { Type } from '../../types/model.ts';
 import type { Reg } from '../ir/ir.ts';
 import type * as Ast from '../syntax/ast.ts';
 import { assignAggregate } from './aggregates.ts';
 import { bpfHelper } from './bpfhelper.ts';
+import { forElements } from './contents.ts';
 import { copyValue } from './copy.ts';
 import { arithmetic, lowerCondition, operand, stepOf } from './expressions.ts';
 import { isScalarType, roomOf } from './layout.ts';
+import { loop, maxLoops, unknown } from './loop.ts';
 import type { Lower } from './lower.ts';
 import { addToMap, aggregateAt, assetOf, assignMap, changeMap } from './maps.ts';
 import { shifted } from './place.ts';
-
-/** Most iterations that bpf_loop runs (BPF_MAX_LOOPS). */
-const maxLoops = 1 << 23;
 
 export function lowerStatements(low: Lower, body: readonly Ast.Statement[]): void {
   for (const statement of body) low.withSpan(statement.span, () => low.scoped(() => lowerStatement(low, statement)));
@@ -75,12 +75,8 @@ function lowerStatement(low: Lower, statement: Ast.Statement): void {
       b.branch('sle', end, first, empty);
       b.push({ op: 'alu', operator: 'sub', dst: count, left: end, right: first });
       b.place(empty);
-      // Through memory, so that the verifier never knows the count: where it knows it to be
-      // 0 it removes the callback but not its address, and then fails to load the program.
-      const counted = low.temporary(8);
-      b.store(counted.base, counted.offset, 8, count);
       const from = start.offset;
-      loop(low, b.load(counted.base, counted.offset, 8), (index) => {
+      loop(low, unknown(low, count), (index) => {
         const base = low.scratchBase();
         low.writeVariable(statement.variable, low.b.alu('add', low.b.load(base, from, 8), index));
         lowerStatements(low, statement.body);
@@ -89,6 +85,11 @@ function lowerStatement(low: Lower, statement: Ast.Statement): void {
     }
     case 'for_map':
       forMap(low, statement);
+      return;
+    case 'for_elements':
+      forElements(low, statement.container, low.facts.notes.get(statement) as Container, statement.variable, () =>
+        lowerStatements(low, statement.body),
+      );
       return;
     case 'break':
       b.jump((low.loop as NonNullable<typeof low.loop>).breakTo);
@@ -161,7 +162,8 @@ function assignVariable(low: Lower, node: Ast.Variable, value: Ast.Expr): void {
     return;
   }
   const own = low.typeOf(value);
-  if (value.node === 'variable' || value.node === 'string' || value.node === 'map') {
+  const direct = value.node === 'variable' && low.variableInfo(value).element === undefined;
+  if (direct || value.node === 'string' || value.node === 'map') {
     low.into(value, low.variablePlace(node), type);
     return;
   }
@@ -219,25 +221,6 @@ function assignToMap(low: Lower, target: Ast.MapAccess, operator: string, value:
   }
   const right = low.scalar(value);
   changeMap(low, target, (old) => arithmetic(low, plain, old, type, right, low.typeOf(value)));
-}
-
-/** Runs `body` up to `count` times (a register); break and return end it early. */
-function loop(low: Lower, count: Reg, body: (index: Reg) => void): void {
-  const { b } = low;
-  const environment = low.environment();
-  const callback = low.callback('loop', 2, 1, (parameters) => body(parameters[0] as Reg));
-  const bounded = b.reg();
-  b.mov(bounded, count);
-  const fine = b.label();
-  b.branch('ule', bounded, { imm: maxLoops }, fine);
-  b.push({ op: 'const', dst: bounded, value: BigInt(maxLoops) });
-  b.place(fine);
-  const done = b.call(bpfHelper.loop, [bounded, callback, environment, { imm: 0 }]);
-  const ended = b.label();
-  b.branch('ult', done, { imm: maxLoops }, ended);
-  low.count(low.assets.globals.loopLimit);
-  b.place(ended);
-  low.leaveIfReturned();
 }
 
 function forMap(low: Lower, statement: Ast.ForMap): void {

@@ -1,10 +1,12 @@
 /** Fields, arguments of the probe, elements: what `.`, `->` and `[]` reach. */
 import { nearest } from '../../base/near.ts';
-import { describe, fieldNames, findField, sizeOf } from '../../types/layout.ts';
-import { type Field, int8, type Type } from '../../types/model.ts';
+import { describe, type FoundField, fieldNames, findField, sizeOf } from '../../types/layout.ts';
+import { type CompositeType, type Field, int8, type Type } from '../../types/model.ts';
 import type { ProgramVariable } from '../../types/source.ts';
 import type { ProbedFunction } from '../probes/context.ts';
 import type * as Ast from '../syntax/ast.ts';
+import { decayed, referred, withSpace } from './decay.ts';
+import { typeOfContainerIndex } from './elements.ts';
 import { isIntegral, isUnknown, unknownType } from './scope.ts';
 import type { BlockFacts, Sema } from './sema.ts';
 
@@ -45,7 +47,8 @@ export function typeOfField(sema: Sema, expr: Ast.FieldAccess): Type {
     sema.facts.notes.set(expr, { ...pointed, smart: composite });
     return withSpace(referred(pointed.field.type), 'user');
   }
-  const found = findField(composite, name);
+  const found =
+    findField(composite, name) ?? (sema.probe.userMemory ? memberOfContent(sema, composite, name) : undefined);
   if (found === undefined) {
     const near = nearest(name, fieldNames(composite), 2);
     sema.error(
@@ -61,6 +64,19 @@ export function typeOfField(sema: Sema, expr: Ast.FieldAccess): Type {
   return withSpace(referred(found.field.type), space);
 }
 
+/** `.0`, `.1` of a pair or tuple of a library, and the members of a class that another one only wraps. */
+function memberOfContent(sema: Sema, composite: CompositeType, name: string): FoundField | undefined {
+  const content = sema.options.printers.contentOf(composite);
+  if (content?.kind === 'plain' && (content.of.kind === 'struct' || content.of.kind === 'union')) {
+    const inner = findField(content.of, name) ?? memberOfContent(sema, content.of, name);
+    return inner === undefined || inner.through !== undefined
+      ? undefined
+      : { field: inner.field, offset: content.offset + inner.offset };
+  }
+  const member = content?.kind === 'tuple' && /^\d+$/.test(name) ? content.members[Number(name)] : undefined;
+  return member && { field: { name, type: member.of, offset: member.offset }, offset: member.offset };
+}
+
 /** Where the bytes of a composite value came from, for the pointers inside it. */
 export function spaceOf(sema: Sema, expr: Ast.Expr): 'user' | 'kernel' | 'either' {
   if (expr.node === 'field' || expr.node === 'index') {
@@ -68,16 +84,12 @@ export function spaceOf(sema: Sema, expr: Ast.Expr): 'user' | 'kernel' | 'either
     if (type?.kind === 'pointer') return type.space;
     return spaceOf(sema, expr.object);
   }
+  if (expr.node === 'variable') return sema.facts.variables.get(expr)?.element === undefined ? 'either' : 'user';
   if (expr.node === 'unary' && expr.operator === '*') {
     const type = sema.facts.types.get(expr.operand);
     if (type?.kind === 'pointer') return type.space;
   }
   return 'either';
-}
-
-/** A C++ reference stands for what it refers to. */
-export function referred(type: Type): Type {
-  return type.kind === 'pointer' && type.reference ? decayed(type.to()) : decayed(type);
 }
 
 /** The type of a variable of the program, as an expression sees it. */
@@ -219,6 +231,8 @@ export function typeOfIndex(sema: Sema, expr: Ast.Index): Type {
   const type = sema.expr(expr.object);
   const index = sema.expr(expr.index);
   if (isUnknown(type) || isUnknown(index)) return unknownType;
+  const element = typeOfContainerIndex(sema, expr, type, index);
+  if (element !== undefined) return element;
   if (!isIntegral(index)) {
     sema.error(
       'index-type',
@@ -237,8 +251,6 @@ export function typeOfIndex(sema: Sema, expr: Ast.Index): Type {
     if (type.kind === 'string') return int8;
     return withSpace(decayed(type.of), spaceOf(sema, expr.object));
   }
-  const element = type.kind === 'struct' && sema.probe.userMemory ? sema.options.printers.elementType(type) : undefined;
-  if (element !== undefined) return withSpace(decayed(element), 'user');
   if (type.kind === 'pointer') {
     const to = type.to();
     if (sizeOf(to) === 0) {
@@ -253,26 +265,4 @@ export function typeOfIndex(sema: Sema, expr: Ast.Index): Type {
     expr.span,
   );
   return unknownType;
-}
-
-/** An array of signed characters reads as a string; its bytes may fill it without a NUL. */
-export function decayed(type: Type): Type {
-  if (
-    type.kind === 'array' &&
-    !type.numbers &&
-    type.of.kind === 'int' &&
-    type.of.size === 1 &&
-    type.of.signed &&
-    type.length > 0
-  ) {
-    return { kind: 'string', size: type.length + 1 };
-  }
-  return type;
-}
-
-/** Pointers found in memory of a known space point into the same space unless they say otherwise. */
-function withSpace(type: Type, space: 'user' | 'kernel' | 'either'): Type {
-  if (type.kind !== 'pointer' || space === 'either') return type;
-  if (space === 'user') return { ...type, space: 'user' };
-  return type.space === 'either' ? { ...type, space } : type;
 }

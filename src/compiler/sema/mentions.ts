@@ -31,10 +31,12 @@ export function calls(tree: object, name: string): boolean {
   return false;
 }
 
+const loopNodes: ReadonlySet<string> = new Set(['while', 'for_map', 'for_range', 'for_elements']);
+
 /** Whether the block has a loop that becomes a callback. */
 export function usesLoops(tree: object): boolean {
   for (const node of nodes(tree)) {
-    if (node['node'] === 'while' || node['node'] === 'for_map' || node['node'] === 'for_range') return true;
+    if (loopNodes.has(node['node'] as string)) return true;
   }
   return false;
 }

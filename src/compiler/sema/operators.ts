@@ -4,8 +4,9 @@ import { boolType, int64, pointerTo, type Type, uint64 } from '../../types/model
 import { concatType } from '../lower/text.ts';
 import type * as Ast from '../syntax/ast.ts';
 import { arithmeticType, comparison, evaluate, isLiteral, literalType, mixesSigns } from './arithmetic.ts';
+import { decayed, elementOf } from './decay.ts';
 import { joinMapValue, mapKeys, widen, widenVariable } from './mapuse.ts';
-import { decayed, spaceOf } from './members.ts';
+import { spaceOf } from './members.ts';
 import { isIntegral, isScalar, isTruth, isUnknown, isUnsigned, join, promoted, unknownType } from './scope.ts';
 import type { Sema } from './sema.ts';
 
@@ -33,6 +34,10 @@ export function typeOfUnary(sema: Sema, expr: Ast.Unary): Type {
           return unknownType;
         }
         return decayed(to);
+      }
+      if (type.kind === 'struct' && sema.probe.userMemory) {
+        const content = sema.options.printers.contentOf(type);
+        if (content?.kind === 'pointer' && content.of.kind !== 'void') return elementOf(content.of);
       }
       // Compatible with bpftrace: an integer is dereferenced as a pointer to itself.
       if (type.kind === 'int') return type;
@@ -71,6 +76,7 @@ function addressOf(sema: Sema, expr: Ast.Unary, type: Type): Type {
   const { operand } = expr;
   if (operand.node === 'variable') {
     const info = sema.variable(operand);
+    if (info?.element === 'address') return pointerTo(type, 'user');
     if (info) info.addressed = true;
     return pointerTo(type, 'kernel');
   }
@@ -116,6 +122,10 @@ function typeOfIncrement(sema: Sema, expr: Ast.Unary): Type {
   }
   const info = sema.variable(operand);
   if (info === undefined) return unknownType;
+  if (info.element !== undefined) {
+    sema.error('operand-type', `${sign} cannot change an element of the program's container`, expr.span);
+    return unknownType;
+  }
   if (info.type.kind === 'enum' && !info.fixed) {
     info.type = int64;
     sema.changed = true;

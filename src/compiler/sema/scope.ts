@@ -15,6 +15,11 @@ export interface VariableInfo {
   type: Type;
   /** Declared by `let $x: type`: the type does not change. */
   readonly fixed: boolean;
+  /**
+   * The variable of a loop over a container of the program: it holds the element's address
+   * and stands for what is there; or a copy, where elements have no address.
+   */
+  element?: 'address' | 'copy';
   /** Its address is taken: it must be in memory. */
   addressed?: boolean;
   readonly span: Span;

@@ -39,6 +39,8 @@ export interface BlockFacts {
   readonly notes: Map<Ast.Node, unknown>;
   /** Values of expressions known at compile time. */
   readonly constants: Map<Ast.Expr, bigint>;
+  /** Set where an expression takes a loop: the search for an element. */
+  loops?: true;
   /** Strings of a library (std::string), which stand for their text: their own type. */
   readonly texts: Map<Ast.Expr, CompositeType>;
 }
@@ -219,6 +221,20 @@ export class Sema {
       const how = `To prevent this warning you must explicitly enable it in the config e.g. unstable_${feature}=enable`;
       // Once for the script, at no place in it.
       this.diagnostics.warning('unstable', `Script is using an unstable feature: ${feature}. ${how}`, undefined);
+    }
+  }
+
+  /** Complains where the kernel cannot run a loop that is called back. */
+  needsLoop(span: Span, what: string): void {
+    this.facts.loops = true;
+    const { major, minor, release } = this.target.features.kernel;
+    if (major < 5 || (major === 5 && minor < 17)) {
+      this.error(
+        'kernel-too-old',
+        `${what} needs the bpf_loop helper of kernel 5.17; this is ${release}`,
+        span,
+        'unroll(N) { … } works on every kernel',
+      );
     }
   }
 

@@ -1,9 +1,12 @@
 /** Statements: scopes, assignments, loops. */
 import type { Span } from '../../diag/source.ts';
+import { isComposed } from '../../types/containers.ts';
 import { describe, sameType } from '../../types/layout.ts';
 import { int64, type Type } from '../../types/model.ts';
 import type * as Ast from '../syntax/ast.ts';
 import { aggregateValue, arithmeticType, fitsIn } from './arithmetic.ts';
+import { elementOf } from './decay.ts';
+import { containerAt } from './elements.ts';
 import { joinMapValue, mapKeys, widen, widenVariable } from './mapuse.ts';
 import { checkDivisor, warnConversion } from './operators.ts';
 import { isIntegral, isUnknown, join, Scope, unchanged, unknownType, type VariableInfo } from './scope.ts';
@@ -61,7 +64,7 @@ function checkStatement(sema: Sema, statement: Ast.Statement): void {
       return;
     case 'while':
       sema.condition(statement.condition);
-      needsLoop(sema, statement.span, 'while');
+      sema.needsLoop(statement.span, 'a while loop');
       checkLoop(sema, statement.body);
       return;
     case 'unroll': {
@@ -90,7 +93,7 @@ function checkStatement(sema: Sema, statement: Ast.Statement): void {
           sema.error('range-type', `a range goes from integer to integer, not ${describe(type)}`, bound.span);
         }
       }
-      needsLoop(sema, statement.span, 'for');
+      sema.needsLoop(statement.span, 'a for loop');
       const outer = sema.scope;
       sema.scope = new Scope(outer);
       sema.declare(statement.variable, int64, true);
@@ -100,7 +103,7 @@ function checkStatement(sema: Sema, statement: Ast.Statement): void {
     }
     case 'for_map': {
       const map = sema.mapInfo(statement.map);
-      needsLoop(sema, statement.span, 'for');
+      sema.needsLoop(statement.span, 'a for loop');
       if (statement.map.keys.length > 0) {
         sema.error('for-map', `a loop goes over a whole map: write @${map.name} without a key`, statement.map.span);
       }
@@ -125,6 +128,9 @@ function checkStatement(sema: Sema, statement: Ast.Statement): void {
       sema.scope = outer;
       return;
     }
+    case 'for_elements':
+      checkForElements(sema, statement);
+      return;
     case 'break':
     case 'continue':
       if (sema.loops === 0) {
@@ -140,16 +146,31 @@ function checkStatement(sema: Sema, statement: Ast.Statement): void {
   }
 }
 
-function needsLoop(sema: Sema, span: Span, what: string): void {
-  const { major, minor, release } = sema.target.features.kernel;
-  if (major < 5 || (major === 5 && minor < 17)) {
+function checkForElements(sema: Sema, statement: Ast.ForElements): void {
+  const { container: expr, variable } = statement;
+  const type = sema.expr(expr);
+  sema.needsLoop(statement.span, 'a for loop');
+  const copy = expr.node === 'variable' && type.kind !== 'pointer' && sema.scope.find(expr.name)?.element === undefined;
+  const container = copy ? undefined : containerAt(sema, expr, type);
+  if (container === undefined && !isUnknown(type)) {
     sema.error(
-      'kernel-too-old',
-      `${what} loops need the bpf_loop helper of kernel 5.17; this is ${release}`,
-      span,
-      'unroll(N) { … } works on every kernel',
+      'for-container',
+      copy && containerAt(sema, expr, type) !== undefined
+        ? 'a loop goes over a container in the memory of the program, and this is a copy of it'
+        : `a loop goes over a map (@name), a range (0..10) or a container of the program, not '${describe(type)}'`,
+      expr.span,
+      ...(copy ? ['name it where it is: for ($x : args.NAME)'] : []),
     );
   }
+  const outer = sema.scope;
+  sema.scope = new Scope(outer);
+  const info = sema.declare(variable, container === undefined ? unknownType : elementOf(container.content.of), true);
+  if (container !== undefined) {
+    info.element = isComposed(container.content) ? 'copy' : 'address';
+    sema.facts.notes.set(statement, container);
+  }
+  checkLoop(sema, statement.body);
+  sema.scope = outer;
 }
 
 function checkExpression(sema: Sema, expr: Ast.Expr): void {
@@ -286,17 +307,29 @@ function checkAssign(sema: Sema, statement: Ast.Assign): void {
   if (operator !== '=') {
     const info = sema.variable(target);
     if (info === undefined) return;
+    if (info.element !== undefined) refuseElement(sema, info.name, target.span);
     checkCompound(sema, operator, info.type, type, statement);
     if (isIntegral(info.type) && isIntegral(type))
       widenVariable(sema, info, arithmeticType(operator.slice(0, -1), info.type, type));
     return;
   }
   const known = sema.scope.find(target.name);
+  if (known?.element !== undefined) refuseElement(sema, known.name, target.span);
   const info = known ?? sema.declare(target, type, false);
   sema.facts.variables.set(target, info);
   sema.facts.types.set(target, info.type);
   if (type.kind === 'none' && !isUnknown(type)) info.type = unknownType;
   assignTo(sema, info, type, statement.value, statement.span);
+}
+
+/** The variable of a loop over a container of the program stands for the element itself. */
+export function refuseElement(sema: Sema, name: string, span: Span): void {
+  sema.error(
+    'assign-to-memory',
+    `$${name} stands for an element of the program's container, and insitu only reads`,
+    span,
+    'assign to a variable of another name',
+  );
 }
 
 function checkCompound(sema: Sema, operator: string, place: Type, value: Type, statement: Ast.Assign): void {

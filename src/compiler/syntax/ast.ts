@@ -222,6 +222,13 @@ export interface ForRange extends Base {
   readonly end: Expr;
   readonly body: readonly Statement[];
 }
+/** `for ($x : args.items) { … }`: over a container of the program. */
+export interface ForElements extends Base {
+  readonly node: 'for_elements';
+  readonly variable: Variable;
+  readonly container: Expr;
+  readonly body: readonly Statement[];
+}
 export interface Jump extends Base {
   readonly node: 'break' | 'continue';
 }
@@ -233,7 +240,19 @@ export interface Block extends Base {
   readonly node: 'block';
   readonly body: readonly Statement[];
 }
-export type Statement = ExprStatement | Assign | Let | If | While | Unroll | ForMap | ForRange | Jump | Return | Block;
+export type Statement =
+  | ExprStatement
+  | Assign
+  | Let
+  | If
+  | While
+  | Unroll
+  | ForMap
+  | ForRange
+  | ForElements
+  | Jump
+  | Return
+  | Block;
 
 // ------------------------------------------------------------------ top level
 

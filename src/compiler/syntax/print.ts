@@ -155,6 +155,13 @@ class Printer {
           this.block('body', statement.body);
         });
         return;
+      case 'for_elements':
+        this.line(`for_elements $${statement.variable.name}`);
+        this.inside(() => {
+          this.labelled('container', statement.container);
+          this.block('body', statement.body);
+        });
+        return;
       case 'for_range':
         this.line(`for_range $${statement.variable.name}`);
         this.inside(() => {

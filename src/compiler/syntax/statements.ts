@@ -1,6 +1,4 @@
 /** Statements and blocks, and how to go on after a broken one. */
-
-import type { Span } from '../../diag/source.ts';
 import type { Assign, AssignOperator, Block, BlockExpr, Expr, If, Let, MapAccess, Statement, Variable } from './ast.ts';
 import { failAssignment, parseExpression } from './expressions.ts';
 import { atForeignKeyword, checkForeignStatement } from './foreign.ts';
@@ -551,21 +549,27 @@ function parseFor(p: Parser): Statement {
   p.take(';');
   const span = p.span(start);
   if (header === undefined) return make({ node: 'block', span, body });
-  if ('container' in header) return make(overElements(header.variable, header.container, body, span));
+  if ('container' in header)
+    return make({ node: 'for_elements', span, variable: header.variable, container: header.container, body });
   const { variable, map, range } = header;
   if (map !== undefined) return make({ node: 'for_map', span, variable, map, body });
   return make({ node: 'for_range', span, variable, start: range.start, end: range.end, body });
 }
 
-/** `for ($x : args.items)` is `for ($i : 0..len(args.items)) { $x = args.items[$i]; … }`. */
-function overElements(variable: Variable, container: Expr, body: readonly Statement[], span: Span): Statement {
-  const at = container.span;
-  const index: Variable = make({ node: 'variable', span: variable.span, name: `${variable.name}#` });
-  const start: Expr = make({ node: 'integer', span: at, value: 0n, unsigned: false, text: '0' });
-  const end: Expr = make({ node: 'call', span: at, name: 'len', nameSpan: at, args: make([container]) });
-  const value: Expr = make({ node: 'index', span: at, object: container, index });
-  const first: Statement = make({ node: 'assign', span: variable.span, operator: '=', target: variable, value });
-  return make({ node: 'for_range', span, variable: index, start, end, body: make([first, ...body]) });
+/** What may be a container of the program; a map of the script is not. */
+function isContainer(expr: Expr): boolean {
+  switch (expr.node) {
+    case 'field':
+    case 'index':
+    case 'call':
+    case 'cast':
+    case 'variable':
+      return true;
+    case 'unary':
+      return expr.operator === '*';
+    default:
+      return false;
+  }
 }
 
 type ForHeader = { readonly variable: Variable } & (
@@ -588,7 +592,7 @@ function parseForHeader(p: Parser): ForHeader | undefined {
     p.leave();
     if (open !== undefined) p.expect(')', to === undefined ? 'after the map' : 'after the range');
     if (to !== undefined) return { variable, range: { start: from, end: to } };
-    if (from.node === 'field' || from.node === 'index' || from.node === 'call') return { variable, container: from };
+    if (isContainer(from)) return { variable, container: from };
     if (from.node !== 'map') p.fail('expected-token', 'expected a map or a range', from.span, forHint);
     if (from.keys.length > 0)
       p.fail('expected-token', 'a loop goes over a whole map, without keys', from.span, forHint);

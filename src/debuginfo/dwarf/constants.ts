@@ -90,6 +90,7 @@ export const DW_AT_dwo_name = 0x76;
 export const DW_AT_defaulted = 0x8b;
 export const DW_AT_loclists_base = 0x8c;
 export const DW_AT_containing_type = 0x1d;
+export const DW_AT_go_kind = 0x2900;
 export const DW_AT_vtable_elem_location = 0x4d;
 export const DW_AT_MIPS_linkage_name = 0x2007;
 export const DW_AT_GNU_dwo_name = 0x2130;
@@ -109,6 +110,7 @@ export const DW_LANG_C = 0x02;
 export const DW_LANG_C99 = 0x0c;
 export const DW_LANG_Rust = 0x1c;
 export const DW_LANG_C11 = 0x1d;
+export const DW_LANG_Go = 0x16;
 
 export const DW_OP_addr = 0x03;
 export const DW_OP_deref = 0x06;

@@ -48,7 +48,10 @@ export class DwarfTypes implements ProgramTypes {
     this.file = new EntryFile(sections);
     this.#options = options;
     this.#map = new UnitMap(sections, () => this.file.units());
-    this.reader = new TypeReader((tag, name) => this.#definition(tag, name));
+    this.reader = new TypeReader(
+      (tag, name) => this.#definition(tag, name),
+      (name) => this.global(name),
+    );
   }
 
   readonly #index: () => NameIndex = lazy(() => this.#options.index(this.file));

@@ -3,9 +3,10 @@
  * first looked at: naming a class does not read what it is made of.
  */
 
+import { lazy } from '../../base/lazy.ts';
 import type { Content, Measure } from '../../types/content.ts';
-import { sizeOf } from '../../types/layout.ts';
-import type { Computation } from '../../types/location.ts';
+import { findField, sizeOf } from '../../types/layout.ts';
+import { type Computation, constant, sum } from '../../types/location.ts';
 import {
   boolType,
   type CompositeType,
@@ -18,6 +19,7 @@ import {
   uint64,
   voidType,
 } from '../../types/model.ts';
+import type { ProgramVariable } from '../../types/source.ts';
 import * as dw from './constants.ts';
 import type { Entry, EntryFile } from './entry.ts';
 import { readComputation } from './expression.ts';
@@ -26,6 +28,8 @@ import { Scopes } from './scopes.ts';
 
 /** A type may be behind this many typedefs, const and volatile. */
 const mostWrappers = 64;
+/** Of DW_AT_go_kind: reflect.Map. */
+const goKindMap = 21;
 /** Dimensions and elements that an array may claim. */
 const mostElements = 2 ** 31;
 
@@ -37,8 +41,11 @@ export class TypeReader {
   readonly #find: FindDefinition;
   readonly #composites: Map<EntryFile, Map<string, Type>> = new Map();
 
-  constructor(find: FindDefinition) {
+  readonly #global: (name: string) => ProgramVariable | undefined;
+
+  constructor(find: FindDefinition, global: (name: string) => ProgramVariable | undefined = () => undefined) {
     this.#find = find;
+    this.#global = global;
   }
 
   /** The type that an entry's DW_AT_type names; void where it has none. */
@@ -68,13 +75,17 @@ export class TypeReader {
   }
 
   of(written: Entry): Type {
+    if (written.tag === dw.DW_TAG_typedef && isGo(written)) {
+      const map = this.#goMap(written);
+      if (map !== undefined) return map;
+    }
     const entry = this.bare(written);
     if (entry === undefined) return voidType;
     switch (entry.tag) {
       case dw.DW_TAG_base_type:
         return baseType(entry);
       case dw.DW_TAG_pointer_type:
-        return pointerTo(() => this.ofAttribute(entry), 'user');
+        return this.#box(entry) ?? pointerTo(() => this.ofAttribute(entry), 'user');
       case dw.DW_TAG_reference_type:
       case dw.DW_TAG_rvalue_reference_type:
         return { ...pointerTo(() => this.ofAttribute(entry), 'user'), reference: true };
@@ -188,9 +199,55 @@ export class TypeReader {
         return byReference;
       },
       templateArguments: () => this.#templateArguments(entry),
+      inProgram: (name) => {
+        const found = this.#find(dw.DW_TAG_structure_type, name);
+        return found === undefined ? undefined : this.of(found);
+      },
       ...(isRust(entry) ? { variants: () => this.#variants(entry) } : {}),
+      ...(isGo(entry) ? { variants: () => this.#interface(entry) } : {}),
     };
   }
+
+  /** Rust's Box is a pointer by its name. */
+  #box(entry: Entry): CompositeType | undefined {
+    if (!isRust(entry) || !entry.name.startsWith('alloc::boxed::Box<')) return undefined;
+    const fields: readonly Field[] = [
+      { name: 'ptr', type: pointerTo(() => this.ofAttribute(entry), 'user'), offset: 0 },
+    ];
+    return { kind: 'struct', name: entry.name, size: 8, fields: () => fields };
+  }
+
+  /** A map of Go is a pointer, which the source does not show. */
+  #goMap(written: Entry): Type | undefined {
+    let named: Entry | undefined = written;
+    for (let left = mostWrappers; named?.tag === dw.DW_TAG_typedef && left > 0; left--) {
+      if (named.number(dw.DW_AT_go_kind) === goKindMap) break;
+      named = named.reference(dw.DW_AT_type);
+    }
+    const target = named?.tag === dw.DW_TAG_typedef ? named.reference(dw.DW_AT_type) : undefined;
+    if (named === undefined || target?.tag !== dw.DW_TAG_pointer_type) return undefined;
+    const fields: readonly Field[] = [{ name: 'ptr', type: this.of(target), offset: 0 }];
+    const { name } = named;
+    const map = name.startsWith('map[') ? name : `map[…]${name}`;
+    return this.#kept(named, () => ({ kind: 'struct', name: map, size: 8, fields: () => fields }));
+  }
+
+  /** An interface of Go: shown by the type of what it holds. */
+  #interface(entry: Entry): Content | undefined {
+    const through = entry.name === 'runtime.iface' ? 8 : entry.name === 'runtime.eface' ? undefined : null;
+    if (through === null) return undefined;
+    const names = this.#goNames();
+    const address: Measure = { kind: 'word', offset: 0, size: 8, signed: false };
+    return names && { kind: 'gotype', address, through, names };
+  }
+
+  /** Where the names of types count from: the member `types` of runtime.firstmoduledata. */
+  readonly #goNames: () => Computation | undefined = lazy(() => {
+    const module = this.#global('runtime.firstmoduledata');
+    const types = module?.type.kind === 'struct' ? findField(module.type, 'types') : undefined;
+    if (types === undefined || module?.location.kind !== 'memory') return undefined;
+    return { op: 'read', size: 8, from: sum(module.location.address, constant(types.offset)) };
+  });
 
   #fields(entry: Entry): Field[] {
     const fields: Field[] = [];
@@ -336,6 +393,7 @@ function declaredString(name: string): CompositeType | undefined {
   return { kind: 'struct', name, size: 32, fields: () => fields, byReference: () => true };
 }
 
+const isGo = (entry: Entry): boolean => entry.unit.root().language === dw.DW_LANG_Go;
 const isRust = (entry: Entry): boolean => entry.unit.root().language === dw.DW_LANG_Rust;
 
 function isWrapper(tag: number): boolean {
