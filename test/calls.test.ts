@@ -31,7 +31,7 @@ const logged = 'leaf factorial greet same wide thrower middle catcher jumper lan
   .map((name) => `cases::${name}`);
 
 /** Everything is shown, whatever it costs. */
-const whole = ['--json', '--events', '--rate', '1000000', '--overhead', '1000'];
+const whole = ['--json', '--events', '--rate', '1000000', '--overhead', '1000000'];
 
 interface Traced {
   readonly report: CallsReport;
@@ -206,7 +206,7 @@ describe('calls', { skip: lacking('tracefs', 'gcc') }, () => {
 
   test('numbers are exact when only some calls are shown', { timeout: 120_000 }, async () => {
     const program = build('gcc', 'plain.c', '-O2', '-g');
-    const few = ['--json', '--events', '--rate', '20', '--overhead', '1000'];
+    const few = ['--json', '--events', '--rate', '20', '--overhead', '1000000'];
     const { report, trees } = await traced(['tiny'], `${program} ${log} 5000`, few);
     assert.deepEqual(readFileSync(log, 'utf8').split(' ')[0], '5000');
     assert.equal(report.functions[0]?.calls, 5000);
@@ -217,7 +217,7 @@ describe('calls', { skip: lacking('tracefs', 'gcc') }, () => {
       report.unseen.join('\n'),
       new RegExp(`${(5000 - trees.length).toLocaleString('en-US')} outermost calls`),
     );
-    const each = ['--json', '--events', '--rate', '1000000', '--sample', '100', '--overhead', '1000'];
+    const each = ['--json', '--events', '--rate', '1000000', '--sample', '100', '--overhead', '1000000'];
     const sampled = await traced(['tiny'], `${program} ${log} 5000`, each);
     assert.deepEqual(
       sampled.trees.map((tree) => tree.arguments[0]?.value),
@@ -318,7 +318,7 @@ describe('calls', { skip: lacking('tracefs', 'gcc') }, () => {
         server.stdout.once('data', (data) => resolve(Number(data)));
       });
       await request(port);
-      const tracer = new Running(['calls', '_ZN4node*', '--json', '--overhead', '1000', '-p', String(server.pid)], {
+      const tracer = new Running(['calls', '_ZN4node*', '--json', '--overhead', '1000000', '-p', String(server.pid)], {
         timeout: 100_000,
       });
       await tracer.attached();
@@ -356,7 +356,7 @@ const config :Workerd.Config = (
       (await client(port, '127.0.0.1')).destroy();
       await request(port);
       const tracer = new Running(
-        ['calls', 'workerd::server::*', 'kj::Http*', '--json', '--overhead', '1000', '-p', String(server.pid)],
+        ['calls', 'workerd::server::*', 'kj::Http*', '--json', '--overhead', '1000000', '-p', String(server.pid)],
         { timeout: 100_000 },
       );
       await tracer.attached();
@@ -384,7 +384,7 @@ const config :Workerd.Config = (
     try {
       (await client(port, '127.0.0.1')).destroy();
       const tracer = new Running(
-        ['calls', '~Envoy::Network::ConnectionImpl::*', '--json', '--overhead', '1000', '-p', String(server.pid)],
+        ['calls', '~Envoy::Network::ConnectionImpl::*', '--json', '--overhead', '1000000', '-p', String(server.pid)],
         { timeout: 100_000 },
       );
       await tracer.attached();

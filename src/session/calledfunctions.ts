@@ -117,11 +117,13 @@ function planFor(binary: Binary, symbol: FunctionSymbol): FunctionPlan {
 function sitesOf(
   binary: Binary,
   { address }: FunctionSymbol,
-  returnProbes: boolean,
+  uretprobes: boolean,
   bytesAt: (offset: number) => Uint8Array,
 ): CallSite[] | undefined {
   const exits = binary.exits(address);
-  if (exits === undefined && !returnProbes) return undefined;
+  if (exits === undefined && !uretprobes) return undefined;
+  // Nothing can be thrown from a function that calls none.
+  const returnProbes = uretprobes || exits?.leaf === true;
   const site = (at: number, kind: CallSite['kind'], condition = 0): CallSite | undefined => {
     const offset = binary.toFileOffset(virtualAddress(at));
     const begins = at === entry && kind !== Site.uretprobe;

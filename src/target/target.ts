@@ -62,6 +62,8 @@ export interface FunctionExits {
   /** Where a probe at the function's begin stands best: arguments and stack are as they were at its first byte. */
   readonly entry: VirtualAddress;
   readonly exits: readonly FunctionExit[];
+  /** It calls no other function, and jumps to none. */
+  readonly leaf: boolean;
 }
 
 /** An executable or library as a probe target. */

@@ -392,7 +392,7 @@ function callLimits(
     sample: Math.floor(number('sample', 1, 1, 1_000_000_000)),
     duration: duration === undefined ? undefined : nanoseconds('--duration', duration, 's'),
     least: least === undefined ? 0 : nanoseconds('--min', least),
-    overhead: number('overhead', 20, 0.1, 1000) / 100,
+    overhead: number('overhead', 20, 0.1, 1_000_000) / 100,
   };
 }
 

@@ -30,6 +30,7 @@ export interface ExitsOf {
 export function functionExits(elf: ElfFile, { bounds, partAt }: ExitsOf): FunctionExits | undefined {
   const parts: CodeBounds[] = [bounds];
   const exits: FunctionExit[] = [];
+  let calls = false;
   let entry = virtualAddress(bounds.address);
   const decoder = new Decoder();
   const partOf = (address: number): CodeBounds | undefined =>
@@ -48,7 +49,8 @@ export function functionExits(elf: ElfFile, { bounds, partAt }: ExitsOf): Functi
       // endbr64 is stepped over in a slow way, and nothing has changed behind it.
       if (part === bounds && at === 0 && isEndbr(code)) entry = virtualAddress(bounds.address + 4);
       sinceTable = opcode === movslq && decoder.rm === NONE ? 0 : sinceTable + 1;
-      if (opcode === 0xc3 || opcode === 0xc2) exits.push({ address, kind: 'ret' });
+      if (opcode === 0xe8 || (opcode === 0xff && ((decoder.modrm >>> 4) & 3) === 1)) calls = true;
+      else if (opcode === 0xc3 || opcode === 0xc2) exits.push({ address, kind: 'ret' });
       else if (isDirectJump(opcode)) {
         const target = virtualAddress(address + decoder.length + decoder.immediate);
         if (partOf(target) !== undefined) continue;
@@ -62,7 +64,7 @@ export function functionExits(elf: ElfFile, { bounds, partAt }: ExitsOf): Functi
       }
     }
   }
-  return { entry, exits };
+  return { entry, exits, leaf: !calls && exits.every(({ kind }) => kind === 'ret') };
 }
 
 const isEndbr = (code: Uint8Array): boolean =>
