@@ -27,6 +27,7 @@ uprobe:${envoy}:"~Envoy::Network::ConnectionImpl::noDelay" {
   $socket = (struct AcceptedSocket *)($connection->socket - 56);
   $in = $socket->info->remote->in;
   printf("%s %s %d at %p\\n", typename(arg0), ntop($in.addr), bswap($in.port), arg0);
+  object(arg0, 4);
 }
 // Its result is an absl::Status, whose place is the first argument: the listener is the second.
 uprobe:${envoy}:"~Envoy::Network::TcpListenerImpl::onSocketEvent" { printf("listener %s\\n", typename(arg1)); }
@@ -56,6 +57,12 @@ describe('Envoy', { skip: lacking('envoy', 'tracefs') }, () => {
       assert.match(tree.stdout, /^Envoy::Network::ServerConnectionImpl at 0x/);
       assert.match(tree.stdout, /Envoy::Network::AcceptedSocketImpl at 0x/);
       assert.match(tree.stdout, new RegExp(`sockaddr_in 127\\.0\\.0\\.1:${socket.localPort}\n`));
+      // The same tree out of the script, at the call.
+      await tracer.until(() => tracer.stdout.includes(`sockaddr_in 127.0.0.1:${socket.localPort}\n`), 'the tree');
+      assert.match(
+        tracer.stdout,
+        /^Envoy::Network::ServerConnectionImpl at 0x[\s\S]*^ +Envoy::Network::AcceptedSocketImpl at 0x/m,
+      );
       socket.destroy();
       const { stdout } = await tracer.interrupt();
       const listeners = new Set(stdout.match(/^listener .*$/gm));
@@ -128,6 +135,31 @@ struct Root : Base, Side { std::string name = "root"; Leaf *leaf = new Leaf; Sid
   unsigned (*function)(unsigned) = sleep; sockaddr_in address{AF_INET, htons(8080), {htonl(INADDR_LOOPBACK)}}; long number = 4242; };
 int main() { printf("%p\\n", (void *)new Root); fflush(stdout); pause(); }
 `;
+  const tree = [
+    'Root at ADDRESS',
+    'vtable   vtable of Root',
+    'number   3',
+    'vtable   vtable of Root (part at 16)',
+    'number   77',
+    'string   "root"',
+    'object   Leaf',
+    'Leaf at ADDRESS',
+    'vtable   vtable of Leaf',
+    'number   3',
+    'string   "the text of the leaf, on the heap"',
+    'object   Root (part at 16)',
+    'Root at ADDRESS (shown above)',
+    'text     "literal"',
+    'function sleep',
+    'socket   sockaddr_in 127.0.0.1:8080',
+    'number   4242',
+  ];
+  const linesOf = (text: string): string[] =>
+    text
+      .split('\n')
+      .map((line) => line.replace(/^ *\+0x[0-9a-f]+ +/, '').replace(/0x[0-9a-f]{6,}/g, 'ADDRESS'))
+      .filter((line) => line.trim() !== '')
+      .map((line) => line.trim());
   for (const [compiler, ...flags] of [['g++'], ['clang++'], ['clang++', '-stdlib=libc++']] as const) {
     const missing = spawnSync(compiler, ['--version']).error !== undefined && `needs ${compiler}`;
     test([compiler, ...flags, 'stripped'].join(' '), { skip: missing, timeout: 60_000 }, async () => {
@@ -143,36 +175,58 @@ int main() { printf("%p\\n", (void *)new Root); fflush(stdout); pause(); }
         });
         const { stdout, stderr, status } = await insitu(['object', String(child.pid), address]);
         assert.equal(status, 0, stderr);
-        const lines = stdout
-          .split('\n')
-          .map((line) => line.replace(/^ *\+0x[0-9a-f]+ +/, '').replace(/0x[0-9a-f]{6,}/g, 'ADDRESS'));
-        assert.deepEqual(
-          lines.filter((line) => line !== '').map((line) => line.trim()),
-          [
-            'Root at ADDRESS',
-            'vtable   vtable of Root',
-            'number   3',
-            'vtable   vtable of Root (part at 16)',
-            'number   77',
-            'string   "root"',
-            'object   Leaf',
-            'Leaf at ADDRESS',
-            'vtable   vtable of Leaf',
-            'number   3',
-            'string   "the text of the leaf, on the heap"',
-            'object   Root (part at 16)',
-            'Root at ADDRESS (shown above)',
-            'text     "literal"',
-            'function sleep',
-            'socket   sockaddr_in 127.0.0.1:8080',
-            'number   4242',
-          ],
-        );
+        assert.deepEqual(linesOf(stdout), tree);
       } finally {
         child.kill('SIGKILL');
       }
     });
   }
+
+  test('object() in a script: the object as the probe saw it', {
+    skip: lacking('tracefs'),
+    timeout: 60_000,
+  }, async () => {
+    const path = join(folder, 'seen.cc');
+    // The object changes as soon as the probe is over; the process waits for the end.
+    const changing = `${source.slice(0, source.indexOf('int main'))}
+extern "C" __attribute__((noinline)) void seen(Root *root, void *none) { asm volatile("" ::"r"(root), "r"(none) : "memory"); }
+int main() { Root *root = new Root; seen(root, nullptr); root->name = "changed"; root->kind = 0; root->number = 0; pause(); }
+`;
+    writeFileSync(path, changing);
+    const program = path.replace(/\.cc$/, '');
+    const built = spawnSync('g++', ['-O1', '-rdynamic', '-s', '-o', program, path], { encoding: 'utf8' });
+    assert.equal(built.status, 0, built.stderr);
+    const script = `uprobe:${program}:seen { object(arg0); object(arg1, 0); exit(); }`;
+    const { status, stdout, stderr } = await insitu(['-q', '-c', program, '-e', script]);
+    assert.equal(status, 0, stderr);
+    assert.deepEqual(linesOf(stdout), [...tree, 'no object at 0: a null pointer']);
+    const json = await insitu([
+      '-q',
+      '-f',
+      'json',
+      '-c',
+      program,
+      '-e',
+      `uprobe:${program}:seen { object(arg0, 1); exit(); }`,
+    ]);
+    const [event] = json.stdout.split('\n').filter((line) => line.includes('"object"'));
+    const { type, data } = JSON.parse(event ?? '{}');
+    assert.equal(type, 'object');
+    assert.equal(data.type, 'Root');
+    assert.deepEqual(data.findings.map(({ kind }: { kind: string }) => kind).slice(0, 5), [
+      'vtable',
+      'number',
+      'vtable',
+      'number',
+      'string',
+    ]);
+  });
+
+  test('object() where it does not make sense', async () => {
+    const kernel = await insitu(['-e', 'BEGIN { object(1); }']);
+    assert.equal(kernel.status, 1);
+    assert.match(kernel.stderr, /object\(\) looks into a program/);
+  });
 
   test('an address that is none', async () => {
     const { status, stderr } = await insitu(['object', String(process.pid), '0x10']);

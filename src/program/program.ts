@@ -233,6 +233,20 @@ export type EventSpec = { readonly size: number; readonly span: readonly [start:
     }
   /** The watchpoints of the address, u64 at offset, are removed. */
   | { readonly kind: 'unwatch'; readonly offset: number }
+  /**
+   * The tree of an object: u64 address; `parts` parts of `partBytes` bytes of it from `seen`
+   * on, for each an i64 from `status` on that is negative where it could not be read.
+   */
+  | {
+      readonly kind: 'object';
+      readonly address: number;
+      readonly status: number;
+      readonly seen: number;
+      readonly parts: number;
+      readonly partBytes: number;
+      /** Objects behind pointers, how many deep. */
+      readonly depth: number;
+    }
   /** exit code: i32 at offset. */
   | { readonly kind: 'exit'; readonly offset: number }
   /** A helper failed at run time: i32 errno at offset; `what` names the helper. */

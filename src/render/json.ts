@@ -7,6 +7,7 @@ import type { ScriptSpan, TraceEvent } from '../values/event.ts';
 import { rows } from '../values/histogram.ts';
 import type { MapValue } from '../values/map.ts';
 import type { HistogramValue, Integer, Value } from '../values/value.ts';
+import { objectJson } from './object.ts';
 import type { Renderer, RendererOptions } from './renderer.ts';
 import { droppedText, isOwn, runtimeErrorText } from './report.ts';
 import { momentText } from './series.ts';
@@ -168,6 +169,17 @@ export function jsonRenderer(options: RendererOptions): Renderer {
         ]);
         return line(event.type, object([[name, result]]));
       }
+      case 'object': {
+        if (event.object !== undefined) return line(event.type, objectJson(event.object));
+        const reason = event.reason ?? 'it could not be read';
+        return line(
+          event.type,
+          object([
+            ['address', String(event.address)],
+            ['problem', quote(reason)],
+          ]),
+        );
+      }
       case 'tests':
       case 'test_started':
       case 'tests_ended':
@@ -179,6 +191,7 @@ export function jsonRenderer(options: RendererOptions): Renderer {
       case 'clear':
       case 'zero':
       case 'unwatch':
+      case 'explore':
       case 'exit':
         return;
       default:

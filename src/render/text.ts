@@ -4,11 +4,12 @@ import type { TraceEvent } from '../values/event.ts';
 import type { MapValue } from '../values/map.ts';
 import type { Value } from '../values/value.ts';
 import { drawHistogram } from './bars.ts';
+import { objectText } from './object.ts';
 import type { Renderer, RendererOptions } from './renderer.ts';
 import { droppedText, frameText, isOwn, placeText, runtimeErrorText } from './report.ts';
 import { drawSeries } from './series.ts';
 import type { Wording } from './words.ts';
-import { keyText, valueText } from './words.ts';
+import { hexText, keyText, valueText } from './words.ts';
 
 /** All entries of a map, one a line, or one histogram after the other with an empty line after each. */
 export function mapText(map: MapValue, wording: Wording): string {
@@ -87,6 +88,9 @@ export function textRenderer(options: RendererOptions): Renderer {
         return write(`${row('Benchmark', 'Time(ns)', 'Iterations')}${'-'.repeat(66)}\n`);
       case 'benchmark_result':
         return write(row(event.name, String(event.average), String(event.iterations)));
+      case 'object':
+        if (event.object !== undefined) return write(objectText(event.object));
+        return write(`no object at ${hexText(event.address)}: ${event.reason ?? 'it could not be read'}\n`);
       case 'end':
         return write('\n\n');
       // Requests to the session: their results come as events of their own.
@@ -96,6 +100,7 @@ export function textRenderer(options: RendererOptions): Renderer {
       case 'clear':
       case 'zero':
       case 'unwatch':
+      case 'explore':
       case 'exit':
         return;
       default:

@@ -74,7 +74,9 @@ export async function trace(options: TraceOptions): Promise<Trace> {
         onSlow: (path) => onWarning(`${path} has no symbols: inferring names (kept for the next run)`),
       });
     }
+    const asksForObjects = program.events.some(({ kind }) => kind === 'object');
     return new Trace(program, {
+      explore: asksForObjects ? (await import('./objects.ts')).exploreObject : undefined,
       child,
       watched,
       userNames: names,

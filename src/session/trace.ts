@@ -23,14 +23,17 @@ import { Clock, clockNanoseconds } from '../kernel/sys/process.ts';
 import type { Program } from '../program/program.ts';
 import { type StackEnd, stackEnds } from '../program/unwind.ts';
 import { errorText, formattingOf, type Wording } from '../render/index.ts';
+import type { Names } from '../render/names.ts';
 import {
   anyUnfinished,
   type DroppedEvent,
   type EventDecoder,
+  type ExploreEvent,
   eventDecoder,
   eventStacks,
   type FinishedStack,
   holdsSomething,
+  type ObjectEvent,
   type StackPlace,
   selectEntries,
   type TraceEvent,
@@ -68,6 +71,8 @@ export interface TraceParts {
   readonly userNames?: UserNames | undefined;
   /** Provides the unwinder's tables, when the program has one. The trace closes it. */
   readonly unwindTables?: ((loaded: LoadedProgram) => Unwinding) | undefined;
+  /** Looks into a process, when the program asks for it. */
+  readonly explore?: ((request: ExploreEvent, names: Names) => ObjectEvent) | undefined;
   /** Probes that could not be attached and are not required. */
   readonly onMissing?: ((title: string, error: MachineError) => void) | undefined;
   /** 1 or 2: keep what the verifier says of programs that load. */
@@ -465,6 +470,15 @@ export class Trace implements AsyncIterable<TraceEvent> {
         return;
       case 'unwatch':
         this.#attachment.unwatch(event.address);
+        return;
+      case 'explore':
+        this.#pending.push(
+          this.#parts.explore?.(event, this.wording.names) ?? {
+            type: 'object',
+            address: event.address,
+            object: undefined,
+          },
+        );
         return;
       case 'system':
         this.#pending.push({ type: 'system_output', text: runCommand(event.text) });

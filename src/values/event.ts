@@ -6,6 +6,7 @@
  */
 import { unreachable } from '../base/errors.ts';
 import type { EventArgument, EventSpec, FormatPiece } from '../program/program.ts';
+import type { ExploredObject } from '../symbolize/objects/explore.ts';
 import { decode, readText, recordPid } from './decode.ts';
 import type { MapValue } from './map.ts';
 import { type StackPlace, stackPlaces } from './unfinished.ts';
@@ -48,6 +49,23 @@ export interface PrintMapEvent {
   readonly top: number;
   /** 0: not divided. */
   readonly div: number;
+}
+/** object(): the session looks into the process and answers with an ObjectEvent. */
+export interface ExploreEvent {
+  readonly type: 'explore';
+  readonly pid: number;
+  readonly address: number;
+  readonly depth: number;
+  /** The object's bytes as they were then, by their offset from the address. */
+  readonly seen: readonly { readonly offset: number; readonly bytes: Uint8Array }[];
+}
+/** An object of a process. */
+export interface ObjectEvent {
+  readonly type: 'object';
+  readonly address: number;
+  /** undefined where there is none, for the `reason`. */
+  readonly object: ExploredObject | undefined;
+  readonly reason?: string;
 }
 /** A map's contents; selectEntries has been applied. */
 export interface MapEvent {
@@ -158,6 +176,8 @@ export type TraceEvent =
   | PrintMapEvent
   | MapEvent
   | ChangeMapEvent
+  | ExploreEvent
+  | ObjectEvent
   | TimeEvent
   | JoinEvent
   | UnwatchEvent
@@ -223,6 +243,8 @@ export function eventDecoder(spec: EventSpec, formatting: Formatting): EventDeco
       return (record, offset) => ({ type: 'join', text: joinArguments(spec, record, offset) });
     case 'unwatch':
       return (record, offset) => ({ type: 'unwatch', address: record.getBigUint64(offset + spec.offset, true) });
+    case 'object':
+      return (record, offset) => exploreRequest(spec, record, offset);
     case 'exit':
       return (record, offset) => ({ type: 'exit', code: record.getInt32(offset + spec.offset, true) });
     case 'runtime_error':
@@ -239,6 +261,18 @@ export function eventDecoder(spec: EventSpec, formatting: Formatting): EventDeco
 export function eventStacks(spec: EventSpec): StackPlace[] {
   const args = 'args' in spec ? spec.args : 'value' in spec ? [spec.value] : [];
   return args.flatMap(({ offset, schema }) => stackPlaces(schema, offset));
+}
+
+function exploreRequest(spec: Extract<EventSpec, { kind: 'object' }>, record: DataView, offset: number): ExploreEvent {
+  const seen: { offset: number; bytes: Uint8Array }[] = [];
+  for (let part = 0; part < spec.parts; part++) {
+    if (record.getBigInt64(offset + spec.status + 8 * part, true) < 0n) continue;
+    const start = record.byteOffset + offset + spec.seen + part * spec.partBytes;
+    // Copied: the record is given back to the kernel.
+    seen.push({ offset: part * spec.partBytes, bytes: new Uint8Array(record.buffer, start, spec.partBytes).slice() });
+  }
+  const address = Number(record.getBigUint64(offset + spec.address, true));
+  return { type: 'explore', pid: recordPid(record, offset), address, depth: spec.depth, seen };
 }
 
 /** The strings of an argv: `count` slots of `argSize` bytes, the first empty one ends the list. */

@@ -449,7 +449,7 @@ export function parseCommand(argv: readonly string[]): Command {
   if (argv[0] === 'object') {
     const [, pid, address, more] = rest;
     if (pid === undefined || address === undefined || more !== undefined || !/^\d+$/.test(pid)) {
-      throw new UsageError('object of what?', 'write: insitu object PID 0xADDRESS');
+      throw new UsageError('object of what?', 'write: insitu object PID 0xADDRESS, or object(pointer) in a script');
     }
     if (!/^0x[0-9a-f]{1,13}$|^\d{1,15}$/i.test(address)) throw new UsageError(`'${address}' is not an address`);
     const number = (name: string, fallback: number, most: number): number => {

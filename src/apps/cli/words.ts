@@ -503,6 +503,7 @@ export const commands: readonly CommandWord[] = [
     summary: 'an object as a tree, by what its words are',
     text: [
       'Without any description of its type: classes by their virtual tables, strings, functions, addresses of sockets.',
+      'In a script object(pointer) prints the same of an object that a probe sees, its own bytes as they are at that moment.',
     ],
     operands: ['process'],
     examples: [{ line: 'insitu object PID 0x55d0c3a2b400 --depth 3', text: 'an object and what it points to' }],

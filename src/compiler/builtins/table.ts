@@ -15,6 +15,7 @@ import { joinFunction } from './join.ts';
 import { kernelFunctions } from './kernel.ts';
 import { mapFunctions } from './maps.ts';
 import { nameFunctions } from './names.ts';
+import { objectFunction } from './object.ts';
 import { pointerFunctions } from './pointers.ts';
 import { printFunction } from './print.ts';
 import { formatFunctions } from './printf.ts';
@@ -74,6 +75,7 @@ const functions: Builtins['functions'] = byName([
   regFunction,
   strFunction,
   typeinfoFunction,
+  objectFunction,
   typenameFunction,
 ]);
 
