@@ -43,6 +43,8 @@ async function main(argv: readonly string[]): Promise<number> {
         return await (await import('./cli/memory.ts')).memory(command.pid, command.address, command.options);
       case 'code':
         return await (await import('./cli/code.ts')).code(command.what, command.wanted, command.options);
+      case 'doctor':
+        return (await import('./cli/doctor.ts')).doctor(command.what, command.options);
       case 'sockets':
         return await (await import('./cli/sockets.ts')).sockets(command.options);
       case 'calls':

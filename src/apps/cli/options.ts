@@ -108,6 +108,9 @@ export interface MemoryOptions extends DebugFileWords {
 /** Of `insitu code`. */
 export type CodeOptions = MemoryOptions;
 
+/** Of `insitu doctor`. */
+export type DoctorOptions = MemoryOptions;
+
 /** Of `insitu sockets`. */
 export interface SocketsOptions extends DebugFileWords {
   readonly pids: readonly number[];
@@ -188,6 +191,7 @@ export type Command =
       readonly options: MemoryOptions;
     }
   | { readonly kind: 'code'; readonly what: string; readonly wanted: string; readonly options: CodeOptions }
+  | { readonly kind: 'doctor'; readonly what: string | undefined; readonly options: DoctorOptions }
   | { readonly kind: 'sockets'; readonly options: SocketsOptions }
   | { readonly kind: 'calls'; readonly patterns: readonly string[]; readonly options: CallsOptions }
   | { readonly kind: 'learn'; readonly path: string; readonly options: SymbolsOptions }
@@ -471,6 +475,16 @@ export function parseCommand(argv: readonly string[]): Command {
     }
     const options = { ...debugFiles, output: last('output'), format, verbose: given.has('verbose') };
     return { kind: 'memory', pid: Number(pid), address: address === undefined ? undefined : Number(address), options };
+  }
+  if (argv[0] === 'doctor') {
+    const [, what, more] = rest;
+    if (more !== undefined)
+      throw new UsageError(`doctor takes one program, not also '${more}'`, 'write: insitu doctor [FILE|PID]');
+    return {
+      kind: 'doctor',
+      what,
+      options: { ...debugFiles, output: last('output'), format, verbose: given.has('verbose') },
+    };
   }
   if (argv[0] === 'code') {
     const [, what, wanted, more] = rest;

@@ -14,6 +14,7 @@ export type CommandName =
   | 'code'
   | 'types'
   | 'object'
+  | 'doctor'
   | 'completion';
 
 /** What a shell offers in a place: files, folders, processes, commands, or these words. */
@@ -49,7 +50,17 @@ export interface CommandWord {
   readonly examples: readonly Example[];
 }
 
-const files: readonly CommandName[] = ['run', 'sockets', 'calls', 'symbols', 'memory', 'code', 'types', 'object'];
+const files: readonly CommandName[] = [
+  'run',
+  'sockets',
+  'calls',
+  'symbols',
+  'memory',
+  'code',
+  'types',
+  'object',
+  'doctor',
+];
 const everywhere: readonly CommandName[] = [...files, 'completion'];
 
 /** In the order in which --help shows them. */
@@ -507,6 +518,20 @@ export const commands: readonly CommandWord[] = [
     ],
     operands: ['process'],
     examples: [{ line: 'insitu object PID 0x55d0c3a2b400 --depth 3', text: 'an object and what it points to' }],
+  },
+  {
+    name: 'doctor',
+    usage: ['doctor [FILE|PID]'],
+    summary: 'what this kernel, these privileges and a program allow, and what mends the rest',
+    text: [
+      'Looks without changing anything. Each line says what works, what works in part and what does not, and behind -> the command that helps. The exit status is 1 where nothing can be traced at all.',
+    ],
+    operands: ['file'],
+    examples: [
+      { line: 'insitu doctor', text: 'this machine' },
+      { line: 'insitu doctor ./server', text: 'also a program: names, types, stacks' },
+      { line: 'insitu doctor PID', text: 'also a process: its program, code made at run time, debuggers' },
+    ],
   },
   {
     name: 'completion',

@@ -39,7 +39,13 @@ export class CallError extends MachineError {
 }
 
 /** Bits of CapEff that tracing needs (linux/capability.h). */
-const capabilityBits = { CAP_SYS_ADMIN: 21, CAP_SYS_RESOURCE: 24, CAP_PERFMON: 38, CAP_BPF: 39 } as const;
+const capabilityBits = {
+  CAP_SYS_PTRACE: 19,
+  CAP_SYS_ADMIN: 21,
+  CAP_SYS_RESOURCE: 24,
+  CAP_PERFMON: 38,
+  CAP_BPF: 39,
+} as const;
 export type Capability = keyof typeof capabilityBits;
 
 /** Whether the process has a capability in its effective set (/proc/self/status, CapEff). */
