@@ -12,7 +12,7 @@ import { formatScript } from '../src/compiler/syntax/format.ts';
 import { parse } from '../src/compiler/syntax/parse.ts';
 import { Diagnostics } from '../src/diag/diagnostic.ts';
 import { Source } from '../src/diag/source.ts';
-import { lacking, Running, root, sleep } from './insitu.ts';
+import { lacking, type Outcome, Running, root, sleep } from './insitu.ts';
 
 const skip = lacking('tracefs');
 const folder = join(root, 'tools');
@@ -35,7 +35,7 @@ server.listen(0, '127.0.0.1', () => {
   };
   again();
 });
-setTimeout(() => process.exit(), 120000);
+setTimeout(() => process.exit(), 1200000);
 `;
 let busy: (ChildProcess & { readonly pid: number }) | undefined;
 /** Its pid; started when it is first asked for. */
@@ -181,14 +181,19 @@ describe('the tools on real events', { skip }, () => {
       });
       continue;
     }
-    test(name, { timeout: 70_000 }, async () => {
-      const tracer = new Running(['-q', join(folder, file), ...(trial.words?.() ?? [])], { timeout: 60_000 });
-      await tracer.attached();
-      await (trial.act?.() ?? sleep(700));
-      const seconds = trial.words?.().some((word) => word.startsWith('--seconds')) === true;
-      const { stdout, stderr, status } = await (seconds ? tracer.ended() : tracer.interrupt());
-      assert.equal(status, 0, stderr);
-      for (const pattern of trial.shows) assert.match(stdout, pattern, stderr);
+    test(name, { timeout: 150_000 }, async () => {
+      // The busy process gets more time when what is waited for has not come: a loaded machine is slow.
+      for (const milliseconds of trial.act === undefined ? [700, 5000] : [0]) {
+        const tracer = new Running(['-q', join(folder, file), ...(trial.words?.() ?? [])], { timeout: 60_000 });
+        await tracer.attached();
+        await (trial.act?.() ?? sleep(milliseconds));
+        const seconds: boolean = trial.words?.().some((word) => word.startsWith('--seconds')) === true;
+        const { stdout, stderr, status }: Outcome = await (seconds ? tracer.ended() : tracer.interrupt());
+        assert.equal(status, 0, stderr);
+        if (milliseconds === 700 && !trial.shows.every((pattern) => pattern.test(stdout))) continue;
+        for (const pattern of trial.shows) assert.match(stdout, pattern, stderr);
+        return;
+      }
     });
   }
 });
