@@ -79,20 +79,25 @@ class Side { public: virtual ~Side() {} long weight; };
 struct Plain { int a; char b; };
 struct Derived : Plain { char c; int d; };
 class Leaf : public Base { public: char tail; STD::string text; };
-class Root : public Base, private Side { public: STD::string name; Leaf *leaf; Derived derived; unsigned low : 3, high : 13; STD::vector<int> numbers; };
+class Top { public: virtual ~Top() {} long top; STD::string title; };
+class Left : public virtual Top { public: virtual int left_function(int); int left; };
+class Right : public virtual Top { public: int right; };
+class Bottom : public Left, public Right { public: char bottom; };
+class Root : public Base, private Side { public: STD::string name; Leaf *leaf; Left *across; Bottom *diamond; Derived derived; unsigned low : 3, high : 13; STD::vector<int> numbers; };
 `;
   const source = (std: string): string => `#include <string>
 #include <vector>
-${declared.replaceAll('STD', 'std').replaceAll('virtual ~Base();', 'virtual ~Base() {}').replaceAll('virtual int f() const;', 'virtual int f() const { return 1; }').replaceAll('private Side', 'public Side')}
+${declared.replaceAll('STD', 'std').replaceAll('virtual ~Base();', 'virtual ~Base() {}').replaceAll('virtual int f() const;', 'virtual int f() const { return 1; }').replaceAll('private Side', 'public Side').replaceAll('int left_function(int);', 'int left_function(int i) { return i; }')}
 #include <cstdio>
 extern "C" __attribute__((noinline)) void show(Root *r) {
-  fprintf(stderr, "%d %d %ld %s\\n%d %d %d %d\\n%d %s\\n%d %d\\n[%d,%d]\\n", r->kind, r->small, r->weight, r->name.c_str(), r->derived.a, r->derived.b, r->derived.c,
-    r->derived.d, r->leaf->tail, r->leaf->text.c_str(), r->low, r->high, r->numbers[0], r->numbers[1]);
+  fprintf(stderr, "%d %d %ld %s\\n%d %d %d %d\\n%d %s\\n%d %d\\n[%d,%d]\\n%ld %s %d\\n%ld %s %d %d %d\\n", r->kind, r->small, r->weight, r->name.c_str(), r->derived.a, r->derived.b, r->derived.c,
+    r->derived.d, r->leaf->tail, r->leaf->text.c_str(), r->low, r->high, r->numbers[0], r->numbers[1], r->across->top, r->across->title.c_str(), r->across->left, r->diamond->top, r->diamond->title.c_str(), r->diamond->left, r->diamond->right, r->diamond->bottom);
   asm volatile("" ::"r"(r) : "memory");
 }
 int main() {
   Root *r = new Root; r->kind = 3; r->small = 4; r->weight = 77; r->name = "${std}"; r->leaf = new Leaf; r->leaf->tail = 9; r->leaf->text = "a text that is on the heap";
   r->derived.a = 1; r->derived.b = 2; r->derived.c = 5; r->derived.d = 6; r->low = 5; r->high = 4097; r->numbers = {8, 9};
+  Bottom *b = new Bottom; b->top = 123456789012; b->title = "shared"; b->left = 21; b->right = 22; b->bottom = 23; r->across = b; r->diamond = new Bottom; r->diamond->top = -1; r->diamond->title = "a title that is on the heap"; r->diamond->left = 31; r->diamond->right = 32; r->diamond->bottom = 33;
   show(r);
 }
 `;
@@ -114,6 +119,8 @@ uprobe:${program}:show {
   $r = (Root *)arg0;
   printf("%d %d %ld %s\\n%d %d %d %d\\n", $r->kind, $r->small, $r->weight, $r->name, $r->derived.a, $r->derived.b, $r->derived.c, $r->derived.d);
   printf("%d %s\\n%d %d\\n%s\\n", $r->leaf->tail, $r->leaf->text, $r->low, $r->high, $r->numbers);
+  printf("%ld %s %d\\n", $r->across->top, $r->across->title, $r->across->left);
+  printf("%ld %s %d %d %d\\n", $r->diamond->top, $r->diamond->title, $r->diamond->left, $r->diamond->right, $r->diamond->bottom);
 }`;
       const log = `${program}.log`;
       const { status, stdout, stderr } = await insitu(['-q', '-c', `sh -c "exec ${program} 2>${log}"`, '-e', script]);

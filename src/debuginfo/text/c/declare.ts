@@ -3,18 +3,35 @@
  * structs, unions, enums and typedefs. Functions, variables and what cannot be
  * understood are passed over, so that one odd line of a header costs only itself.
  */
-import {
-  type AddressSpace,
-  type CompositeType,
-  type EnumType,
-  intType,
-  pointerTo,
-  type Type,
-} from '../../../types/model.ts';
+import { type AddressSpace, type EnumType, intType, pointerTo, type Type } from '../../../types/model.ts';
+import type { Base } from './heritage.ts';
 import { type Attributes, type CType, layOutMembers, type Member, noAttributes } from './layout.ts';
 import { complete, type Declarator, QUALIFIERS, SpecifierReader } from './specifiers.ts';
 import { Abandon, REPORTED } from './stream.ts';
-import { isPunct } from './token.ts';
+import { type CToken, isPunct } from './token.ts';
+
+/** Words that stand at the end of a type and are no name of a parameter. */
+const typeWords = /^(?:const|volatile|void|bool|char|short|int|long|float|double|signed|unsigned)$/;
+
+/** `(int, const char *)`: what parameters are, without their names. */
+function parameterTypes(group: readonly CToken[]): string {
+  const types: string[][] = [[]];
+  for (const { text } of group.slice(1, -1)) {
+    if (text === ',') types.push([]);
+    else types.at(-1)?.push(text);
+  }
+  const plain = types.map((words) => {
+    const last = words.at(-1) ?? '';
+    const before = words.at(-2) ?? '';
+    const named =
+      words.length > 1 &&
+      /^[a-z_]/i.test(last) &&
+      !typeWords.test(last) &&
+      !/^(?:const|struct|enum|union|::)$/.test(before);
+    return (named ? words.slice(0, -1) : words).join(' ');
+  });
+  return `(${plain.join(', ')})`;
+}
 
 const MAX_DEPTH = 64;
 /** More is no type of any program, and sums of offsets must stay exact. */
@@ -109,7 +126,7 @@ export class Declarations extends SpecifierReader {
     if (++this.depth > MAX_DEPTH) throw new Abandon(open, 'bad-declaration', 'structs are nested too deep');
     const members: Member[] = [];
     let broken = false;
-    let virtual = false;
+    const functions: string[] = [];
     while (!this.at('}')) {
       const word = this.peek().text;
       if (/^(?:public|private|protected)$/.test(word) && isPunct(this.peek(1), ':')) {
@@ -122,12 +139,12 @@ export class Declarations extends SpecifierReader {
         word === '~' ||
         (tag !== undefined && word === tag.text && isPunct(this.peek(1), '('))
       ) {
-        virtual ||= word === 'virtual';
-        this.skipFunction();
+        const signature = this.skipFunction();
+        if (word === 'virtual') functions.push(signature);
         continue;
       }
       if (this.peek().kind === 'end') throw new Abandon(open, 'bad-declaration', `the '{' of this ${kind} has no '}'`);
-      if (!this.guarded(() => this.member(members))) broken = true;
+      if (!this.guarded(() => this.member(members, named || functions.length > 0))) broken = true;
     }
     this.next();
     const { pack } = this;
@@ -137,45 +154,53 @@ export class Declarations extends SpecifierReader {
       // Offsets behind a member that is not understood would be wrong.
       throw new Abandon(tag ?? open, REPORTED, '');
     }
-    const type = layOutMembers(kind, tag?.text ?? '', members, attributes, pack, { bases, virtual });
+    const type = layOutMembers(kind, tag?.text ?? '', members, attributes, pack, { bases, functions });
     if (type.size > MAX_SIZE)
       throw new Abandon(tag ?? open, 'bad-declaration', `${kind} ${tag?.text ?? '{…}'} is too large`);
     if (tag !== undefined) this.tags.set(`${kind} ${tag.text}`, type);
-    if (tag !== undefined && (named || virtual)) this.typedefs.set(tag.text, complete(type));
+    if (tag !== undefined && (named || functions.length > 0)) this.typedefs.set(tag.text, complete(type));
     return complete(type);
   }
 
   /** `: public Base, Other` of a C++ class. */
-  private bases(): CompositeType[] {
-    const bases: CompositeType[] = [];
+  private bases(): Base[] {
+    const bases: Base[] = [];
     if (!this.at(':')) return bases;
     do {
       this.next();
+      let virtual = false;
       while (/^(?:public|private|protected|virtual|struct|class)$/.test(this.peek().text)) {
-        if (this.next().text === 'virtual') {
-          throw new Abandon(this.peek(), 'unsupported', 'where a virtual base lies is told by the vtable only');
-        }
+        if (this.next().text === 'virtual') virtual = true;
       }
       const name = this.next();
       const type = this.tags.get(`struct ${name.text}`) ?? this.outer?.find('struct', name.text);
       if (type?.kind !== 'struct')
         throw new Abandon(name, 'unknown-type', `the class '${name.text}' is declared nowhere above`);
-      bases.push(type);
+      bases.push({ type, virtual });
     } while (this.at(','));
     return bases;
   }
 
-  /** A member function: it takes no room. */
-  private skipFunction(): void {
+  /** A member function: it takes no room. Gives what tells it from others: name and parameters, `~` for a destructor. */
+  private skipFunction(): string {
+    let name = '';
+    let parameters: string | undefined;
     while (!this.at(';') && !this.at('{') && this.peek().kind !== 'end') {
-      if (this.at('(')) this.skipGroup();
-      else this.next();
+      if (this.at('(')) {
+        const group = this.skipGroup();
+        parameters ??= parameterTypes(group);
+      } else {
+        const { text } = this.next();
+        if (parameters === undefined) name = name === '~' ? name : text;
+        else if (text === 'const') parameters += ' const';
+      }
     }
     if (this.at('{')) this.skipGroup();
     this.take(';');
+    return name === '~' ? name : `${name}${parameters ?? ''}`;
   }
 
-  private member(members: Member[]): void {
+  private member(members: Member[], ofClass: boolean): void {
     if (this.take(';')) return;
     if (this.skipStatement()) return;
     const specifiers = this.specifiers();
@@ -200,8 +225,11 @@ export class Declarations extends SpecifierReader {
       if (missing !== undefined) {
         throw new Abandon(declarator.name ?? start, 'incomplete-type', `${missing} is declared nowhere`);
       }
-      if (declarator.isFunction)
-        throw new Abandon(declarator.name ?? start, 'bad-declaration', 'a member cannot be a function');
+      if (declarator.isFunction) {
+        if (!ofClass) throw new Abandon(declarator.name ?? start, 'bad-declaration', 'a member cannot be a function');
+        this.skipFunction();
+        return;
+      }
       if (declarator.name === undefined && bits === undefined) {
         throw new Abandon(this.peek(), 'bad-declaration', 'a member has no name');
       }

@@ -4,8 +4,9 @@
  * arm64 (AAPCS64) agrees on all but bit-fields without a name.
  */
 import { alignOf, sizeOf } from '../../../types/layout.ts';
-import { type CompositeType, type Field, pointerTo, type Type, voidType } from '../../../types/model.ts';
+import type { CompositeType, Field, Type } from '../../../types/model.ts';
 import { placeBits } from '../../btf/btf.ts';
+import { type Heritage, layOutBases, layOutVirtualBases, noHeritage, remember } from './heritage.ts';
 
 /** A type as a declaration uses it: a tag may be completed later, a typedef may have an alignment of its own. */
 export interface CType {
@@ -33,17 +34,6 @@ export interface Member {
   readonly attributes: Attributes;
 }
 
-/** What a C++ class has besides its members. */
-export interface Heritage {
-  readonly bases: readonly CompositeType[];
-  /** It declares virtual functions. */
-  readonly virtual: boolean;
-}
-
-/** Classes with a vtable pointer at their start, and how far their members reach: what a derived class follows (Itanium C++ ABI, section 2.4). */
-const polymorphic = new WeakSet<CompositeType>();
-const dataEnds = new WeakMap<CompositeType, number>();
-
 const roundUp = (value: number, to: number): number => Math.ceil(value / to) * to;
 
 /** Alignments of composites that their members do not show (packed, aligned). */
@@ -66,28 +56,15 @@ export function layOutMembers(
   members: readonly Member[],
   attributes: Attributes,
   pack: number,
-  heritage: Heritage = { bases: [], virtual: false },
+  heritage: Heritage = noHeritage,
 ): CompositeType {
   const placed: { readonly member: Member; readonly type: Type; readonly start: number }[] = [];
   let end = 0;
   let most = 1;
   let size = 0;
-  const inherited: Field[] = [];
-  const { bases, virtual } = heritage;
-  const primary = bases.find((base) => polymorphic.has(base));
-  if (virtual && primary === undefined) {
-    inherited.push({ name: '_vptr', type: pointerTo(voidType, 'user'), offset: 0 });
-    end = 64;
-    most = 8;
-  }
-  // The base whose vtable the class shares comes first, wherever it is written.
-  for (const base of primary === undefined ? bases : [primary, ...bases.filter((one) => one !== primary)]) {
-    const align = alignmentOf(base);
-    const start = roundUp(end, align * 8);
-    inherited.push({ name: '', type: base, offset: start / 8, base: true });
-    end = start + (base.fields().length === 0 ? 0 : (dataEnds.get(base) ?? base.size) * 8);
-    most = Math.max(most, align);
-  }
+  const inherited = layOutBases(heritage, alignmentOf);
+  end = inherited.end * 8;
+  most = inherited.align;
   for (const member of members) {
     const type = member.type.type();
     const packed = attributes.packed || member.attributes.packed;
@@ -120,9 +97,11 @@ export function layOutMembers(
     }
     end = kind === 'union' ? Math.max(end, size) : size;
   }
-  const align = Math.max(most, attributes.aligned);
-  const bytes = roundUp(Math.ceil(end / 8), align);
-  const fields: Field[] = [...inherited];
+  const own = Math.max(most, attributes.aligned);
+  const whole = layOutVirtualBases(heritage, Math.ceil(end / 8), own, alignmentOf);
+  const { align } = whole;
+  const bytes = roundUp(whole.end, align);
+  const fields: Field[] = [...inherited.fields];
   for (const { member, type, start } of placed) {
     if (member.bits === undefined) fields.push({ name: member.name, type, offset: start / 8 });
     else {
@@ -132,8 +111,6 @@ export function layOutMembers(
   }
   const composite: CompositeType = { kind, name, size: bytes, fields: () => fields };
   alignments.set(composite, align);
-  if (virtual || primary !== undefined) polymorphic.add(composite);
-  // Only classes that are more than C's structs let others into their padding.
-  if (virtual || bases.length > 0) dataEnds.set(composite, Math.ceil(end / 8));
+  remember(composite, heritage, members.length, Math.ceil(end / 8), own);
   return composite;
 }

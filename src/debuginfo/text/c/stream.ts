@@ -88,16 +88,19 @@ export class DeclarationStream implements TokenStream {
     if (this.packStack.length > 1000) this.packStack = [];
   }
 
-  /** Passes over (…), […] or {…} that stands next. */
-  protected skipGroup(): void {
+  /** Passes over (…), […] or {…} that stands next; gives its tokens. */
+  protected skipGroup(): readonly CToken[] {
+    const passed: CToken[] = [];
     let depth = 0;
     do {
       const token = this.next();
-      if (token.kind === 'end') return;
+      passed.push(token);
+      if (token.kind === 'end') return passed;
       if (token.kind !== 'punct') continue;
       if (token.text === '(' || token.text === '[' || token.text === '{') depth++;
       else if (token.text === ')' || token.text === ']' || token.text === '}') depth--;
     } while (depth > 0);
+    return passed;
   }
 
   /** Passes over the {…} of a function, whose macros need no replacing. */
