@@ -32,10 +32,17 @@ import { UnfinishedStacks } from './unfinished.ts';
 const mostTableBytes = 256 << 20;
 /** How long other work waits for a slice. */
 const sliceMs = 8;
-/** Files of running processes are prepared before the start for at most so long. */
+/**
+ * Files of running processes are prepared before the start for at most so long: of the
+ * clock, or of processor time where a busy machine gives little of it.
+ */
 const startMs = 1000;
+const startCpuMs = 400;
+const longestStartMs = 3000;
 /** How often the followed processes are looked after. */
 const followMs = 10;
+/** Notes are taken so many bytes at a time, beside other work. */
+const noteBytes = 1 << 20;
 /** Tables that are remembered for stacks to be finished. */
 const mostTables = 32;
 /** Mappings that are remembered of one process. */
@@ -118,7 +125,7 @@ export class UnwindTables {
       else this.#unfinished.memory(view, offset + 8);
       this.#schedule();
     });
-    this.#watch = watchFd(fd, () => this.#notes.drain());
+    this.#watch = watchFd(fd, () => this.#notes.drain(noteBytes));
   }
 
   /** The files of processes, and of programs that run later (words of a command line), with their libraries: now. */
@@ -144,7 +151,16 @@ export class UnwindTables {
   prepareAll(): void {
     for (const pid of processIds()) if (pid !== process.pid) this.#look(pid);
     this.#jobs.sort((a, b) => b.pids.size - a.pids.size);
+    const start = performance.now();
+    const { user, system } = process.cpuUsage();
+    const before = user + system;
     this.#work(startMs);
+    const cpuMs = (): number => {
+      const now = process.cpuUsage();
+      return (now.user + now.system - before) / 1000;
+    };
+    while (this.#jobs.length > 0 && cpuMs() < startCpuMs && performance.now() - start < longestStartMs)
+      this.#work(sliceMs);
   }
 
   /** What happened to some process. */
@@ -325,8 +341,8 @@ export class UnwindTables {
         job.reader.close?.();
         this.#use(job, step.value);
       }
-      // Stacks that are saved meanwhile must find room.
-      this.#notes.drain();
+      // Stacks that are saved meanwhile must find room, but the rules go first.
+      this.#notes.drain(noteBytes);
       if (performance.now() >= until) return;
     }
     // All rules that were asked for are there.
