@@ -12,6 +12,8 @@ export interface FileReader {
   read(offset: number, length: number): Uint8Array;
   /** As `read`, into bytes of the caller's; returns how many there were. For going through much with one buffer. */
   readInto(target: Uint8Array, offset: number): number;
+  /** Where several bytes first occur in others at or behind `from`, -1 for nowhere; where the machine has a search of its own. */
+  indexOf?(bytes: Uint8Array, wanted: Uint8Array, from: number): number;
   /** Why the last read gave less than the file's size promises, when it was not the file's end. */
   readonly failure?: Error | undefined;
   /** Gives back what the reader holds; no read may follow. */

@@ -39,6 +39,7 @@ import { encodeNames, StoredNames } from '../../src/symbolize/evidence/store.ts'
 import { openBinary } from '../../src/symbolize/symbols/binary.ts';
 import { checksum, decodeColumns, encodeColumns, readColumns } from '../../src/symbolize/symbols/columns.ts';
 import { JitDump } from '../../src/symbolize/symbols/jitdump.ts';
+import { KeptNames, readNames } from '../../src/symbolize/symbols/keptnames.ts';
 import { PerfMap } from '../../src/symbolize/symbols/perfmap.ts';
 import { framePointers } from '../../src/symbolize/symbols/prologue.ts';
 import { buildTable, decodeTable, encodeTable, ruleAt, type UnwindTable } from '../../src/symbolize/unwind/table.ts';
@@ -583,6 +584,18 @@ export const targets: readonly Target[] = [
     read: withKeptSymbols,
   },
   {
+    name: 'kept demangled names',
+    seeds: () => [keptDemangled()],
+    regions: () => [{ start: 0, size: 32 }],
+    // As if the checksum were right half of the time.
+    repair: (bytes) => (bytes.length % 2 === 0 ? withChecksum(bytes) : bytes),
+    read({ bytes, poison }) {
+      const { short, verbose } = readNames(within(bytes, poison));
+      if (short.size + verbose.size === 0) return 'refused: damaged, or no names';
+      return [...short, ...verbose].join();
+    },
+  },
+  {
     name: 'unwind tables',
     seeds: (folder) => seedsIn(folder, /^(plain|relr|stripped|shared|dwarf-4|debug).*\.elf$/),
     regions: (seed) => partsOf(seed, /^\.(eh_frame|eh_frame_hdr|debug_frame)$/),
@@ -745,6 +758,25 @@ function withKeptSymbols({ bytes, poison }: Input): string {
   const columns = decodeColumns(within(bytes, poison));
   if (columns === undefined) return 'refused: not the index of this version, or damaged';
   return [columns.addresses, columns.sizes, columns.names, columns.bindings].join('|');
+}
+
+function keptDemangled(): Uint8Array {
+  const files = new Map<string, Uint8Array>();
+  const cache = { read: () => undefined, write: (key: string, bytes: Uint8Array) => void files.set(key, bytes) };
+  const kept = new KeptNames(demangleBoth, cache, 'seed');
+  for (const name of mangledNames) for (const verbose of [false, true]) kept.demangle(name, { verbose });
+  kept.save();
+  return files.get('seed') as Uint8Array;
+}
+
+function withChecksum(bytes: Uint8Array): Uint8Array {
+  const at = bytes.indexOf(0x0a) - 8;
+  if (at < 0) return bytes;
+  const sum = checksum(bytes.slice(at + 9))
+    .toString(16)
+    .padStart(8, '0');
+  bytes.set(new TextEncoder().encode(sum), at);
+  return bytes;
 }
 
 /** Go's smallest program is large; its table's section and headers suffice, the code is left out. */

@@ -32,6 +32,7 @@ import { functionExits } from './exits.ts';
 import type { FunctionTable } from './functions.ts';
 import { Glob } from './glob.ts';
 import { type CodeBounds, codeAt, functionBounds } from './instructions.ts';
+import { KeptNames } from './keptnames.ts';
 import { Layers, type LayersOptions } from './layers.ts';
 import { anyForm, type Demangle, type Forms, formsOf, looksMangled, mangledPieces, mangledTest } from './names.ts';
 import { nearNames } from './near.ts';
@@ -112,6 +113,8 @@ export class ElfBinary implements Binary {
   readonly elf: ElfFile;
   readonly layers: Layers;
   readonly #demangle: Demangle;
+  /** Of searches; undefined where nothing can be kept. */
+  readonly #keptNames: () => KeptNames | undefined;
   readonly #nameIndex: (file: EntryFile) => NameIndex;
   readonly #inflate: Inflate | undefined;
   readonly #typesFrom: (() => ElfBinary | undefined) | undefined;
@@ -123,6 +126,12 @@ export class ElfBinary implements Binary {
     this.elf = elf;
     this.layers = new Layers(elf, options);
     this.#demangle = options.demangle;
+    const { tables, demangle } = options;
+    this.#keptNames = lazy(() =>
+      tables === undefined || this.buildId === ''
+        ? undefined
+        : new KeptNames(demangle, tables, `${this.buildId}-demangled`),
+    );
     this.#nameIndex = options.nameIndex ?? makeNameIndex;
     this.#inflate = options.inflate;
     this.#typesFrom = options.typesFrom;
@@ -263,12 +272,13 @@ export class ElfBinary implements Binary {
     }
     const isWanted = (text: string): boolean => pattern.matches(text);
     const { literals } = pattern;
-    this.#collect({ add: visit }, mangledPieces(literals), mangledTest(glob, literals), isWanted, isWanted);
+    const found = { add: visit, demangle: this.#demangle };
+    this.#collect(found, mangledPieces(literals), mangledTest(glob, literals), isWanted, isWanted);
   }
 
   /** Functions one of whose names the expression matches somewhere. It may not have the flags g and y. */
   search(regex: RegExp): readonly FunctionSymbol[] {
-    const found = new Found(this.#demangle);
+    const found = new Found(this.#keptNames()?.demangle ?? this.#demangle);
     const isWanted = (text: string): boolean => regex.test(text);
     const literals = regex.ignoreCase ? [[]] : alternatives(regex.source).map(requiredLiterals);
     const pieces = literals.map((texts) => mangledPieces(texts));
@@ -290,7 +300,7 @@ export class ElfBinary implements Binary {
    * one of whose demangled forms satisfies `byForm` (asked only where `worthDemangling`).
    */
   #collect(
-    found: Pick<Found, 'add'>,
+    found: Pick<Found, 'add' | 'demangle'>,
     pieces: readonly string[],
     worthDemangling: (name: string) => boolean,
     byForm: (form: string) => boolean,
@@ -300,7 +310,7 @@ export class ElfBinary implements Binary {
     const visit = (entry: SymbolEntry): void => {
       const { name } = entry;
       if (!pieces.every((piece) => name.includes(piece))) return;
-      if (byName(name) || (worthDemangling(name) && anyForm(name, this.#demangle, byForm, forms))) found.add(entry);
+      if (byName(name) || (worthDemangling(name) && anyForm(name, found.demangle, byForm, forms))) found.add(entry);
     };
     const [first, ...others] = pieces.map(textPattern);
     for (const table of this.#functions()) {
@@ -461,8 +471,9 @@ export class ElfBinary implements Binary {
     return name === '' ? [] : nearNames(this.#functions(), name, this.#demangle);
   }
 
-  /** Closes the file and what its layers opened. */
+  /** Closes the file and what its layers opened; keeps the names that searches have met. */
   close(): void {
+    this.#keptNames()?.save();
     this.elf.reader.close?.();
     this.layers.close();
   }
@@ -508,11 +519,11 @@ function sortRuns(entries: SymbolEntry[]): void {
 
 /** Functions found in several tables, each told once. */
 class Found {
-  readonly #demangle: Demangle;
+  readonly demangle: Demangle;
   readonly #entries: SymbolEntry[] = [];
 
   constructor(demangle: Demangle) {
-    this.#demangle = demangle;
+    this.demangle = demangle;
   }
 
   add(entry: SymbolEntry): void {
@@ -531,6 +542,6 @@ class Found {
         const before = entries[index - 1];
         return before?.address !== entry.address || before.name !== entry.name;
       })
-      .map((entry) => new NamedFunction(entry, this.#demangle));
+      .map((entry) => new NamedFunction(entry, this.demangle));
   }
 }

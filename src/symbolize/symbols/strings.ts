@@ -63,12 +63,16 @@ export class StringTable {
     }
   }
 
+  #indexIn(bytes: Uint8Array, pattern: Pattern, from: number): number {
+    return this.#reader.indexOf?.(bytes, pattern.bytes, from) ?? pattern.indexIn(bytes, from);
+  }
+
   /** Offsets at which a name that ends there, or goes on with a version (`@`), is `pattern`. */
   offsetsOf(pattern: Pattern): number[] {
     const length = pattern.bytes.length;
     const found: number[] = [];
     this.forEachChunk((bytes, base) => {
-      for (let at = pattern.indexIn(bytes); at >= 0; at = pattern.indexIn(bytes, at + 1)) {
+      for (let at = this.#indexIn(bytes, pattern, 0); at >= 0; at = this.#indexIn(bytes, pattern, at + 1)) {
         const next = bytes[at + length];
         if (next === 0 || next === 0x40) found.push(base + at);
       }
@@ -91,7 +95,7 @@ export class StringTable {
         all ??= new TextDecoder().decode(bytes);
         return all.length === bytes.length ? all.slice(start, end) : decodeText(bytes, start, end);
       };
-      for (let at = first.indexIn(bytes); at >= 0; ) {
+      for (let at = this.#indexIn(bytes, first, 0); at >= 0; ) {
         const start = at === 0 ? 0 : bytes.lastIndexOf(0, at - 1) + 1;
         const end = bytes.indexOf(0, at);
         if (others.every((pattern) => pattern.indexIn(bytes, start, end) >= 0)) {
@@ -99,16 +103,21 @@ export class StringTable {
           for (let next = at; next >= 0; next = first.indexIn(bytes, next + 1, end)) last = next;
           hits.push({ start: base + start, last: base + last, text: read(start, end) });
         }
-        at = first.indexIn(bytes, end + 1);
+        at = this.#indexIn(bytes, first, end + 1);
       }
     });
     return hits;
   }
 }
 
-/** By how often they occur in these bytes: the rarest leaves the fewest strings to look at closer. */
-function rarestFirst(patterns: readonly Pattern[], bytes: Uint8Array): readonly Pattern[] {
+/** So many bytes tell which patterns are rare. */
+const sampleSize = 64 << 10;
+
+/** By how often they occur in some of these bytes: the rarest leaves the fewest strings to look at closer. */
+function rarestFirst(patterns: readonly Pattern[], chunk: Uint8Array): readonly Pattern[] {
   if (patterns.length === 1) return patterns;
+  const middle = Math.max(0, (chunk.length - sampleSize) >>> 1);
+  const bytes = chunk.subarray(middle, middle + sampleSize);
   const counted = patterns.map((pattern) => {
     let count = 0;
     for (let at = pattern.indexIn(bytes); at >= 0; at = pattern.indexIn(bytes, at + 1)) count++;
