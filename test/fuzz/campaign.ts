@@ -16,7 +16,7 @@ export interface CampaignOptions {
   readonly targets?: readonly string[] | undefined;
   /** Inputs for all targets together. */
   readonly count: number;
-  /** Ends earlier after so many seconds. */
+  /** Ends earlier after so many seconds, when each target has had its turn. */
   readonly seconds?: number | undefined;
   readonly seed: number;
   readonly workers: number;
@@ -48,6 +48,8 @@ export interface CampaignResult {
 
 /** Inputs that a worker gets at a time. */
 const batch = 500;
+/** And in the first round, which is finished however slow the machine is. */
+const firstBatch = 100;
 /** Machines under load are slow. */
 const usualPatience = 20_000;
 const usualModule = 'targets.js';
@@ -85,12 +87,12 @@ export async function runCampaign(options: CampaignOptions): Promise<CampaignRes
     let turn = 0;
     /** The next batch, of each target in turn. */
     const nextJob = (): { readonly plan: Plan; readonly job: Job } | undefined => {
-      if (Date.now() >= deadline) return undefined;
+      if (Date.now() >= deadline && turn >= plans.length) return undefined;
       for (let tried = 0; tried < plans.length; tried++) {
         const plan = plans[turn++ % plans.length] as Plan;
         if (plan.next >= plan.end || plan.count.problems >= mostProblems) continue;
         const from = plan.next;
-        plan.next = Math.min(plan.end, from + batch);
+        plan.next = Math.min(plan.end, from + (from === 0 ? firstBatch : batch));
         return { plan, job: { target: plan.target.name, from, to: plan.next } };
       }
       return undefined;
