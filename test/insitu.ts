@@ -47,13 +47,22 @@ export type Need =
   | 'watchpoints'
   | 'tun'
   | 'cgroup2'
-  | 'linux-6.2';
+  | 'tcpdump'
+  | 'no-lockdown'
+  | 'linux-6.12';
 
 /** Needs that this machine is known to meet: where one is not met all the same, the tests fail rather than skip. */
 const expected = (process.env['INSITU_TEST_EXPECT'] ?? '').split(' ');
 
 const onPath = (name: string): boolean =>
   (process.env['PATH'] ?? '').split(':').some((folder) => existsSync(join(folder, name)));
+
+/** securityfs is where the kernel tells of its lockdown; a boot parameter is how it usually comes. */
+function lacksLockdown(): boolean {
+  const path = '/sys/kernel/security/lockdown';
+  if (existsSync(path)) return readFileSync(path, 'latin1').includes('[none]');
+  return false;
+}
 
 const needs: Readonly<Record<Need, readonly [present: () => boolean, reason: string]>> = {
   root: [() => process.getuid?.() === 0, 'needs root'],
@@ -89,7 +98,9 @@ const needs: Readonly<Record<Need, readonly [present: () => boolean, reason: str
     () => existsSync('/sys/bus/event_source/devices/breakpoint'),
     'this kernel has no hardware breakpoints (npm run test:kernels boots one that has)',
   ],
-  'linux-6.2': [() => kernelAtLeast(6, 2), 'needs Linux 6.2'],
+  'no-lockdown': [lacksLockdown, 'this kernel is locked down (npm run test:kernels boots one that is not)'],
+  tcpdump: [() => onPath('tcpdump'), 'needs tcpdump (apt-get install tcpdump)'],
+  'linux-6.12': [() => kernelAtLeast(6, 12), 'needs Linux 6.12'],
   tun: [() => existsSync('/sys/module/tun'), 'needs the tun module (npm run test:kernels loads it)'],
 };
 

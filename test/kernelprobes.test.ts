@@ -98,6 +98,42 @@ describe('iterators', { skip }, () => {
     }),
   );
 
+  test('path: of open files and of mapped ones, as in /proc', { timeout: 60_000 }, () =>
+    withSleeper(async ({ pid }) => {
+      const script = `iter:task_file { $p = ctx.file.f_path; printf("fd %d %s\\n", ctx.fd, path($p)); }
+        iter:task_vma { printf("vma %08lx %s\\n", ctx.vma.vm_start, path(&ctx.vma.vm_file.f_path)); }`;
+      const { stdout, stderr } = await insitu(['-q', '-p', String(pid), '-e', script]);
+      const seen = lines(stdout).map((line) => line.trimEnd());
+      const open = readdirSync(`/proc/${pid}/fd`).map((fd) => `fd ${fd} ${readlinkSync(`/proc/${pid}/fd/${fd}`)}`);
+      const maps = lines(readFileSync(`/proc/${pid}/maps`, 'latin1'))
+        .filter((line) => !line.includes('vsyscall'))
+        .map((line) => line.split(/ +/))
+        // What is no file has no path: [stack], [vdso].
+        .map(([range, , , , , file]) => `vma ${range?.split('-')[0]} ${file?.startsWith('/') ? file : ''}`.trimEnd());
+      assert.deepEqual(seen.filter((line) => line.startsWith('fd')).sort(), open.sort(), stderr);
+      assert.deepEqual(
+        seen.filter((line) => line.startsWith('vma')),
+        maps,
+        stderr,
+      );
+    }),
+  );
+
+  test('path: cut at its front where the room is small', { timeout: 40_000 }, () =>
+    withSleeper(async ({ pid }) => {
+      const script = `iter:task_vma { $p = path(ctx.vma.vm_file.f_path, 6); if ($p != "") { printf("%s\\n", $p); exit(); } }`;
+      const { stdout, stderr } = await insitu(['-q', '-p', String(pid), '-e', script]);
+      assert.equal(lines(stdout)[0], readlinkSync(`/proc/${pid}/exe`).slice(-5), stderr);
+    }),
+  );
+
+  test('path: a function of the kernel', { skip: lacking('fentry'), timeout: 60_000 }, async () => {
+    const file = join(folder, 'opened');
+    const script = `fentry:security_file_open /pid == cpid/ { printf("%s\\n", path(args.file.f_path)); }`;
+    const { stdout, stderr } = await insitu(['-q', '-c', `sh -c ": > ${file}"`, '-e', script]);
+    assert.ok(lines(stdout).includes(file), stdout + stderr);
+  });
+
   test('task_vma: the mappings of a process, as in its maps', { timeout: 40_000 }, () =>
     withSleeper(async ({ pid }) => {
       const script = 'iter:task_vma { printf("%08lx-%08lx\\n", ctx->vma->vm_start, ctx->vma->vm_end); }';

@@ -56,6 +56,34 @@ int main(void) {
     assert.match(stdout, /^@: 11$/m, stderr);
   });
 
+  test('unwatch: nothing is seen after it, at that address alone', { timeout: 40_000 }, async (t) => {
+    build();
+    const other = addressOf('other');
+    // The tracer hears of unwatch() a little later: the program stops itself until then.
+    const script = `watchpoint:${address}:4:w /comm == "watched"/ {
+        printf("%d\\n", *(int32 *)${address});
+        if (*(int32 *)${address} == 22) { signal(19); unwatch(${address}); printf("gone %d\\n", pid); }
+      }
+      watchpoint:${other}:4:w /comm == "watched"/ { @other = count(); }`;
+    const tracer = new Running(['-q', '--unsafe', '-c', binary, '-e', script]);
+    const stopped = (): string | undefined => /^gone (\d+)$/m.exec(tracer.stdout)?.[1];
+    try {
+      await tracer.until(() => stopped() !== undefined, 'the program has stopped');
+      process.kill(Number(stopped()), 'SIGCONT');
+    } catch (error) {
+      const { stderr } = await tracer.ended();
+      if (none.test(stderr) && lacking('watchpoints')) return t.skip('this machine has no hardware breakpoints');
+      throw error;
+    }
+    const { stdout, stderr } = await tracer.ended();
+    const seen = stdout.trim().split(/\n+/);
+    assert.deepEqual(
+      seen.filter((line) => !line.startsWith('gone')),
+      ['11', '22', '@other: 5'],
+      stderr,
+    );
+  });
+
   test('x: a place in code', { timeout: 40_000 }, async (t) => {
     build();
     const script = `watchpoint:${addressOf('called')}:8:x /comm == "watched"/ { @ = count(); }`;

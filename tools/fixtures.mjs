@@ -52,6 +52,8 @@ const packages = [
   ],
   ['dwarves', () => onPath('pahole')],
   ['python3-dbg', () => onPath('python3-dbg')],
+  ['iproute2', () => onPath('ip') || existsSync('/usr/sbin/ip') || existsSync('/sbin/ip')],
+  ['tcpdump', () => onPath('tcpdump')],
   ['dwz', () => onPath('dwz')],
   ['debuginfod', () => onPath('debuginfod')],
   ['qemu-system-x86', () => process.arch !== 'x64' || onPath('qemu-system-x86_64')],

@@ -64,8 +64,8 @@ export class Assembler<Note = never> {
     return this.#items.length;
   }
 
-  emit(opcode: number, dst: number, src: number, offset: number, imm: number): void {
-    this.#push(opcode, dst, src, offset, imm, -1, false, undefined);
+  emit(opcode: number, dst: number, src: number, offset: number, imm: number, note?: Note): void {
+    this.#push(opcode, dst, src, offset, imm, -1, false, note);
   }
 
   jump(opcode: number, dst: number, src: number, imm: number, target: number): void {

@@ -176,7 +176,7 @@ export function compile(main: Source, target: Target, options: CompileOptions = 
   if (diagnostics.hasErrors) return failed();
 
   const unwinding = unwindingOf(analysed.facts, target, config);
-  const assets = new Assets(config, target.cpus, analysed.maps.values(), unwinding);
+  const assets = new Assets(config, target.cpus, analysed.maps.values(), unwinding, analysed.countsStacks);
   const lowered: Lowered[] = [];
   for (const [index, { block, context }] of variants.entries()) {
     const facts = analysed.facts[index] as BlockFacts;
@@ -228,6 +228,7 @@ export function compile(main: Source, target: Target, options: CompileOptions = 
     ),
     probeNames: assets.probeNames,
     events: assets.events,
+    packets: assets.packets,
     globals: assets.globals,
     needsUserSymbols: assets.needsUserSymbols,
     unwinds: assets.maps.some(({ role }) => role === 'unwind_state'),
@@ -290,6 +291,7 @@ function expandAll(
       usesArgs: mentions(block, 'args') || mentions(block, 'vars'),
       usesGlobals: calls(block, 'global') || calls(block, 'uaddr'),
       usesResult: mentions(block, 'retval'),
+      usesTyped: calls(block, 'skboutput') || calls(block, 'socket_cookie'),
       inlined: config.probeInline,
       usesNumbered: argumentNames.some((name) => mentions(block, name)),
     });
@@ -365,12 +367,18 @@ function lowerFollowers(
   ];
 }
 
+interface Analysis {
+  readonly facts: readonly BlockFacts[];
+  readonly maps: ReadonlyMap<string, MapInfo>;
+  readonly countsStacks: boolean;
+}
+
 function analyse(
   script: Script,
   variants: readonly Variant[],
   options: SemaOptions,
   diagnostics: Diagnostics,
-): { readonly facts: readonly BlockFacts[]; readonly maps: ReadonlyMap<string, MapInfo> } {
+): Analysis {
   const maps = new Map<string, MapInfo>();
   for (const node of script.preamble) {
     if (node.node === 'map_declaration') declareMap(node, maps, diagnostics);
@@ -390,7 +398,8 @@ function analyse(
   for (const { name, span } of sema.unassigned)
     sema.warning('never-assigned', `Variable $${name} was never assigned to.`, span);
   for (const item of sema.diagnostics.items) diagnostics.add(item);
-  if (diagnostics.hasErrors) return { facts, maps };
+  const { countsStacks } = sema;
+  if (diagnostics.hasErrors) return { facts, maps, countsStacks };
   for (const info of maps.values()) {
     if (isUnknown(info.value) && info.declared && info.keys === undefined) {
       diagnostics.warning('unused-map', `Unused map: @${info.name}`, info.span);
@@ -414,7 +423,7 @@ function analyse(
       );
     }
   }
-  return { facts, maps };
+  return { facts, maps, countsStacks };
 }
 
 const mapKinds = ['hash', 'lruhash', 'percpuhash', 'percpulruhash'];

@@ -166,6 +166,7 @@ export function sampleProgram(
     followers: [],
     probeNames,
     events: [],
+    packets: [],
     globals: {
       startNs: 0,
       wallClock: 0,

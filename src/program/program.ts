@@ -14,6 +14,7 @@ export type MapKind =
   | 'LRU_PERCPU_HASH'
   | 'STACK_TRACE'
   | 'ARRAY_OF_MAPS'
+  | 'PERF_EVENT_ARRAY'
   | 'RINGBUF';
 
 /**
@@ -22,6 +23,7 @@ export type MapKind =
  * kept: arguments of functions that have not returned yet.
  * followed: tgids (of the machine's first namespace) of the processes that --follow has found.
  * calls: what `insitu calls` keeps (program/calls.ts), by name.
+ * packets: rings of perf events by CPU, which packets are copied into.
  * constants: read-only bytes (string literals, zeros), frozen after `initial` is written.
  */
 export type MapRole =
@@ -34,6 +36,7 @@ export type MapRole =
   | 'kept'
   | 'followed'
   | 'calls'
+  | 'packets'
   | UnwindRole;
 
 /**
@@ -94,14 +97,16 @@ export type Relocation =
   /** BPF_PSEUDO_MAP_VALUE: address of byte `offset` of element 0. */
   | { readonly insn: number; readonly kind: 'map_value'; readonly map: number; readonly offset: number }
   /** BPF_PSEUDO_BTF_ID: a per-CPU variable of the kernel, by its name in BTF. */
-  | { readonly insn: number; readonly kind: 'kernel_variable'; readonly name: string };
+  | { readonly insn: number; readonly kind: 'kernel_variable'; readonly name: string }
+  /** BPF_PSEUDO_KFUNC_CALL: a function of the kernel, by its name in BTF. */
+  | { readonly insn: number; readonly kind: 'kfunc'; readonly name: string };
 
 /** Kernel program types, by name without BPF_PROG_TYPE_. */
 export type BpfProgramType = 'KPROBE' | 'TRACEPOINT' | 'PERF_EVENT' | 'RAW_TRACEPOINT' | 'TRACING';
 
 export interface TracingTarget {
-  readonly as: 'fentry' | 'fexit' | 'iter';
-  /** A function's name; of iter what is gone through (`task`). */
+  readonly as: 'fentry' | 'fexit' | 'iter' | 'tp_btf';
+  /** A function's name; of iter what is gone through (`task`), of tp_btf the tracepoint. */
   readonly name: string;
   /** The module that the function is in, undefined for the kernel itself or when any will do. */
   readonly module?: string;
@@ -253,6 +258,17 @@ export type EventSpec = { readonly size: number; readonly span: readonly [start:
   | { readonly kind: 'runtime_error'; readonly what: string; readonly offset: number }
 );
 
+/**
+ * A call of skboutput(): packets that go to a file. A record in the ring of `packets` has
+ * u32 index into Program.packets, u32 bytes of the packet that follow, u32 bytes that were
+ * asked for, 4 bytes of nothing, u64 CLOCK_BOOTTIME nanoseconds, and the packet.
+ */
+export interface PacketSpec {
+  readonly path: string;
+  /** Bytes at the packet's start that are left out. */
+  readonly offset: number;
+}
+
 /** Byte offsets in the value of the `globals` map (an mmapable ARRAY of one element). Counters start at 0. */
 export interface GlobalsLayout {
   /** u64: CLOCK_BOOTTIME nanoseconds at the start of tracing, for `elapsed`. Set by the runtime. */
@@ -328,6 +344,7 @@ export interface Program {
   /** Full probe names, as the `probe` builtin prints them. */
   readonly probeNames: readonly string[];
   readonly events: readonly EventSpec[];
+  readonly packets: readonly PacketSpec[];
   readonly globals: GlobalsLayout;
   /** True when user addresses will have to be named (stacks, usym): the runtime then follows mappings. */
   readonly needsUserSymbols: boolean;

@@ -67,7 +67,8 @@ export type Schema =
   /**
    * A stack. `inline`: u32 tgid, i32 byte count from bpf_get_stack (negative: errno),
    * then `limit` u64 addresses (room; only count/8 are valid). `id`: u32 tgid, i32
-   * stack id in map `stacks` (negative: errno). `unwound`: u32 tgid, u16 frames, u8
+   * stack id in map `stacks` (negative: errno), or with `counted` i16 stack id and u16
+   * frames. `unwound`: u32 tgid, u16 frames, u8
    * number of its StackEnd, u8 flags, then the addresses, or (`id`) u64 key in map `stacks`.
    */
   | {
@@ -77,6 +78,8 @@ export type Schema =
       readonly limit: number;
       /** Taken by insitu's own unwinder. */
       readonly unwound?: boolean;
+      /** Form id: the script asks for the number of frames. */
+      readonly counted?: boolean;
       /** Index of the stack map in Program.maps, for form id. */
       readonly stacks?: number;
     }

@@ -8,6 +8,7 @@ import { textRenderer } from './text.ts';
 import type { Wording } from './words.ts';
 
 export { errorText } from './messages.ts';
+export { pcapHeader, pcapRecord } from './pcap.ts';
 export type { Renderer, RendererOptions } from './renderer.ts';
 export type { Wording } from './words.ts';
 export { endText, type NamedFrame, namedFrames, valueText } from './words.ts';

@@ -76,6 +76,8 @@ export function droppedText(event: DroppedEvent): string {
       return `WARNING: ${many('user stack was', 'user stacks were')} taken by frame pointers in part: unwind rules were missing, or not read yet; callers may be missing`;
     case 'stack_map':
       return `WARNING: ${many('user stack', 'user stacks')} found no room to be kept: the frames are missing`;
+    case 'packets':
+      return `WARNING: ${many('packet', 'packets')} found no room on the way to the file (config perf_rb_pages makes more)`;
     case 'file':
       return `ERROR: failed to open file '${event.name}' (${event.reason})`;
   }

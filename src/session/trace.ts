@@ -41,6 +41,7 @@ import {
 import type { ProcessWatch } from './end.ts';
 import { ScriptMaps } from './maps.ts';
 import { MachineNames, type UserNames } from './names.ts';
+import { PacketFiles } from './packets.ts';
 
 /** Milliseconds between looks for processes that are still followed, once the first ones have ended. */
 const followInterval = 50;
@@ -99,6 +100,7 @@ export class Trace implements AsyncIterable<TraceEvent> {
   readonly #tables: Unwinding | undefined;
   /** Where records have stacks that may be unfinished, by event. */
   readonly #stacks: readonly (readonly StackPlace[])[];
+  readonly #packets: PacketFiles | undefined;
   #watch: Watch | undefined;
   /** Ends the wait for records. */
   #wake: (() => void) | undefined;
@@ -153,6 +155,9 @@ export class Trace implements AsyncIterable<TraceEvent> {
       this.#tables = parts.unwindTables?.(this.#loaded);
       this.#maps.finish = (id) => this.#tables?.finish(id);
       cleanup.push(() => this.#tables?.close());
+      const packets = this.#loaded.map('packets');
+      if (packets !== undefined) this.#packets = new PacketFiles(program, packets);
+      cleanup.push(() => this.#packets?.close());
       // BEGIN comes before any other event, as scripts set up in it what their probes use.
       new Attachment(this.#loaded, [], 0).run('begin');
       this.#attachment = attachProbes(this.#loaded, {
@@ -230,6 +235,10 @@ export class Trace implements AsyncIterable<TraceEvent> {
       const { mode = 'trace' } = this.#parts;
       if (mode === 'trace') yield [{ type: 'attached_probes', count: this.attached }];
       this.#release();
+      this.#packets?.watch((error) => {
+        this.#failure ??= { error };
+        this.#wake?.();
+      });
       if (mode !== 'trace') yield* this.#runTrials(mode);
       const iterates = this.program.probes.some(({ kind }) => kind === 'iter');
       if (iterates) void this.#iterate();
@@ -296,6 +305,7 @@ export class Trace implements AsyncIterable<TraceEvent> {
     this.#ring?.close();
     this.#globals?.close();
     this.#tables?.close();
+    this.#packets?.close();
     this.#loaded.close();
     // A child that was sent a signal is left to do as it does at that signal.
     if (!this.#childSignalled) this.signalChild('SIGTERM');
@@ -390,6 +400,7 @@ export class Trace implements AsyncIterable<TraceEvent> {
   /** Takes records out of the ring buffer; true when there may be more. */
   #drain(limit?: number): boolean {
     const more = this.#ring?.drain(limit) ?? false;
+    this.#packets?.drain();
     if (this.#failure !== undefined) throw this.#failure.error;
     const lost = this.#readLost();
     if (lost > this.#lost) {
@@ -512,6 +523,8 @@ export class Trace implements AsyncIterable<TraceEvent> {
       const count = Number(view.getBigUint64(offset, true)) + more;
       if (count > 0) events.push({ type: 'dropped', what, count, ...(name === undefined ? {} : { name }) });
     };
+    const packets = this.#packets?.lost ?? 0;
+    if (packets > 0) events.push({ type: 'dropped', what: 'packets', count: packets });
     tell('reads', failedReads);
     tell('runs', scratchBusy);
     tell('loops', loopLimit);

@@ -98,6 +98,7 @@ export function createFixedTarget(data: FixedTargetData = {}): Target {
       const hints = near.length > 0 ? [`Did you mean ${near.join(', ')}?`] : [];
       return fail(new MachineError(`there is no file ${name}`, { code: 'ENOENT', hints }));
     },
+    kfuncAllowed: () => false,
     cgroupId: () => undefined,
     programFiles: (glob) => Object.keys(data.binaries ?? {}).filter((name) => globPattern(glob).test(name)),
     pidNamespace: () => data.pidNamespace,

@@ -145,6 +145,8 @@ export interface Target {
   tracepoints(): Result<readonly string[], MachineError>;
   /** Functions that kprobe/fentry could attach to. */
   kernelFunctions(): readonly string[];
+  /** Whether programs of a type may call a function of the kernel that is made for BPF (kfunc). */
+  kfuncAllowed(name: string, type: 'KPROBE' | 'TRACEPOINT' | 'PERF_EVENT' | 'RAW_TRACEPOINT' | 'TRACING'): boolean;
   /** Number of the cgroup with that folder, undefined when there is none. */
   cgroupId(path: string): bigint | undefined;
   /** BPF programs that others may attach to. */

@@ -93,7 +93,7 @@ function readStack(schema: Extract<Schema, { kind: 'ustack' | 'kstack' }>, view:
   const user = schema.kind === 'ustack';
   const pid = user ? view.getUint32(offset, true) : 0;
   if (schema.unwound === true) return readUnwound(schema, view, offset, pid);
-  const given = view.getInt32(offset + 4, true);
+  const given = schema.counted === true ? view.getInt16(offset + 4, true) : view.getInt32(offset + 4, true);
   const base = { kind: 'stack', space: user ? 'user' : 'kernel', mode: schema.mode, pid } as const;
   if (given < 0) return { ...base, frames: [], errno: -given };
   if (schema.form === 'id') return { ...base, frames: [], stored: { map: schema.stacks ?? 0, id: given } };

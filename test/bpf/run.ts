@@ -15,7 +15,8 @@ export function load(emitted: Emitted, maps: readonly number[], logLevel?: numbe
   const code = emitted.code.slice();
   const view = new DataView(code.buffer);
   for (const relocation of emitted.relocations) {
-    if (relocation.kind === 'kernel_variable') throw new Error('the tests have no kernel variables');
+    if (relocation.kind === 'kernel_variable' || relocation.kind === 'kfunc')
+      throw new Error('the tests name nothing of the kernel');
     const pseudo = relocation.kind === 'map_fd' ? PSEUDO_MAP_FD : PSEUDO_MAP_VALUE;
     code[relocation.insn * 8 + 1] = ((code[relocation.insn * 8 + 1] as number) & 15) | (pseudo << 4);
     view.setInt32(relocation.insn * 8 + 4, maps[relocation.map] as number, true);

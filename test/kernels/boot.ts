@@ -71,6 +71,8 @@ mkdir -p /dev/shm /dev/pts /var/tmp
 mount -t devpts none /dev/pts
 ln -sf /proc/self/fd /dev/fd
 mount -t bpf none /sys/fs/bpf
+mount -t securityfs none /sys/kernel/security
+ip link set lo up
 echo 0 > /proc/sys/kernel/printk_ratelimit
 ${modules.map((path) => `insmod ${path}`).join('\n')}
 cd ${guestRoot}

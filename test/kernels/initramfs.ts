@@ -17,6 +17,7 @@ const packages = [
   'findutils',
   'gcc',
   'grep',
+  'iproute2',
   'kmod',
   'libc-bin',
   'libc6-dev',
@@ -26,8 +27,10 @@ const packages = [
   'procps',
   'sed',
   'strace',
+  'tcpdump',
   'util-linux',
-]; // /** Parts of those packages that no test needs; they would double the size. */
+];
+/** Parts of those packages that no test needs; they would double the size. */
 const unneeded =
   /^\/usr\/share\/|\/lto1$|\/lto-dump|lib[altu]*san\.|\/libgprofng|\/python|\.so\.gprofng|^\/var\/|^\/etc\/pam/;
 /** Of the project: what runs, and what tests read. */

@@ -118,12 +118,14 @@ function placed(error: unknown, { result, source }: Compiled): Diagnostic | unde
     const refusal = explainRefusal(error.log, spans, source);
     const hints = [
       `the verifier says: ${refusal.kernel || error.message}`,
-      "the script passed insitu's own checks, so this is a bug in insitu or a limit of this kernel",
+      ...(refusal.ofKernel
+        ? []
+        : ["the script passed insitu's own checks, so this is a bug in insitu or a limit of this kernel"]),
       '-v shows all that the verifier says',
     ];
     return {
       ...base,
-      message: `the kernel refused this: ${refusal.complaint || error.message}`,
+      message: refusal.ofKernel ? refusal.complaint : `the kernel refused this: ${refusal.complaint || error.message}`,
       hints: [...refusal.hints, ...error.hints, ...hints],
       span: refusal.span,
     };

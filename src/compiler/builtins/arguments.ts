@@ -1,7 +1,7 @@
 /** argN, retval, reg(): what the registers hold. */
 import { nearest } from '../../base/near.ts';
 import type { Span } from '../../diag/source.ts';
-import { type Field, uint64 } from '../../types/model.ts';
+import { type Field, type Type, uint64 } from '../../types/model.ts';
 import type { ProgramVariable } from '../../types/source.ts';
 import type { Reg } from '../ir/ir.ts';
 import { bpfHelper } from '../lower/bpfhelper.ts';
@@ -13,6 +13,7 @@ import { loadRegister, registersOf } from '../lower/registers.ts';
 import { decayed } from '../sema/decay.ts';
 import { typeOfVariable } from '../sema/members.ts';
 import type { Sema } from '../sema/sema.ts';
+import type { Expr, Identifier } from '../syntax/ast.ts';
 import type { BuiltinFunction, BuiltinVariable } from './builtin.ts';
 import { readUsdtArgument, usdtArgumentType } from './usdtargument.ts';
 
@@ -56,7 +57,7 @@ export const argumentVariables: readonly BuiltinVariable[] = Array.from({ length
   },
   scalar: (low) => {
     if (low.probe.provider === 'usdt') return readUsdtArgument(low, n);
-    if (low.probe.provider === 'rawtracepoint') return low.b.load(low.context, 8 * n, 8);
+    if (low.probe.provider === 'rawtracepoint') return low.readScalar({ kind: 'context', offset: 8 * n }, uint64);
     const registers = registersOf(low.options.target);
     const name = registers.arguments[n];
     if (name !== undefined) return loadRegister(low, name);
@@ -122,6 +123,30 @@ function argumentFields(list: readonly ProgramVariable[]): readonly Field[] {
   return fields;
 }
 
+/**
+ * `args` of a tracepoint or a function of the kernel: all that it is given, each as by
+ * itself, and the text of what lies in a tracepoint's record as text. What every tracepoint's
+ * record begins with is not there for BPF programs.
+ */
+function wholeContext(sema: Sema, node: Identifier, declared: readonly Field[]): Type {
+  const { span } = node;
+  let size = 0;
+  const fields: Field[] = [];
+  const parts: Expr[] = [];
+  for (const { name, type, dataLoc } of declared) {
+    if (sema.probe.tracepoint !== undefined && name.startsWith('common_')) continue;
+    const part: Expr = { node: 'field', object: node, name, nameSpan: span, arrow: false, span };
+    const isText = dataLoc === true && type.kind === 'array' && type.of.kind === 'int' && type.of.size === 1;
+    const whole: Expr = isText ? { node: 'call', name: 'str', nameSpan: span, args: [part], span } : part;
+    const own = sema.expr(whole);
+    fields.push({ name, type: own, offset: size });
+    parts.push(whole);
+    size += roomOf(own, { stacks: 'inline' });
+  }
+  sema.facts.notes.set(node, parts);
+  return { kind: 'struct', name: '', size, fields: () => fields };
+}
+
 export const argsVariable: BuiltinVariable = {
   name: 'args',
   about: 'the arguments by name; as a whole, all of them',
@@ -133,7 +158,9 @@ export const argsVariable: BuiltinVariable = {
       const size = last === undefined ? 0 : last.offset + roomOf(last.type, { stacks: 'inline' });
       return { kind: 'struct', name: '', size, fields: () => fields };
     }
-    const { provider } = sema.probe;
+    const { provider, tracepoint, parameters } = sema.probe;
+    const declared = tracepoint?.fields ?? parameters;
+    if (declared !== undefined) return wholeContext(sema, node, declared);
     sema.error(
       sema.probe.function ? 'no-debug-info' : 'no-args',
       sema.probe.function
@@ -146,8 +173,20 @@ export const argsVariable: BuiltinVariable = {
   },
   into: (low, node, to) => {
     const type = low.typeOf(node);
-    const list = low.probe.function?.arguments ?? [];
     if (type.kind !== 'struct') return;
+    const parts = low.facts.notes.get(node) as readonly Expr[] | undefined;
+    if (parts !== undefined) {
+      for (const [index, { type: own, offset }] of type.fields().entries()) {
+        const part = parts[index] as Expr;
+        const place = { ...to, offset: to.offset + offset };
+        low.scoped(() => {
+          if (isScalarType(own)) low.b.store(place.base, place.offset, 8, low.scalar(part));
+          else low.into(part, place, own);
+        });
+      }
+      return;
+    }
+    const list = low.probe.function?.arguments ?? [];
     for (const [index, field] of type.fields().entries()) {
       const variable = list[index] as ProgramVariable;
       if (field.type.kind === 'unavailable') continue;

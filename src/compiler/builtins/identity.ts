@@ -5,6 +5,7 @@ import { bpfHelper } from '../lower/bpfhelper.ts';
 import type { Lower } from '../lower/lower.ts';
 import { unknownType } from '../sema/scope.ts';
 import type { BuiltinFunction, BuiltinVariable } from './builtin.ts';
+import { commFunction, commVariable } from './comm.ts';
 import { half, pidFunctions, pidVariables } from './pids.ts';
 
 const number = (name: string, about: string, type: Type, scalar: (low: Lower) => Reg): BuiltinVariable => ({
@@ -55,16 +56,7 @@ export const identityVariables: readonly BuiltinVariable[] = [
     type: (sema) => pointerTo(() => sema.target.kernelTypes()?.find('struct', 'task_struct') ?? voidType, 'kernel'),
     scalar: (low) => low.b.call(bpfHelper.get_current_task, []),
   },
-  {
-    name: 'comm',
-    about: 'name of the thread (at most 15 characters)',
-    type: () => ({ kind: 'string', size: 16 }),
-    into: (low, _node, to) => {
-      // Before Linux 6.6 the helper (strscpy) leaves what follows the NUL as it was.
-      if (!to.raw) low.clear(to, 16);
-      low.b.call(bpfHelper.get_current_comm, [low.addressOf(to), { imm: 16 }]);
-    },
-  },
+  commVariable,
   {
     name: 'username',
     about: 'name of the user',
@@ -81,4 +73,4 @@ export const identityVariables: readonly BuiltinVariable[] = [
   },
 ];
 
-export const identityFunctions: readonly BuiltinFunction[] = pidFunctions;
+export const identityFunctions: readonly BuiltinFunction[] = [...pidFunctions, commFunction];

@@ -1,79 +1,15 @@
 /**
- * What only the kernel has: cgroups, sockets, packets, paths of open files, per-CPU
+ * What only the kernel has: cgroups, sockets, paths of open files, per-CPU
  * variables, functions made for BPF.
  */
-import { describe, type FoundField } from '../../types/layout.ts';
-import { boolType, type Field, noneType, pointerTo, type Type, uint64 } from '../../types/model.ts';
+import { boolType, noneType, pointerTo, type Type, uint64 } from '../../types/model.ts';
 import type { Reg } from '../ir/ir.ts';
 import { bpfHelper } from '../lower/bpfhelper.ts';
 import { emitEvent, spanOf } from '../lower/events.ts';
 import { roomOf } from '../lower/layout.ts';
-import type { Lower } from '../lower/lower.ts';
-import type { ProviderName } from '../probes/context.ts';
-import { isUnknown } from '../sema/scope.ts';
-import type { Sema } from '../sema/sema.ts';
-import type { Call, Expr } from '../syntax/ast.ts';
+import type { Expr } from '../syntax/ast.ts';
 import type { BuiltinFunction } from './builtin.ts';
-
-/** The literal text of an argument, or a complaint. */
-function literal(sema: Sema, call: Call, index: number): string | undefined {
-  const argument = call.args[index] as Expr;
-  sema.expr(argument);
-  const text = sema.literalText(argument);
-  if (text === undefined) sema.error('literal-expected', `${call.name}() takes a literal text`, argument.span);
-  return text;
-}
-
-function only(sema: Sema, call: Call, providers: readonly ProviderName[]): void {
-  const { provider } = sema.probe;
-  if (providers.includes(provider)) return;
-  sema.error(
-    'wrong-probe',
-    `${call.name}() can not be used with '${provider}' probes`,
-    call.span,
-    `it is there in ${providers.join(', ')}`,
-  );
-}
-
-/**
- * The address of an expression as a pointer whose type the verifier knows: a chain of
- * members that begins at an argument of the probe or at `ctx`. Undefined for anything else.
- */
-function typedPointer(low: Lower, expr: Expr): Reg | undefined {
-  const { b } = low;
-  if (expr.node === 'identifier' && expr.name === 'ctx') return low.context;
-  if (expr.node !== 'field') return undefined;
-  const note = low.facts.notes.get(expr) as FoundField | Field | undefined;
-  if (note === undefined) return undefined;
-  const field = 'field' in note ? note.field : note;
-  const isPointer = field.type.kind === 'pointer';
-  const { object } = expr;
-  const base = object.node === 'identifier' && object.name === 'args' ? low.context : typedPointer(low, object);
-  if (base === undefined) return undefined;
-  return isPointer ? b.load(base, note.offset, 8, 'pointer') : b.alu('add', base, { imm: note.offset });
-}
-
-function isTyped(expr: Expr): boolean {
-  if (expr.node === 'identifier') return expr.name === 'ctx' || expr.name === 'args';
-  return expr.node === 'field' && isTyped(expr.object);
-}
-
-function needsTyped(sema: Sema, call: Call, index: number, what: string): void {
-  const argument = call.args[index] as Expr;
-  const type = sema.expr(argument);
-  if (isUnknown(type)) return;
-  const composite = type.kind === 'pointer' ? type.to() : type;
-  if (composite.kind !== 'struct' || composite.name !== what) {
-    sema.error('argument-type', `${call.name}() takes a struct ${what} (${describe(type)} provided)`, argument.span);
-  } else if (!isTyped(argument)) {
-    sema.error(
-      'argument-type',
-      `${call.name}() takes what an argument of the probe leads to`,
-      argument.span,
-      'the kernel wants to see where the pointer comes from: write args.NAME… or ctx.NAME… in place of a variable',
-    );
-  }
-}
+import { literal, needsTyped, ofTyped, only, typedPointer } from './typedpointer.ts';
 
 const isKfunc = (name: string, allowed: boolean): BuiltinFunction => ({
   name,
@@ -85,9 +21,8 @@ const isKfunc = (name: string, allowed: boolean): BuiltinFunction => ({
   type: (sema, call) => {
     const wanted = literal(sema, call, 0);
     const exists = wanted !== undefined && sema.target.kernelTypes()?.findFunction(wanted) !== undefined;
-    // Functions made for BPF programs are called bpf_…; the kernel offers none to programs of perf events.
-    const kfunc = exists && /^bpf_/.test(wanted) && sema.probe.programType !== 'RAW_TRACEPOINT';
-    sema.facts.constants.set(call, (allowed ? kfunc : exists) ? 1n : 0n);
+    const answer = exists && (!allowed || sema.target.kfuncAllowed(wanted, sema.probe.programType));
+    sema.facts.constants.set(call, answer ? 1n : 0n);
     return boolType;
   },
   scalar: (low, call) => low.b.const(low.constantOf(call) ?? 0n),
@@ -130,7 +65,7 @@ export const kernelFunctions: readonly BuiltinFunction[] = [
     arity: [1, 2],
     type: (sema, call): Type => {
       only(sema, call, ['fentry', 'fexit', 'iter']);
-      needsTyped(sema, call, 0, 'path');
+      sema.facts.notes.set(call, needsTyped(sema, call, 0, 'path'));
       if (call.args.length > 1) sema.integerArgument(call, 1);
       const size = sema.constant(call.args[1]) ?? BigInt(sema.config.maxStrlen);
       if (call.args.length > 1 && (sema.constant(call.args[1]) === undefined || size < 1n || size > 65536n))
@@ -142,9 +77,8 @@ export const kernelFunctions: readonly BuiltinFunction[] = [
       if (type.kind !== 'string') return;
       const { b } = low;
       low.clear(to, roomOf(type, low.assets.stored));
-      const pointer = typedPointer(low, call.args[0] as Expr) as Reg;
       const done = b.label();
-      b.branch('eq', pointer, { imm: 0 }, done);
+      const pointer = typedPointer(low, low.facts.notes.get(call) as Expr, done);
       b.call(bpfHelper.d_path, [pointer, low.addressOf(to), { imm: type.size }]);
       b.place(done);
     },
@@ -155,11 +89,12 @@ export const kernelFunctions: readonly BuiltinFunction[] = [
     about: 'the number that the kernel gives a socket for its whole life',
     arity: [1, 1],
     type: (sema, call) => {
-      only(sema, call, ['fentry', 'fexit']);
-      needsTyped(sema, call, 0, 'sock');
+      only(sema, call, ['fentry', 'fexit', 'rawtracepoint']);
+      sema.facts.notes.set(call, needsTyped(sema, call, 0, 'sock', true));
       return uint64;
     },
-    scalar: (low, call) => low.b.call(bpfHelper.get_socket_cookie, [typedPointer(low, call.args[0] as Expr) as Reg]),
+    scalar: (low, call) =>
+      ofTyped(low, low.facts.notes.get(call) as Expr, 0, (socket) => low.b.call(bpfHelper.get_socket_cookie, [socket])),
   },
   {
     name: 'percpu_kaddr',
@@ -183,26 +118,6 @@ export const kernelFunctions: readonly BuiltinFunction[] = [
       const cpu = call.args[1] as Expr | undefined;
       if (cpu === undefined) return low.plain(b.call(bpfHelper.this_cpu_ptr, [variable], 'pointer'));
       return low.plain(b.call(bpfHelper.per_cpu_ptr, [variable, low.scalar(cpu)], 'pointer'));
-    },
-  },
-  {
-    name: 'skboutput',
-    signature: 'skboutput("file.pcap", struct sk_buff *, length, offset)',
-    about: 'writes a packet to a file (not carried out by this version)',
-    arity: [4, 4],
-    type: (sema, call) => {
-      literal(sema, call, 0);
-      only(sema, call, ['fentry', 'fexit']);
-      needsTyped(sema, call, 1, 'sk_buff');
-      sema.integerArgument(call, 2);
-      sema.integerArgument(call, 3);
-      sema.error(
-        'not-supported',
-        'skboutput() is not carried out by this version: packets come through a perf buffer of their own',
-        call.span,
-        'buf(args.skb->data, length) gives the bytes',
-      );
-      return uint64;
     },
   },
   {

@@ -8,7 +8,7 @@ import { containerAt } from '../sema/elements.ts';
 import type { Sema } from '../sema/sema.ts';
 import type { Call, Expr, MapAccess } from '../syntax/ast.ts';
 import type { BuiltinFunction } from './builtin.ts';
-import { countFrames } from './stacks.ts';
+import { countFrames, isTaken } from './stacks.ts';
 
 /** `f(@m[k])` or `f(@m, k)`: as an access with its key. */
 function keyed(sema: Sema, call: Call): MapAccess | undefined {
@@ -85,14 +85,7 @@ export const mapFunctions: readonly BuiltinFunction[] = [
       if (argument.node !== 'map' || argument.keys.length > 0) {
         const type = sema.expr(argument);
         if (type.kind === 'ustack' || type.kind === 'kstack') {
-          const taken = argument.node === 'call' || argument.node === 'identifier';
-          if (!taken)
-            sema.error(
-              'kept-stack',
-              'len() counts the frames of a stack where it is taken',
-              argument.span,
-              `for example len(${type.kind}(5))`,
-            );
+          if (!isTaken(argument)) sema.countsStacks = true;
           return uint64;
         }
         const note = sema.facts.texts.get(argument) ?? containerAt(sema, argument, type);

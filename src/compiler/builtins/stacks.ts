@@ -70,7 +70,8 @@ function writeStack(low: Lower, type: StackType, to: DirectPlace): void {
     writeUnwound(low, type, to);
     return;
   }
-  b.store(to.base, to.offset, 4, currentPid(low));
+  // Kernel stacks are the same in all processes, also as keys.
+  b.store(to.base, to.offset, 4, user ? currentPid(low) : { imm: 0 });
   if (to.raw) {
     const buffer = low.addressOf({ kind: 'direct', base: to.base, offset: to.offset + 8 });
     const bytes = b.call(bpfHelper.get_stack, [low.context, buffer, { imm: 8 * type.limit }, { imm: flags }]);
@@ -82,7 +83,29 @@ function writeStack(low: Lower, type: StackType, to: DirectPlace): void {
     b.map(low.assets.stackMap(type.kind, type.limit)),
     { imm: flags },
   ]);
-  b.store(to.base, to.offset + 4, 4, id);
+  if (low.assets.stored.counted !== true) {
+    b.store(to.base, to.offset + 4, 4, id);
+    return;
+  }
+  b.store(to.base, to.offset + 4, 2, id);
+  b.store(to.base, to.offset + 6, 2, walkedFrames(low, type, flags));
+}
+
+/** Number of frames that the kernel finds here. */
+function walkedFrames(low: Lower, type: StackType, flags: number): Reg {
+  const { b } = low;
+  return low.scoped(() => {
+    const size = 8 * type.limit;
+    const buffer = low.addressOf(low.scratch(size));
+    const bytes = b.call(bpfHelper.get_stack, [low.context, buffer, { imm: size }, { imm: flags }]);
+    const fine = b.label();
+    const count = b.reg();
+    b.mov(count, bytes);
+    b.branch('sge', count, { imm: 0 }, fine);
+    b.push({ op: 'const', dst: count, value: 0n });
+    b.place(fine);
+    return b.alu('lshr', count, { imm: 3 });
+  });
 }
 
 /** A user stack by insitu's own unwinder; the form is that of Schema's `unwound`. */
@@ -143,36 +166,18 @@ function writeUnwound(low: Lower, type: StackType, to: DirectPlace): void {
   b.place(done);
 }
 
-/**
- * Number of frames of a stack that is asked for on the spot, which is walked for it. Of
- * one that was kept by bpf_get_stackid only user space can tell.
- */
+/** Whether a stack is asked for on the spot: it is walked for what is asked, and not kept. */
+export const isTaken = (expr: Expr): boolean => expr.node === 'call' || expr.node === 'identifier';
+
+/** Number of frames of a stack. */
 export function countFrames(low: Lower, expr: Expr, type: StackType): Reg {
   const { b } = low;
+  const user = type.kind === 'ustack';
+  const unwound = user && low.assets.unwinding !== undefined;
+  if (isTaken(expr) && !unwound) return walkedFrames(low, type, user ? bpf_flag.BPF_F_USER_STACK : ownFrames(low));
   return low.scoped(() => {
-    if (type.kind === 'ustack' && low.assets.unwinding !== undefined) {
-      // insitu's own unwinder counts its frames (Schema's `unwound`).
-      const place = low.materialize(expr, type);
-      return b.load(place.base, place.offset + 4, 2);
-    }
-    if (expr.node === 'call' || expr.node === 'identifier') {
-      const buffer = low.scratch(8 * type.limit);
-      const flags = type.kind === 'ustack' ? bpf_flag.BPF_F_USER_STACK : 0;
-      const bytes = b.call(bpfHelper.get_stack, [
-        low.context,
-        low.addressOf(buffer),
-        { imm: 8 * type.limit },
-        { imm: flags },
-      ]);
-      const fine = b.label();
-      const count = b.reg();
-      b.mov(count, bytes);
-      b.branch('sge', count, { imm: 0 }, fine);
-      b.push({ op: 'const', dst: count, value: 0n });
-      b.place(fine);
-      return b.alu('lshr', count, { imm: 3 });
-    }
-    throw new Error('insitu bug: the frames of a kept stack cannot be counted');
+    const place = low.materialize(expr, type);
+    return b.load(place.base, place.offset + (unwound ? 4 : 6), 2);
   });
 }
 

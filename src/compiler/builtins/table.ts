@@ -16,6 +16,7 @@ import { kernelFunctions } from './kernel.ts';
 import { mapFunctions } from './maps.ts';
 import { nameFunctions } from './names.ts';
 import { objectFunction } from './object.ts';
+import { skboutputFunction } from './packets.ts';
 import { pointerFunctions } from './pointers.ts';
 import { printFunction } from './print.ts';
 import { formatFunctions } from './printf.ts';
@@ -73,6 +74,7 @@ const functions: Builtins['functions'] = byName([
   printFunction,
   ptonFunction,
   regFunction,
+  skboutputFunction,
   strFunction,
   typeinfoFunction,
   objectFunction,

@@ -1,7 +1,12 @@
 /** signal, signal_thread, override, write_user: what changes the traced program; only with --unsafe. */
-import { noneType, type Type } from '../../types/model.ts';
+import { describe, sizeOf } from '../../types/layout.ts';
+import { boolType, noneType, type Type } from '../../types/model.ts';
+import type { Reg } from '../ir/ir.ts';
 import { bpfHelper } from '../lower/bpfhelper.ts';
+import { isScalarType } from '../lower/layout.ts';
 import type { Lower } from '../lower/lower.ts';
+import type { DirectPlace } from '../lower/place.ts';
+import { isUnknown } from '../sema/scope.ts';
 import type { Sema } from '../sema/sema.ts';
 import type { Call, Expr } from '../syntax/ast.ts';
 import type { BuiltinFunction } from './builtin.ts';
@@ -64,26 +69,63 @@ const sends = (name: string, helper: number, about: string): BuiltinFunction => 
   },
 });
 
-/** write_user(destination, source, length): bpf_probe_write_user. */
-function writeUser(low: Lower, call: Call): void {
+/** How many bytes of a source there are to write; undefined for pointers, which tell nothing. */
+function sourceBytes(type: Type): number | undefined {
+  if (type.kind === 'pointer' || isUnknown(type)) return undefined;
+  if (type.kind === 'int' || type.kind === 'enum' || type.kind === 'bool') return 8;
+  return type.kind === 'string' ? type.size : sizeOf(type);
+}
+
+function checkWriteUser(sema: Sema, call: Call): Type {
+  needsUnsafe(sema, call);
+  const [, source, length] = call.args as [Expr, Expr, Expr];
+  sema.integerArgument(call, 0, true);
+  const type = sema.expr(source);
+  sema.integerArgument(call, 2);
+  const bytes = sema.constant(length);
+  const most = sema.config.maxStrlen;
+  const there = sourceBytes(type);
+  if (bytes === undefined || bytes < 1n || bytes > BigInt(most)) {
+    sema.error(
+      'literal-expected',
+      `write_user() takes a length from 1 to ${most} that is known when the script is compiled`,
+      length.span,
+    );
+  } else if (there !== undefined && bytes > BigInt(there)) {
+    const what = type.kind === 'int' ? 'a number' : describe(type);
+    sema.error('argument-type', `${what} has at most ${there} bytes to write, not ${bytes}`, length.span);
+  }
+  return boolType;
+}
+
+/** Whether bpf_probe_write_user could write. */
+function writeUser(low: Lower, call: Call): Reg {
   const { b } = low;
   low.assets.unsafe = true;
   const [destination, source, length] = call.args as [Expr, Expr, Expr];
   const type = low.typeOf(source);
   const size = Number(low.constantOf(length) ?? 0n);
+  const done = b.reg();
   low.scoped(() => {
-    const bytes = type.kind === 'pointer' || type.kind === 'int' ? low.scratch(size) : low.materialize(source, type);
+    let bytes: DirectPlace;
     if (type.kind === 'pointer') {
-      low.readMemory(
-        bytes,
-        { kind: 'memory', address: low.scalar(source), offset: 0, space: type.space },
-        { imm: size },
-      );
-    } else if (type.kind === 'int') {
+      bytes = low.scratch(size);
+      const from = { kind: 'memory', address: low.scalar(source), offset: 0, space: type.space } as const;
+      low.readMemory(bytes, from, { imm: size });
+    } else if (isScalarType(type)) {
+      bytes = low.scratch(8);
       b.store(bytes.base, bytes.offset, 8, low.scalar(source));
+    } else {
+      bytes = low.materialize(source, type);
     }
-    b.call(bpfHelper.probe_write_user, [low.scalar(destination), low.addressOf(bytes), { imm: size }]);
+    const failed = b.label();
+    const result = b.call(bpfHelper.probe_write_user, [low.scalar(destination), low.addressOf(bytes), { imm: size }]);
+    b.push({ op: 'const', dst: done, value: 0n });
+    b.branch('ne', result, { imm: 0 }, failed);
+    b.push({ op: 'const', dst: done, value: 1n });
+    b.place(failed);
   });
+  return done;
 }
 
 export const unsafeFunctions: readonly BuiltinFunction[] = [
@@ -115,27 +157,10 @@ export const unsafeFunctions: readonly BuiltinFunction[] = [
   {
     name: 'write_user',
     signature: 'write_user(destination, source, length)',
-    about: 'writes into the memory of the process (--unsafe)',
+    about: 'writes into the memory of the process; whether that could be done (--unsafe)',
     arity: [3, 3],
     statementOnly: true,
-    type: (sema, call) => {
-      needsUnsafe(sema, call);
-      sema.integerArgument(call, 0, true);
-      sema.expr(call.args[1] as Expr);
-      sema.integerArgument(call, 2);
-      const length = sema.constant(call.args[2]);
-      if (length === undefined || length < 1n || length > BigInt(sema.config.maxStrlen)) {
-        sema.error(
-          'literal-expected',
-          `write_user() takes a length from 1 to ${sema.config.maxStrlen} that is known when the script is compiled`,
-          (call.args[2] as Expr).span,
-        );
-      }
-      const type = sema.facts.types.get(call.args[1] as Expr);
-      if (type?.kind === 'int' && (length ?? 0n) > 8n)
-        sema.error('argument-type', 'a number has at most 8 bytes', (call.args[1] as Expr).span);
-      return noneType;
-    },
-    statement: writeUser,
+    type: checkWriteUser,
+    scalar: writeUser,
   },
 ];

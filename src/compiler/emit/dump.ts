@@ -6,7 +6,8 @@ import type { BpfProgram, Program } from '../../program/program.ts';
 export function disassembleProgram(bpf: BpfProgram, program: Program, source: Source): string {
   const names = new Map(
     bpf.relocations.map((relocation) => {
-      if (relocation.kind === 'kernel_variable') return [relocation.insn, relocation.name] as const;
+      if (relocation.kind === 'kernel_variable' || relocation.kind === 'kfunc')
+        return [relocation.insn, relocation.name] as const;
       const map = program.maps[relocation.map];
       const name = map === undefined ? `map ${relocation.map}` : map.role === 'user' ? `@${map.name}` : map.name;
       return [relocation.insn, relocation.kind === 'map_value' ? `${name}+${relocation.offset}` : name] as const;

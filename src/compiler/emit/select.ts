@@ -25,11 +25,11 @@ import { fitsImmediate, isCommutative } from './fold.ts';
 import type { SimpleFunction } from './simplify.ts';
 import type { Frame } from './stack.ts';
 
-/** What a ld_imm64 stands for until load time. */
+/** What a ld_imm64 or a call stands for until load time. */
 export type LoadNote =
   | { readonly kind: 'map_fd'; readonly map: number }
   | { readonly kind: 'map_value'; readonly map: number; readonly offset: number }
-  | { readonly kind: 'kernel_variable'; readonly name: string };
+  | { readonly kind: 'kernel_variable' | 'kfunc'; readonly name: string };
 
 const ALU: Readonly<Record<AluOperator, number>> = {
   add: Alu.ADD,
@@ -280,7 +280,10 @@ class Selector {
       }
       case 'call':
         this.#arguments(instruction.args, at);
-        if (instruction.function === undefined) this.#asm.emit(CALL, 0, 0, 0, instruction.helper);
+        if (instruction.kfunc !== undefined) {
+          const note = { kind: 'kfunc', name: instruction.kfunc } as const;
+          this.#asm.emit(CALL, 0, bpf_pseudo.BPF_PSEUDO_KFUNC_CALL, 0, 0, note);
+        } else if (instruction.function === undefined) this.#asm.emit(CALL, 0, 0, 0, instruction.helper);
         else this.#asm.jump(CALL, 0, bpf_pseudo.BPF_PSEUDO_CALL, 0, this.#in.functions[instruction.function] as number);
         if (instruction.dst === undefined) return;
         if (allocation.registerAt(at, instruction.dst) < 0) {

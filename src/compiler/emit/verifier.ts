@@ -21,12 +21,15 @@ export interface Refusal {
   readonly kernel: string;
   /** What a user can do about it; may be empty. */
   readonly hints: readonly string[];
+  /** The kernel as it was built or started cannot do it: nobody's fault. */
+  readonly ofKernel: boolean;
 }
 
 interface Explanation {
   readonly pattern: RegExp;
   readonly complaint: (match: RegExpExecArray) => string;
   readonly hints?: readonly string[];
+  readonly ofKernel?: boolean;
 }
 
 const bounds = 'Limit the value before it is used, e.g. with an if or with & and a constant.';
@@ -59,6 +62,17 @@ const EXPLANATIONS: readonly Explanation[] = [
     pattern: /cannot call GPL[- ]restricted function/i,
     complaint: () => 'the kernel gives this helper only to programs under the GPL',
     hints: ['Set config = { license = "GPL" }.'],
+  },
+  {
+    pattern: /(?:unknown func|invalid func|cannot use helper) bpf_probe_write_user/,
+    complaint: () => 'write_user() needs a kernel that lets programs write into processes',
+    hints: ['Lockdown forbids it (/sys/kernel/security/lockdown says integrity or confidentiality).'],
+    ofKernel: true,
+  },
+  {
+    pattern: /(?:unknown func|invalid func|cannot use helper) bpf_override_return/,
+    complaint: () => 'override() needs a kernel with CONFIG_BPF_KPROBE_OVERRIDE',
+    ofKernel: true,
   },
   {
     pattern:
@@ -152,7 +166,8 @@ export function explainRefusal(log: string, spans: Int32Array, source?: Source):
   const match = explanation?.pattern.exec(kernel);
   const complaint =
     explanation && match ? explanation.complaint(match) : (complaints[0] ?? 'the kernel gave no reason');
-  return { insn, instruction, span: spanOf(insn, spans, source), complaint, kernel, hints: explanation?.hints ?? [] };
+  const { hints = [], ofKernel = false } = explanation ?? {};
+  return { insn, instruction, span: spanOf(insn, spans, source), complaint, kernel, hints, ofKernel };
 }
 
 /** The span of a slot, or of the nearest one before it that has any. */

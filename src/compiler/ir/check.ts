@@ -92,7 +92,8 @@ function shapeProblem(
     case 'call':
       if (instruction.function !== undefined) {
         if (unit.functions[instruction.function]?.global !== true) return 'there is no such global function';
-      } else if (helperName(instruction.helper) === undefined) return 'there is no such helper';
+      } else if (instruction.kfunc === undefined && helperName(instruction.helper) === undefined)
+        return 'there is no such helper';
       if (instruction.args.length > 5) return 'more than five arguments';
       return instruction.args.some(badImmediate) ? 'an immediate does not fit 32 bits' : undefined;
     case 'label':

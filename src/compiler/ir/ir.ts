@@ -100,13 +100,14 @@ export type Instruction = { readonly span?: Span | undefined; readonly comment?:
   /** Address of a function of this unit, for a helper's callback argument. */
   | { readonly op: 'function'; readonly dst: Reg; readonly function: number }
   /**
-   * A helper by its number (BPF_FUNC_*), or with `function` a global function of this unit,
-   * whose arguments and result are scalars; at most 5 arguments.
+   * A helper by its number (BPF_FUNC_*), with `function` a global function of this unit,
+   * whose arguments and result are scalars, or with `kfunc` a function of the kernel; at most 5 arguments.
    */
   | {
       readonly op: 'call';
       readonly helper: number;
       readonly function?: number;
+      readonly kfunc?: string;
       readonly args: readonly Operand[];
       readonly dst?: Reg;
     }
@@ -250,6 +251,12 @@ export class FunctionBuilder {
   callFunction(index: number, args: readonly Operand[]): Reg {
     const dst = this.reg();
     this.push({ op: 'call', helper: -1, function: index, args, dst });
+    return dst;
+  }
+  /** Calls a function that the kernel offers to BPF programs (kfunc) by its name in BTF. */
+  callKernel(kfunc: string, args: readonly Operand[], cls: RegClass = 'scalar'): Reg {
+    const dst = this.reg(cls);
+    this.push({ op: 'call', helper: -1, kfunc, args, dst });
     return dst;
   }
   place(label: Label): void {

@@ -87,7 +87,7 @@ export function printInstruction(
       return `${reg(instruction.dst)} = &${unit?.functions[instruction.function]?.name ?? `function ${instruction.function}`}`;
     case 'call': {
       const result = instruction.dst === undefined ? '' : `${reg(instruction.dst)} = `;
-      const name = helperName(instruction.helper) ?? `helper#${instruction.helper}`;
+      const name = instruction.kfunc ?? helperName(instruction.helper) ?? `helper#${instruction.helper}`;
       return `${result}${name}(${instruction.args.map(operand).join(', ')})`;
     }
     case 'label':

@@ -4,7 +4,16 @@
  */
 import { invariant } from '../../base/errors.ts';
 import { bpf_flag as mapFlags } from '../../bpf/constants.ts';
-import type { Config, EventSpec, GlobalsLayout, MapKind, MapSpec, UnwindRole, UserMap } from '../../program/program.ts';
+import type {
+  Config,
+  EventSpec,
+  GlobalsLayout,
+  MapKind,
+  MapSpec,
+  PacketSpec,
+  UnwindRole,
+  UserMap,
+} from '../../program/program.ts';
 import {
   blockBytes,
   cacheBits,
@@ -71,6 +80,7 @@ export class Assets {
   readonly cpus: number;
   readonly maps: MapSpec[] = [];
   readonly events: EventSpec[] = [];
+  readonly packets: PacketSpec[] = [];
   readonly probeNames: string[] = [];
   readonly #probeNumbers = new Map<string, number>();
   readonly globals: GlobalsLayout;
@@ -87,17 +97,19 @@ export class Assets {
   /** Bytes of the largest record that a frequent probe writes. */
   #record = 0;
   #followed: number | undefined;
+  #packets: number | undefined;
   readonly globalsMap: number;
   readonly #lazyMaps = new Map<'scratch' | 'constants', number>();
   readonly unwinding: Unwinding | undefined;
   #walkerMaps: WalkerMaps | undefined;
 
-  constructor(config: Config, cpus: number, maps: Iterable<MapInfo>, unwinding?: Unwinding) {
+  constructor(config: Config, cpus: number, maps: Iterable<MapInfo>, unwinding?: Unwinding, countsStacks = false) {
     this.config = config;
     this.unwinding = unwinding;
     this.stored = {
       stacks: { map: (kind, limit) => this.stackMap(kind, limit) },
       unwound: unwinding !== undefined,
+      counted: countsStacks,
     };
     this.inline = { stacks: 'inline', unwound: unwinding !== undefined };
     this.cpus = powerOfTwo(cpus);
@@ -305,6 +317,25 @@ export class Assets {
       flags: mapFlags.BPF_F_NO_PREALLOC,
     });
     return this.#followed;
+  }
+
+  /** The rings that packets are copied into, one a CPU. */
+  packetsMap(): number {
+    this.#packets ??= this.#add({
+      role: 'packets',
+      name: 'packets',
+      kind: 'PERF_EVENT_ARRAY',
+      keySize: 4,
+      valueSize: 4,
+      maxEntries: this.cpus,
+      flags: 0,
+    });
+    return this.#packets;
+  }
+
+  /** Number of a call of skboutput(). */
+  packet(spec: PacketSpec): number {
+    return this.packets.push(spec) - 1;
   }
 
   #ringSize(): number {

@@ -15,6 +15,8 @@ export interface SchemaOptions {
   readonly stacks: 'inline' | { readonly map: (kind: 'ustack' | 'kstack', limit: number) => number };
   /** User stacks are taken by insitu's own unwinder. */
   readonly unwound?: boolean;
+  /** The script asks for the number of frames of stacks that were kept. */
+  readonly counted?: boolean;
 }
 
 /** The schema of a value of that type. */
@@ -74,7 +76,11 @@ export function schemaOf(type: Type, options: SchemaOptions, depth = 0): Schema 
         ...(options.unwound === true && type.kind === 'ustack' ? { unwound: true } : {}),
         ...(options.stacks === 'inline'
           ? { form: 'inline' }
-          : { form: 'id', stacks: options.stacks.map(type.kind, type.limit) }),
+          : {
+              form: 'id',
+              stacks: options.stacks.map(type.kind, type.limit),
+              ...(options.counted === true ? { counted: true } : {}),
+            }),
       };
     case 'usym':
       return { kind: 'usym' };

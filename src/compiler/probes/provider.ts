@@ -29,6 +29,8 @@ export interface ExpandOptions {
   readonly usesGlobals: boolean;
   /** Copies of a function that were inlined into others are places of its probe too (config probe_inline). */
   readonly inlined: boolean;
+  /** The block calls what is there only for programs whose arguments have types. */
+  readonly usesTyped: boolean;
   /** The block uses `retval`. */
   readonly usesResult: boolean;
   /** The block uses `arg0`, `arg1` …: every place of a usdt probe with arguments of its own needs a compilation of its own. */

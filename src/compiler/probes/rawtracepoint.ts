@@ -77,7 +77,8 @@ export const rawtracepoint: Provider = (point, rest, options) => {
     return [
       {
         provider: 'rawtracepoint',
-        programType: 'RAW_TRACEPOINT',
+        programType: options.usesTyped ? 'TRACING' : 'RAW_TRACEPOINT',
+        ...(options.usesTyped ? { attachTo: { as: 'tp_btf', name } as const } : {}),
         attachments: [
           {
             spec: { kind: 'rawtracepoint', event: name },

@@ -1,5 +1,18 @@
 /** Quick looks at a syntax tree: does it mention a name, does it loop? */
 
+import type {
+  Assign,
+  Expr,
+  ForElements,
+  ForMap,
+  ForRange,
+  Let,
+  Node,
+  Unary,
+  UnaryOperator,
+  Variable,
+} from '../syntax/ast.ts';
+
 /** Every node below a value, the value included; any plain object with a `node` counts. */
 function* nodes(value: unknown): Iterable<Record<string, unknown>> {
   if (Array.isArray(value)) {
@@ -29,6 +42,31 @@ export function mentions(tree: object, name: string): boolean {
 export function calls(tree: object, name: string): boolean {
   for (const node of nodes(tree)) if (node['node'] === 'call' && node['name'] === name) return true;
   return false;
+}
+
+/** Operators that change what they stand at, or let others do. */
+const changing: readonly UnaryOperator[] = ['++pre', '--pre', 'post++', 'post--', '&'];
+
+/** The value of a variable that gets one at a single place; undefined where it gets none, several, or is counted up. */
+export function assignedOnce(tree: object, variable: string): Expr | undefined {
+  const values: (Expr | undefined)[] = [];
+  const isIt = (node: { readonly node: string }): boolean =>
+    node.node === 'variable' && (node as Variable).name === variable;
+  for (const node of nodes(tree) as Iterable<Node>) {
+    if (node.node === 'assign') {
+      const { target, operator, value } = node as Assign;
+      if (isIt(target)) values.push(operator === '=' ? value : undefined);
+    } else if (node.node === 'let') {
+      const { variable: declared, value } = node as Let;
+      if (isIt(declared) && value !== undefined) values.push(value);
+    } else if (node.node === 'unary') {
+      const { operator, operand } = node as Unary;
+      if (changing.includes(operator) && isIt(operand)) values.push(undefined);
+    } else if (node.node === 'for_map' || node.node === 'for_range' || node.node === 'for_elements') {
+      if (isIt((node as ForMap | ForRange | ForElements).variable)) values.push(undefined);
+    }
+  }
+  return values.length === 1 ? values[0] : undefined;
 }
 
 const loopNodes: ReadonlySet<string> = new Set(['while', 'for_map', 'for_range', 'for_elements']);

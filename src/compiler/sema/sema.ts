@@ -79,6 +79,10 @@ export class Sema {
   readonly countsParameters: boolean;
 
   probe!: ProbeContext;
+  /** The script asks for the number of frames of stacks that were kept. */
+  countsStacks = false;
+  /** The block that is analysed. */
+  current!: Ast.ProbeBlock;
   facts!: BlockFacts;
   /** Variables that are seen at the statement that is looked at, and how many loops it is in. */
   scope!: Scope;
@@ -113,6 +117,7 @@ export class Sema {
   /** Analyses a block; `variant` tells the copies of one block apart. */
   block(block: Ast.ProbeBlock, probe: ProbeContext, variant: string): BlockFacts {
     this.probe = probe;
+    this.current = block;
     this.variant = variant;
     this.facts = { types: new Map(), variables: new Map(), notes: new Map(), constants: new Map(), texts: new Map() };
     this.scope = new Scope();

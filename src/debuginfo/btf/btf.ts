@@ -117,6 +117,11 @@ export class BtfTypes implements TypeSource {
     return name === '' ? undefined : this.records.find(bit(BTF_KIND.FUNC), encoder.encode(name));
   }
 
+  /** Number of the typedef of that name in this BTF itself. */
+  typedefId(name: string): number | undefined {
+    return name === '' ? undefined : this.records.find(bit(BTF_KIND.TYPEDEF), encoder.encode(name));
+  }
+
   /** Number of the variable of that name in this BTF itself. */
   variableId(name: string): number | undefined {
     return name === '' ? undefined : this.records.find(bit(BTF_KIND.VAR), encoder.encode(name));

@@ -9,6 +9,7 @@ export const attachRawTracepoints: Attach = (probes, bench) => {
     const { spec, program } = probe;
     if (spec.kind !== 'rawtracepoint') continue;
     attachOne(probe, bench, () => {
+      if (program.refusal) throw program.refusal;
       try {
         return rawTracepointOpen(program.fd, program.spec.type === 'TRACING' ? undefined : spec.event);
       } catch (cause) {

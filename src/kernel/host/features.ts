@@ -1,6 +1,7 @@
 /** What this kernel can do beyond 5.15, found out by asking it, each at most once. */
 import { existsSync } from 'node:fs';
 import { lazy } from '../../base/lazy.ts';
+import { bpf_pseudo } from '../../bpf/constants.ts';
 import type { Features } from '../../target/target.ts';
 import {
   AttachType,
@@ -79,6 +80,34 @@ export const hasBpfLoop: () => boolean = lazy(() => {
   const refusal = tryProgram({ type: 'RAW_TRACEPOINT', code });
   return refusal !== undefined && !/(invalid|unknown) func/.test(refusal.log);
 });
+
+/** What the verifier says of a call that it would not take whatever the arguments are. */
+const noSuchCall = /is not allowed|not supported|not found|unknown|cannot call|invalid (?:func|BPF_CALL)|reserved/i;
+const kfuncs = new Map<string, boolean>();
+
+/**
+ * Whether programs of a type may call a kfunc (from Linux 5.18 by kind of program): one
+ * that calls it without arguments is refused for these, or for the call.
+ */
+export function kfuncAllowed(name: string, type: ProgramAttributes['type']): boolean {
+  const asked = `${type} ${name}`;
+  const known = kfuncs.get(asked);
+  if (known !== undefined) return known;
+  const allowed = askKfunc(name, type);
+  kfuncs.set(asked, allowed);
+  return allowed;
+}
+
+function askKfunc(name: string, type: ProgramAttributes['type']): boolean {
+  const id = kernelFunctionId(name, 'vmlinux')?.id;
+  const iterator = type === 'TRACING' ? kernelFunctionId('bpf_iter_task')?.id : undefined;
+  if (id === undefined || (type === 'TRACING' && iterator === undefined)) return false;
+  const code = Uint8Array.of(0x85, bpf_pseudo.BPF_PSEUDO_KFUNC_CALL << 4, 0, 0, 0, 0, 0, 0, ...returnZero);
+  new DataView(code.buffer).setInt32(4, id, true);
+  const tracing = iterator === undefined ? {} : { expectedAttachType: AttachType.TRACE_ITER, attachBtfId: iterator };
+  const refusal = tryProgram({ type, code, ...tracing });
+  return refusal === undefined || (refusal.log !== '' && !noSuchCall.test(refusal.log));
+}
 
 /** fentry and fexit: a kernel that has no place for them, or forbids them, takes no such program. */
 export const hasFentry: () => boolean = lazy(() => {

@@ -151,6 +151,11 @@ export function kernelFunctionId(name: string, module?: string): FunctionId | un
   return undefined;
 }
 
+/** Number of the type that a tracepoint has in the kernel's own BTF, as BPF_PROG_LOAD takes it for tp_btf. */
+export function tracepointTypeId(event: string): number | undefined {
+  return vmlinux()?.typedefId(`btf_trace_${event}`);
+}
+
 /** Number of a variable in the kernel's own BTF, as BPF_PSEUDO_BTF_ID takes it. */
 export function kernelVariableId(name: string): number | undefined {
   return vmlinux()?.variableId(name);

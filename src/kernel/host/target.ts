@@ -16,7 +16,7 @@ import { runningPrograms } from './bpfprograms.ts';
 import { symbolTables } from './cache.ts';
 import { cgroupId } from './cgroups.ts';
 import { type DebugFileOptions, hostDebugFiles } from './debugfiles.ts';
-import { type FeatureName, hostFeatures } from './features.ts';
+import { type FeatureName, hostFeatures, kfuncAllowed } from './features.ts';
 import { HostFile } from './file.ts';
 import { findHeader, kernelHeaderFolders } from './headers.ts';
 import { inferredNames } from './inferred.ts';
@@ -101,6 +101,7 @@ export function createHostTarget(options: HostTargetOptions = {}): Target {
     },
     tracepoints: lazy(readTracepoints),
     kernelFunctions: lazy(() => readKernelFunctions(options.traceableFunctions)),
+    kfuncAllowed,
     cgroupId,
     bpfPrograms: lazy(runningPrograms),
     kernelSymbol: (name) =>

@@ -6,11 +6,11 @@
  */
 import { readFileSync } from 'node:fs';
 import { invariant, MachineError } from '../../base/errors.ts';
-import { bpf_flag } from '../../bpf/constants.ts';
+import { bpf_flag, bpf_pseudo } from '../../bpf/constants.ts';
 import type { BpfProgram, MapSpec, ProbeSpec, Program, TracingTarget } from '../../program/program.ts';
 import { programFunctionId } from '../host/bpfprograms.ts';
 import { hasKprobeMulti, hasUprobeMulti } from '../host/features.ts';
-import { kernelFunctionId, kernelVariableId } from '../host/kerneltypes.ts';
+import { kernelFunctionId, kernelVariableId, tracepointTypeId } from '../host/kerneltypes.ts';
 import { kernelAtLeast, requireKernel } from '../host/machine.ts';
 import { requirePrivileges } from '../host/privilege.ts';
 import {
@@ -251,21 +251,21 @@ function multiLinkFor(probe: ProbeSpec): MultiLink | undefined {
   }
 }
 
-const BPF_PSEUDO_MAP_FD = 1;
-const BPF_PSEUDO_MAP_VALUE = 2;
-const BPF_PSEUDO_BTF_ID = 3;
-
 /** A copy of the code in which map references are file descriptors. */
 export function relocate(spec: BpfProgram, maps: readonly LoadedMap[]): Uint8Array {
   const code = spec.code.slice();
   const view = new DataView(code.buffer, code.byteOffset, code.byteLength);
   for (const relocation of spec.relocations) {
     const at = relocation.insn * 8;
-    if (relocation.kind === 'kernel_variable') {
-      const id = kernelVariableId(relocation.name);
-      if (id === undefined)
-        throw new MachineError(`the kernel has no variable ${relocation.name} (in BTF)`, { code: 'E_NO_BTF_TYPE' });
-      code[at + 1] = ((code[at + 1] as number) & 0x0f) | (BPF_PSEUDO_BTF_ID << 4);
+    if (relocation.kind === 'kernel_variable' || relocation.kind === 'kfunc') {
+      const { kind, name } = relocation;
+      const id = kind === 'kfunc' ? kernelFunctionId(name, 'vmlinux')?.id : kernelVariableId(name);
+      if (id === undefined) {
+        const what = kind === 'kfunc' ? 'function' : 'variable';
+        throw new MachineError(`the kernel has no ${what} ${name} (in BTF)`, { code: 'E_NO_BTF_TYPE' });
+      }
+      const source = kind === 'kfunc' ? bpf_pseudo.BPF_PSEUDO_KFUNC_CALL : bpf_pseudo.BPF_PSEUDO_BTF_ID;
+      code[at + 1] = ((code[at + 1] as number) & 0x0f) | (source << 4);
       view.setInt32(at + 4, id, true);
       continue;
     }
@@ -274,7 +274,7 @@ export function relocate(spec: BpfProgram, maps: readonly LoadedMap[]): Uint8Arr
       map !== undefined && code[at] === 0x18,
       `bad relocation at instruction ${relocation.insn} of ${spec.name}`,
     );
-    const source = relocation.kind === 'map_fd' ? BPF_PSEUDO_MAP_FD : BPF_PSEUDO_MAP_VALUE;
+    const source = relocation.kind === 'map_fd' ? bpf_pseudo.BPF_PSEUDO_MAP_FD : bpf_pseudo.BPF_PSEUDO_MAP_VALUE;
     code[at + 1] = ((code[at + 1] as number) & 0x0f) | (source << 4);
     view.setInt32(at + 4, map.fd, true);
     if (relocation.kind === 'map_value') view.setInt32(at + 12, relocation.offset, true);
@@ -326,11 +326,17 @@ const tracingTypes = {
   fentry: AttachType.TRACE_FENTRY,
   fexit: AttachType.TRACE_FEXIT,
   iter: AttachType.TRACE_ITER,
+  tp_btf: AttachType.TRACE_RAW_TP,
 } as const;
 
 /** What the kernel wants to know of a TRACING program's function; or why there is no such function. */
 function tracingAttributes(target: TracingTarget): Partial<ProgramAttributes> | MachineError {
   if (target.program !== undefined) return programAttributes(target, target.program);
+  if (target.as === 'tp_btf') {
+    const attachBtfId = tracepointTypeId(target.name);
+    if (attachBtfId !== undefined) return { expectedAttachType: tracingTypes.tp_btf, attachBtfId };
+    return new MachineError(`the kernel has no raw tracepoint ${target.name} (in BTF)`, { code: 'E_NO_BTF_TYPE' });
+  }
   const name = target.as === 'iter' ? `bpf_iter_${target.name}` : target.name;
   const found = kernelFunctionId(name, target.module);
   if (found === undefined) {

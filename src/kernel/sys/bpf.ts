@@ -43,6 +43,7 @@ type CommandName = keyof typeof Command;
 const mapTypes: Record<MapKind, number> = {
   HASH: 1,
   ARRAY: 2,
+  PERF_EVENT_ARRAY: 4,
   PERCPU_HASH: 5,
   PERCPU_ARRAY: 6,
   STACK_TRACE: 7,

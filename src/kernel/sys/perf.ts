@@ -7,6 +7,7 @@ export const PerfType = { HARDWARE: 0, SOFTWARE: 1, TRACEPOINT: 2, BREAKPOINT: 5
 /** enum perf_sw_ids, the members in use by insitu itself. */
 export const PERF_COUNT_SW_CPU_CLOCK = 0;
 export const PERF_COUNT_SW_DUMMY = 9;
+export const PERF_COUNT_SW_BPF_OUTPUT = 10;
 
 /** Bit positions of the flags in perf_event_attr. */
 const flagBits = {
