@@ -92,6 +92,7 @@ export function callsProgram(options: CallsOptions): Program {
     followers: [],
     probeNames: [],
     events: [],
+    packets: [],
     globals: unusedGlobals,
     needsUserSymbols: false,
     unwinds: false,
