@@ -20,10 +20,20 @@ const pages = { usual: 256, least: 32 };
 /** Bytes of a record before the packet (PacketSpec). */
 const headSize = 24;
 
+interface Packet {
+  readonly path: string;
+  /** CLOCK_BOOTTIME nanoseconds. */
+  readonly time: bigint;
+  readonly bytes: Uint8Array;
+  /** Bytes that were asked for. */
+  readonly length: number;
+}
+
 export class PacketFiles {
   /** Packets that found no room in the rings. */
   lost = 0;
   readonly #program: Program;
+  #pending: Packet[] = [];
   readonly #files = new Map<string, number>();
   readonly #rings: PerfRing[] = [];
   readonly #watches: Watch[] = [];
@@ -75,9 +85,19 @@ export class PacketFiles {
     }
   }
 
-  /** Writes what has come. */
+  /** Writes what has come, in the order of time; what is newer than that waits for other CPUs' older ones. */
   drain(): void {
+    const now = clockNanoseconds(Clock.BOOTTIME);
     for (const ring of this.#rings) ring.drain((record) => this.#take(record));
+    this.#write(now);
+  }
+
+  #write(until: bigint): void {
+    const packets = this.#pending.sort((a, b) => (a.time < b.time ? -1 : a.time > b.time ? 1 : 0));
+    const newer = packets.findIndex(({ time }) => time > until);
+    this.#pending = newer < 0 ? [] : packets.splice(newer);
+    for (const { path, time, bytes, length } of packets)
+      write(path, this.#files.get(path) as number, pcapRecord(time + this.#wallClock, bytes, length));
   }
 
   #take(record: DataView): void {
@@ -90,10 +110,16 @@ export class PacketFiles {
     if (packet === undefined) return;
     const bytes = record.getUint32(at + 4, true);
     const wanted = record.getUint32(at + 8, true);
-    const time = record.getBigUint64(at + 16, true) + this.#wallClock;
+    const time = record.getBigUint64(at + 16, true);
     const left = Math.min(packet.offset, bytes);
-    const body = new Uint8Array(record.buffer, at + headSize + left, bytes - left);
-    write(packet.path, this.#files.get(packet.path) as number, pcapRecord(time, body, wanted - left));
+    const body = new Uint8Array(record.buffer, at + headSize + left, bytes - left).slice();
+    this.#pending.push({ path: packet.path, time, bytes: body, length: wanted - left });
+  }
+
+  /** Writes all that has come: nothing more will. */
+  finish(): void {
+    this.drain();
+    this.#write(2n ** 64n);
   }
 
   close(): void {

@@ -251,6 +251,7 @@ export class Trace implements AsyncIterable<TraceEvent> {
       }
       await this.#attachment.detach((done, all) => this.#parts.onProgress?.('detached', done, all));
       this.#drain();
+      this.#packets?.finish();
       this.#deaf = false;
       this.#ending = true;
       this.#attachment.run('end');
