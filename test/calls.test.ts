@@ -146,6 +146,11 @@ describe('calls', { skip: lacking('tracefs', 'gcc') }, () => {
     });
   }
 
+  test('a perf event for each place, as on older kernels', { timeout: 120_000 }, async () => {
+    const program = build('g++', 'program.cc', '-O2', '-g', '-pthread');
+    compare(await traced(logged, `${program} ${log}`, [...whole, '--no-feature', 'uprobe_multi']));
+  });
+
   test('times: a call has those below it in its own, its self time has not', { timeout: 120_000 }, async () => {
     const program = build('g++', 'program.cc', '-O2', '-g', '-pthread');
     const { trees } = await traced(logged, `${program} ${log}`);

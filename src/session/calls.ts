@@ -73,6 +73,8 @@ export interface CallsRunOptions {
   readonly least: number;
   /** Share of the processes' running time that the probes may take (see #judge). */
   readonly overhead: number;
+  /** False: a perf event for each place, as on kernels before 6.10. */
+  readonly uprobeMulti: boolean;
   /** Told of functions that cannot be probed. */
   readonly onFailed: (name: string, reason: string) => void;
 }
@@ -135,14 +137,16 @@ export class CallsRun {
   constructor(options: CallsRunOptions) {
     this.#options = options;
     const { functions } = options;
-    this.#multi = hasUprobeMulti() && kernelAtLeast(6, 10);
+    // Before 6.10 a link's process filter let only the one thread through.
+    this.#multi = options.uprobeMulti && hasUprobeMulti() && kernelAtLeast(6, 10);
     const any = functions.some(({ texts, resultText }) => texts.length > 0 || resultText !== undefined);
     this.#texts = any ? 1 + functions.reduce((most, { texts }) => Math.max(most, texts.length), 0) : 0;
     const wanted: CallsOptions = {
       kernel: kernelVersion(),
       functions: functions.length,
       texts: this.#texts,
-      sleepable: this.#multi && any,
+      // Uprobes may sleep since Linux 6.0.
+      sleepable: any && kernelAtLeast(6, 0),
     };
     const cleanup: (() => void)[] = [];
     try {

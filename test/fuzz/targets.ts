@@ -177,6 +177,7 @@ function withSymbols(input: Input): string {
   const found = binary.search(/total|price/).length + binary.find('shop::total').length;
   const at: string[] = [];
   for (const { address } of all.slice(0, 8)) at.push(binary.at(virtualAddress(address + 1))?.demangled ?? '-');
+  for (const { address } of all.slice(0, 8)) at.push(JSON.stringify(binary.exits(address)), String(binary.unwindable));
   for (let address = 0x200; address < 0x4000; address += 0x333) at.push(binary.at(virtualAddress(address))?.name ?? '');
   const layers = binary.layers.explain().map(({ layer, found: has, detail }) => `${layer} ${has} ${detail}`);
   return [

@@ -56,7 +56,14 @@ export function planWithoutTypes(demangled: string): FunctionPlan {
     parameters === undefined
       ? 3
       : Math.min(registerNames.length, parameters + (/::/.test(demangled.split('(')[0] ?? '') ? 1 : 0));
-  return { arguments: undefined, result: undefined, texts: [], resultText: undefined, stackWords: 0, registers };
+  const result = returnsNothing(demangled) ? 'none' : undefined;
+  return { arguments: undefined, result, texts: [], resultText: undefined, stackWords: 0, registers };
+}
+
+/** Constructors and destructors. */
+function returnsNothing(demangled: string): boolean {
+  const [, scope, name] = /(?:^|[:\s])(\w+)(?:<.*>)?::(~?\w+)\(/s.exec(demangled) ?? [];
+  return name !== undefined && (name.startsWith('~') || name === scope);
 }
 
 /** Parameters that a demangled name tells of; undefined when it tells none. */

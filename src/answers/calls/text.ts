@@ -6,11 +6,14 @@ export interface Style {
   readonly color: boolean;
   /** Columns of the screen; undefined: lines are left whole. */
   readonly width: number | undefined;
+  /** Rows that the summary may take; undefined: mostRows. */
+  readonly rows?: number | undefined;
 }
 
 /** Alike calls one after the other of which the first ones are shown. */
 const mostAlike = 3;
 const mostRows = 40;
+const mostName = 60;
 
 const paint = (style: Style, code: string, text: string): string =>
   style.color && text !== '' ? `\x1b[${code}m${text}\x1b[0m` : text;
@@ -50,14 +53,19 @@ const ends: Readonly<Record<ShownCall['end'], string>> = {
 };
 
 function callLine(call: ShownCall, prefix: string, style: Style): string {
-  const list = call.arguments.map(({ name, text }) => (name === '' ? text : `${name}=${text}`)).join(', ');
+  const name = style.width === undefined ? call.function : shortened(call.function, mostName);
   const result = call.result === undefined ? '' : ` = ${call.result.name === 'rax' ? 'rax ' : ''}${call.result.text}`;
   const end = ends[call.end];
   const notes = [...(call.tailCalled ? ['tail-called'] : []), ...(end === '' ? [] : [end])].join('; ');
+  let list = call.arguments.map((one) => (one.name === '' ? one.text : `${one.name}=${one.text}`)).join(', ');
+  // On a narrow screen the arguments give way, not the result.
+  const others = 12 + prefix.length + name.length + 2 + result.length + (notes === '' ? 0 : 2 + notes.length);
+  const room = style.width === undefined ? list.length : Math.max(1, style.width - others);
+  if (list.length > room) list = `${list.slice(0, room - 1)}…`;
   // What was found unwound was seen to be gone only at the next call.
   const sign = call.end === 'gone' ? '<' : call.end === 'open' || call.end === 'thread ended' ? '>' : '';
   const painted = call.end === 'gone' ? paint(style, red, notes) : paint(style, dim, notes);
-  return `${timeColumn(call.duration, style, sign)}  ${paint(style, dim, prefix)}${paint(style, bold, call.function)}(${list})${result}${notes === '' ? '' : `  ${painted}`}`;
+  return `${timeColumn(call.duration, style, sign)}  ${paint(style, dim, prefix)}${paint(style, bold, name)}(${list})${result}${notes === '' ? '' : `  ${painted}`}`;
 }
 
 /** The lines of a call and what it called; `most` of them, and how many more there are. */
@@ -134,8 +142,25 @@ export function sparkline({ histogram }: Pick<FunctionRow, 'histogram'>): string
   return `${short(low)} ${bars} ${short(high + 1)}`;
 }
 
+/** A name of at most so many characters: first without template arguments; then its end, which tells more than its namespaces. */
+export function shortened(name: string, most: number): string {
+  if (name.length <= most) return name;
+  let depth = 0;
+  let out = '';
+  for (const [at, char] of [...name].entries()) {
+    // `->`, `operator<`, `operator>` open and close nothing.
+    const opens = char === '<' && !/operator<?$/.test(name.slice(0, at));
+    const closes = char === '>' && depth > 0 && name[at - 1] !== '-';
+    if (opens && depth++ === 0) out += '<…';
+    if (closes) depth--;
+    if (depth === 0) out += char;
+  }
+  const short = depth === 0 ? out : name;
+  return short.length <= most ? short : `…${short.slice(1 - most)}`;
+}
+
 function summary({ functions }: CallsReport, style: Style): string {
-  const rows = functions.slice(0, mostRows);
+  const rows = functions.slice(0, Math.max(1, Math.min(mostRows, style.rows ?? mostRows)));
   const headings = ['calls', 'total', 'self', 'p50', 'p99', 'function', 'times by powers of 2'];
   const time = (value: number | undefined): string => (value === undefined ? '' : durationText(value));
   const cells = rows.map((row) => [
@@ -144,7 +169,7 @@ function summary({ functions }: CallsReport, style: Style): string {
     row.ended === 0 ? '' : time(row.self),
     time(row.p50),
     time(row.p99),
-    row.name,
+    shortened(row.name, mostName),
     sparkline(row),
   ]);
   const nameColumn = 5;
@@ -153,10 +178,9 @@ function summary({ functions }: CallsReport, style: Style): string {
   );
   // On a narrow screen the name gives way, not the numbers.
   const others = widths.reduce((sum, width, at) => sum + (at === nameColumn ? 0 : width), 0) + 2 * headings.length;
-  const most = Math.max(20, style.width === undefined ? 60 : style.width - others);
+  const most = Math.max(20, style.width === undefined ? mostName : style.width - others);
   widths[nameColumn] = Math.min(widths[nameColumn] as number, most);
-  // The end of a name tells more than the namespaces before it.
-  const cut = (text: string): string => (text.length <= most ? text : `…${text.slice(1 - most)}`);
+  const cut = (text: string): string => shortened(text, most);
   const line = (row: readonly string[]): string =>
     row
       .map((cell, at) =>
@@ -168,11 +192,10 @@ function summary({ functions }: CallsReport, style: Style): string {
       .trimEnd();
   const out = [`  ${paint(style, bold, line(headings))}`];
   for (const [index, row] of cells.entries()) {
-    const { unwound, tailCalls, calls, ended, removed } = rows[index] as FunctionRow;
+    const { unwound, calls, ended, removed } = rows[index] as FunctionRow;
     out.push(fitted(`  ${line(row)}`, style));
     const notes = [
       ...(unwound > 0 && removed === undefined ? [`${unwound.toLocaleString('en-US')} unwound`] : []),
-      ...(tailCalls > 0 ? [`${tailCalls.toLocaleString('en-US')} ended by tail calls`] : []),
       ...(calls > ended && removed === undefined ? [`${(calls - ended).toLocaleString('en-US')} without an end`] : []),
     ];
     if (notes.length > 0) out.push(paint(style, dim, `  ${''.padStart(widths[0] as number)}  ${notes.join(', ')}`));

@@ -58,6 +58,7 @@ export async function calls(patterns: readonly string[], options: CallsOptions):
       pids: child === undefined ? options.pids : [child.pid],
       ...{ rate: options.rate, sample: options.sample, depth: options.depth },
       ...{ least: options.least, overhead: options.overhead },
+      uprobeMulti: !options.withoutFeatures.has('uprobe_multi'),
       onFailed: (name, reason) => {
         if (++failed <= 3) warn(`${name} is left out: ${reason}`);
       },
@@ -115,7 +116,9 @@ class Session {
     const screen = options.output === undefined && isatty(1);
     const wish = process.env['BPFTRACE_COLOR'];
     const color = wish === 'always' || (wish !== 'never' && screen && process.env['NO_COLOR'] === undefined);
-    this.#style = { color, width: screen ? process.stdout.columns : undefined };
+    // With --watch all has to be on the screen at once: title, headings, what was not seen.
+    const rows = screen && options.watch ? process.stdout.rows - 8 : undefined;
+    this.#style = { color, width: screen ? process.stdout.columns : undefined, rows };
   }
 
   async follow(): Promise<number> {

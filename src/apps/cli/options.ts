@@ -145,6 +145,7 @@ export interface CallsOptions extends DebugFileWords {
   readonly duration: number | undefined;
   /** Nanoseconds: shorter calls are only counted. */
   readonly least: number;
+  readonly withoutFeatures: ReadonlySet<Feature>;
   /** Share of the traced processes' running time that the probes may take. */
   readonly overhead: number;
 }
@@ -313,6 +314,13 @@ function choice<Word extends string>(option: string, value: string, allowed: rea
 }
 
 const features = ['uprobe_multi', 'kprobe_multi', 'kprobe_session'] as const;
+
+const featuresOf = (given: ReadonlyMap<string, readonly string[]>): ReadonlySet<Feature> =>
+  new Set(
+    (given.get('no-feature') ?? []).flatMap((names) =>
+      names.split(',').map((one) => choice('--no-feature', one, features)),
+    ),
+  );
 
 function processId(text: string): number {
   const pid = Number(text);
@@ -527,7 +535,7 @@ export function parseCommand(argv: readonly string[]): Command {
     return {
       kind: 'calls',
       patterns: callPatterns(rest.slice(1), options),
-      options: { ...options, ...flags, ...callLimits(last) },
+      options: { ...options, ...flags, ...callLimits(last), withoutFeatures: featuresOf(given) },
     };
   }
   const follow = given.has('follow');
@@ -546,11 +554,7 @@ export function parseCommand(argv: readonly string[]): Command {
     mode: runMode(given),
     probeFilter: expression('--probe-filter', last('probe-filter')),
     traceableFunctions: last('traceable-functions'),
-    withoutFeatures: new Set(
-      (given.get('no-feature') ?? []).flatMap((names) =>
-        names.split(',').map((one) => choice('--no-feature', one, features)),
-      ),
-    ),
+    withoutFeatures: featuresOf(given),
     command,
     output: last('output'),
     ...debugFiles,

@@ -332,7 +332,7 @@ export const options: readonly OptionWord[] = [
     value: 'FEATURE[,FEATURE]',
     kind: ['uprobe_multi', 'kprobe_multi', 'kprobe_session'],
     text: 'do without uprobe_multi, kprobe_multi, kprobe_session',
-    of: ['run'],
+    of: ['run', 'calls'],
   },
   {
     name: 'traceable-functions',

@@ -45,7 +45,7 @@ export interface CallsOptions {
   readonly functions: number;
   /** Texts that a frame has room for: that of the result, and those of arguments; 0 for none. */
   readonly texts: number;
-  /** The program may wait for pages (links of kind uprobe_multi). */
+  /** The program may wait for pages (Linux 6.0). */
   readonly sleepable: boolean;
 }
 

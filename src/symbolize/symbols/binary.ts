@@ -480,7 +480,8 @@ export class ElfBinary implements Binary {
 }
 
 /** Whether a library is one that throws, or unwinds for those that do. */
-export const isUnwinder = (name: string): boolean => /(^|\/)lib(stdc\+\+|c\+\+|c\+\+abi|gcc_s|unwind)\b/.test(name);
+export const isUnwinder = (name: string): boolean =>
+  /(^|\/)lib(stdc\+\+|c\+\+|c\+\+abi|gcc_s|unwind)(?![a-z])/.test(name);
 
 /** Whether a path of debugging information is that of a source file that somebody has named, by the end of its path. */
 function isSource(file: string): (path: string) => boolean {
