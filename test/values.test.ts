@@ -60,6 +60,7 @@ async function run(
   build: Build,
   libraries: Readonly<Record<string, string>> = {},
   words: Readonly<Record<string, string>> = {},
+  environment = '',
 ): Promise<{ ours: string[]; logged: string[] }> {
   // A library stands behind the source that uses it.
   const program = compile(source, build, `program${built++}`, Object.values(libraries));
@@ -69,9 +70,12 @@ async function run(
   const path = join(folder, 'script.bt');
   writeFileSync(path, text);
   const log = `${program}.log`;
-  const { status, stdout, stderr } = await insitu(['-q', '-c', `sh -c "exec ${program} 2>${log}"`, path], {
-    timeout: 40_000,
-  });
+  const { status, stdout, stderr } = await insitu(
+    ['-q', '-c', `sh -c "${environment} exec ${program} 2>${log}"`, path],
+    {
+      timeout: 40_000,
+    },
+  );
   assert.equal(status, 0, stderr);
   assert.equal(stderr, '');
   const lines = (text: string): string[] =>
@@ -204,6 +208,18 @@ describe('Abseil', () => {
       assert.deepEqual(ours, logged);
     });
   }
+});
+
+describe("libstdc++'s debug package", () => {
+  const folder = '/usr/lib/x86_64-linux-gnu/debug';
+  const missing = existsSync(join(folder, 'libstdc++.so.6')) ? false : 'needs libstdc++6-12-dbg';
+  const build: Build = { compiler: 'g++', flags: ['-O0'] };
+  test("arguments of the library's functions", { skip: lack(build) || missing, timeout: 60_000 }, async () => {
+    const words = { STANDARD: join(folder, 'libstdc++.so.6') };
+    const { ours, logged } = await run('standard.cc', 'standard.bt', build, {}, words, `LD_LIBRARY_PATH=${folder}`);
+    assert.equal(logged.length, 4 * 6);
+    assert.deepEqual(ours, logged);
+  });
 });
 
 describe('locals by source line', () => {
