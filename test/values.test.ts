@@ -398,6 +398,101 @@ describe('beside gdb', { skip: has('gdb') ? false : 'needs gdb' }, () => {
   }
 });
 
+/** The numbers, texts and truths in what gdb's pretty-printers print, in order. `numbered`: elements have their number before them. */
+function gdbLeaves(text: string, numbered: boolean): string[] {
+  const bare = text
+    .replace(/std::[\w:<>, ]*?\[no contained value\]/g, ' NOTHING ')
+    .replace(/(?: of length \d+, capacity \d+| with \d+ elements?|\[contained value\] =|\[index \d+\] =)/g, ' ')
+    .replace(numbered ? /\[\d+\] = /g : /^$/, '');
+  const leaves = bare.matchAll(/"((?:[^"\\]|\\.)*)"|(?<![\w.])(NOTHING|true|false|-?\d+(?:\.\d+)?)(?![\w])/g);
+  return [...leaves].map(([, quoted, word]) => quoted ?? (word as string));
+}
+
+/** The same of a value in JSON; 'more' where it was cut. */
+function jsonLeaves(value: unknown): string[] {
+  if (value === null) return ['NOTHING'];
+  if (typeof value === 'object') return Object.values(value).flatMap(jsonLeaves);
+  return typeof value === 'string' && /^…\d+ more$/.test(value) ? ['more'] : [String(value)];
+}
+
+describe("library types beside gdb's printers", { skip: has('gdb') ? false : 'needs gdb' }, () => {
+  // A field whose elements gdb numbers has a #.
+  const programs: Readonly<Record<string, readonly [object: string, fields: string]>> = {
+    'library.cc': [
+      'o',
+      'name numbers words table set# some none number text pair tuple# inners deque list# forward# hash bag# array time atomic nested view options',
+    ],
+    'containers.cc': [
+      'b',
+      'table names set# hash items bag# list# linked# forward# queue vector array plain nested bits none',
+    ],
+  };
+  for (const build of [
+    { compiler: 'g++', flags: ['-std=c++17', '-g', '-O0'] },
+    { compiler: 'g++', flags: ['-std=c++17', '-gdwarf-4', '-O0', '-no-pie'] },
+  ]) {
+    test(titleOf(build), { skip: lack(build), timeout: 120_000 }, async () => {
+      let compared = 0;
+      for (const [source, [object, text]] of Object.entries(programs)) {
+        const fields = text.split(' ').map((field) => field.replace('#', ''));
+        const numbered = text.split(' ').map((field) => field.endsWith('#'));
+        const program = compile(source, build, `printed${built++}`);
+        const prints = fields.map((field) => `printf("${field}"); print(args.${object}.${field});`);
+        // In parts: all of them together are more than one program may be.
+        const parts = [0, 1, 2, 3].map((part) => prints.filter((_, index) => index % 4 === part).join(' '));
+        const script = parts.map((part) => `uprobe:${program}:look { ${part} }`).join('\n');
+        const { stdout, stderr } = await insitu([
+          '-q',
+          '-f',
+          'json',
+          '-c',
+          `sh -c "exec ${program} 2>/dev/null"`,
+          '-e',
+          script,
+        ]);
+        // A line with the field's name, then its value; several probes of one place run in an order of the kernel's.
+        const values = new Map<string, unknown[]>();
+        let field = '';
+        for (const line of stdout.split('\n').filter((one) => one.startsWith('{'))) {
+          const { type, data } = JSON.parse(line);
+          if (type === 'printf') field = data;
+          else if (type === 'value') values.set(field, [...(values.get(field) ?? []), data]);
+        }
+        assert.deepEqual([...values.keys()].sort(), [...fields].sort(), stderr);
+        const commands = [
+          'set print elements 0',
+          'set print repeats 0',
+          'set print address off',
+          'set width 0',
+          'break look',
+          'run 2>/dev/null',
+        ];
+        const look = fields.flatMap((field) => [`echo \\nVALUE\\n`, `output ${object}.${field}`]);
+        for (let hit = 0; hit < 3; hit++) commands.push(...look, 'echo \\nVALUE\\n', 'continue');
+        const gdb = spawnSync('gdb', ['-nx', '-batch', ...commands.flatMap((one) => ['-ex', one]), program], {
+          encoding: 'utf8',
+        });
+        const theirs = gdb.stdout.split('\nVALUE\n');
+        // Behind the last value of each hit comes what gdb says of the next one.
+        const printed = [0, 1, 2].flatMap((hit) =>
+          fields.map((_, index) => theirs[hit * (fields.length + 1) + index + 1] as string),
+        );
+        for (let hit = 0; hit < 3; hit++) {
+          for (const [index, name] of fields.entries()) {
+            const ours = jsonLeaves(values.get(name)?.[hit]);
+            const expected = gdbLeaves(printed[hit * fields.length + index] as string, numbered[index] as boolean);
+            if (ours.at(-1) === 'more') expected.splice(ours.length - 1, Number.POSITIVE_INFINITY, 'more');
+            assert.deepEqual(ours, expected, `${source} ${name}, call ${hit}`);
+            compared += ours.length;
+          }
+        }
+      }
+      // gdb printed 743 of them.
+      assert.ok(compared >= 743, `${compared} values`);
+    });
+  }
+});
+
 describe('inlined functions', () => {
   for (const build of [
     { compiler: 'gcc', flags: ['-g', '-O0'] },
