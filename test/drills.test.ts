@@ -405,6 +405,20 @@ describe('a full disk', { skip: lacking('tracefs') }, () => {
 });
 
 describe('side by side', { skip }, () => {
+  test('a flood that never pauses: a signal ends the run all the same', { timeout: 60_000 }, async () => {
+    // A million calls a second, each with a stack: more than anybody can print.
+    const flood = spawn('dd', ['if=/dev/zero', 'of=/dev/null', 'bs=1'], { stdio: 'ignore' });
+    try {
+      const script = `tracepoint:raw_syscalls:sys_enter /pid == ${flood.pid}/ { printf("%d%s\\n", tid, ustack); }`;
+      const running = new Running(['-q', '-o', '/dev/null', '-e', script], { timeout: 40_000 });
+      await running.until(() => running.stderr.includes('Lost '), 'it has more events than it can print');
+      const { status, stderr } = await running.interrupt();
+      assert.equal(status, 0, stderr);
+    } finally {
+      flood.kill('SIGKILL');
+    }
+  });
+
   test('24 runs: each counts what it asks for', { timeout: 240_000 }, async () => {
     const binary = build(
       'counted',

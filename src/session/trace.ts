@@ -47,6 +47,8 @@ import { PacketFiles } from './packets.ts';
 const followInterval = 50;
 /** Bytes of records that one batch takes at most. */
 const batchBytes = 1 << 20;
+/** Milliseconds after which the event loop has its turn. */
+const breathAfter = 50;
 
 /** What provides the unwinder's tables. */
 export interface Unwinding {
@@ -243,7 +245,13 @@ export class Trace implements AsyncIterable<TraceEvent> {
       const iterates = this.program.probes.some(({ kind }) => kind === 'iter');
       if (iterates) void this.#iterate();
       const over = !iterates && this.#nothingMore();
+      let breathed = performance.now();
       while (!this.#stopping) {
+        // Where events come without a pause, signals and timers of this process want their turn too.
+        if (performance.now() - breathed > breathAfter) {
+          await new Promise((resolve) => setImmediate(resolve));
+          breathed = performance.now();
+        }
         const more = this.#drain(batchBytes);
         if (this.#pending.length > 0) yield this.#takePending();
         else if (over && !more) this.stop();
