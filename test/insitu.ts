@@ -131,7 +131,7 @@ export interface RunOptions {
 }
 
 /** How much slower than usual things go here: under software emulation, on a machine that has much to do. */
-const patience = Number(process.env['INSITU_TEST_PATIENCE'] ?? 1);
+export const patience: number = Number(process.env['INSITU_TEST_PATIENCE'] ?? 1);
 
 export const attachedWord = '__BPFTRACE_NOTIFY_PROBES_ATTACHED';
 

@@ -7,8 +7,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { root } from './insitu.ts';
-import { findKernel, noEmulator, runInGuest, type TestKernel } from './kernels/boot.ts';
-import type { TestResult } from './kernels/reporter.ts';
+import { findKernel, noEmulator, runInGuest, type TestKernel, type TestResult } from './kernels/boot.ts';
 
 /** What each kernel must be able to do: a test that says it cannot fails there. */
 const expected: Readonly<Record<string, string>> = {
@@ -17,6 +16,8 @@ const expected: Readonly<Record<string, string>> = {
 };
 /** All of it, or the short part that `npm test` has. */
 const whole = process.env['INSITU_TEST_KERNELS'] !== undefined;
+/** Milliseconds for a kernel; all of it takes half an hour on an idle machine. */
+const limit = whole ? 7_200_000 : 1_200_000;
 const versions = (process.env['INSITU_TEST_KERNELS'] ?? '6.1').split(' ');
 
 /** The compiled test files that the words of the lane pick. */
@@ -64,23 +65,30 @@ async function tell(t: TestContext, { result, children }: Node): Promise<void> {
   });
 }
 
+/** A word on the way, as the report comes at the end. */
+const tellEarly = ({ name, depth, file, passed, skip, milliseconds, error }: TestResult): void => {
+  const mark = passed ? (skip === undefined ? 'ok' : 'skipped') : 'FAILED';
+  if (depth > 0 && passed) return;
+  const where = file.replace(/^.*\//, '');
+  process.stderr.write(`${mark} ${where}: ${name} (${milliseconds.toFixed(0)} ms there)${error ? `\n${error}` : ''}\n`);
+};
+
 for (const version of versions) {
   describe(`on Linux ${version}`, { skip: noEmulator(version) }, () => {
-    test('boots, and the lane comes to its end', { timeout: 1_300_000 }, async (t) => {
+    test('boots, and the lane comes to its end', { timeout: limit + 100_000 }, async (t) => {
       const files = chosenFiles();
       assert.ok(files.length > 0, 'no test file is chosen');
       const run = await runInGuest(findKernel(version) as TestKernel, {
         files,
         modules: ['drivers/net/tun'],
-        environment: { INSITU_TEST_EXPECT: expected[version] ?? '', INSITU_TEST_PATIENCE: '3' },
-        timeout: 1_200_000,
+        environment: { INSITU_TEST_EXPECT: expected[version] ?? '', INSITU_TEST_PATIENCE: '10' },
+        timeout: limit,
+        ...(whole ? { onResult: tellEarly } : {}),
       });
       for (const node of tree(run.results)) await tell(t, node);
       assert.notEqual(run.status, undefined, `it never came to its end:\n${run.console.slice(-4000)}`);
-      // The report names the source, or what was compiled from it.
-      const bare = (file: string): string => file.replace(/^.*?(?:dist\/)?(src|test)\//, '$1/').replace(/\.[jt]s$/, '');
-      const told = new Set(run.results.map((result) => bare(result.file)));
-      const silent = files.map(bare).filter((file) => !told.has(file));
+      const told = new Set(run.results.map(({ file }) => file));
+      const silent = files.filter((file) => !told.has(file));
       assert.deepEqual(silent, [], 'files that told nothing');
     });
   });

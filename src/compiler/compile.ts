@@ -213,18 +213,24 @@ export function compile(main: Source, target: Target, options: CompileOptions = 
     return emitted !== undefined && lowered[index]?.low.sleeps ? { ...emitted, sleepable: true } : emitted;
   });
   if (diagnostics.hasErrors) return failed();
-  const probes = lowered.flatMap(({ context }, index) =>
-    context.attachments.map(({ spec, name }): ProbeSpec => ({ ...spec, program: index, name: assets.probeName(name) })),
-  );
+  const numberOf = mentions(script, 'probe')
+    ? (name: string): number => assets.probeName(name)
+    : (name: string): number => assets.probeTitle(name);
+  const probesOf = (contexts: readonly ProbeContext[], first: number): ProbeSpec[] =>
+    contexts.flatMap(({ attachments }, index) =>
+      attachments.map(({ spec, name }): ProbeSpec => ({ ...spec, program: first + index, name: numberOf(name) })),
+    );
   const program: Program = {
     config,
     maps: assets.finish(),
     programs: programs as BpfProgram[],
-    probes,
-    followers: followers.flatMap(({ probe }, index) =>
-      probe.attachments.map(
-        ({ spec, name }): ProbeSpec => ({ ...spec, program: lowered.length + index, name: assets.probeName(name) }),
-      ),
+    probes: probesOf(
+      lowered.map(({ context }) => context),
+      0,
+    ),
+    followers: probesOf(
+      followers.map(({ probe }) => probe),
+      lowered.length,
     ),
     probeNames: assets.probeNames,
     events: assets.events,

@@ -78,6 +78,8 @@ export function droppedText(event: DroppedEvent): string {
       return `WARNING: ${many('user stack', 'user stacks')} found no room to be kept: the frames are missing`;
     case 'packets':
       return `WARNING: ${many('packet', 'packets')} found no room on the way to the file (config perf_rb_pages makes more)`;
+    case 'mappings':
+      return `WARNING: ${many('record', 'records')} of processes that start and map files found no room (too many at once): user addresses of processes that have ended may have no names`;
     case 'file':
       return `ERROR: failed to open file '${event.name}' (${event.reason})`;
   }

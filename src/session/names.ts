@@ -22,6 +22,10 @@ export interface UserNames {
   source(pid: number, address: number): readonly SourceLine[] | undefined;
   /** The next questions belong to another record, and may be about what has happened since. */
   expire(): void;
+  /** Takes in what has happened until now. */
+  drain(): void;
+  /** Records of processes and their mappings that found no room in the kernel's rings, as far as taken in. */
+  readonly lost: number;
   close(): void;
 }
 

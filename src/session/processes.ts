@@ -53,6 +53,8 @@ export class ProcessNames implements UserNames {
   readonly #former: Lru<number, readonly number[]> = new Lru(remembered);
   #lastFormer = 0;
   #fresh = false;
+  /** Side-band records that found no room. */
+  lost = 0;
 
   constructor(options: ProcessNamesOptions) {
     this.#options = options;
@@ -179,6 +181,7 @@ export class ProcessNames implements UserNames {
         if (this.#whole.get(pid) !== undefined) this.#symbolizer.mapped(pid, mappingOf(event));
         return;
       case 'lost':
+        this.lost += event.count;
         for (const known of this.#whole.keys()) this.#symbolizer.executed(known);
         this.#whole.clear();
         return;

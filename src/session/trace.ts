@@ -543,6 +543,10 @@ export class Trace implements AsyncIterable<TraceEvent> {
     events.push(...this.#stacksCutShort(view, finished?.ends ?? []));
     tell('guesses', stackGuesses, undefined, finished?.guesses);
     tell('stack_map', stacksFull);
+    const { userNames } = this.#parts;
+    userNames?.drain();
+    if (userNames !== undefined && userNames.lost > 0)
+      events.push({ type: 'dropped', what: 'mappings', count: userNames.lost });
     const userMaps = this.program.maps.filter((map) => map.role === 'user');
     for (const [index, map] of userMaps.entries()) tell('map', mapFull + 8 * index, map.name);
     return events;

@@ -114,7 +114,7 @@ export interface LostEvent {
 /** What a run could not read, keep or finish; told once, at its end. */
 export interface DroppedEvent {
   readonly type: 'dropped';
-  /** reads: of memory that was not there; map: updates of a full map; runs: of probes that found no scratch memory; loops: cut at the kernel's limit; returns: of calls whose arguments were not kept; files: that cat() could not read; processes: that --follow had no room for; stacks: of user space that end early; guesses: stacks for which frame pointers were followed; stack_map: stacks that found no room; packets: that found no room on their way to a file. */
+  /** reads: of memory that was not there; map: updates of a full map; runs: of probes that found no scratch memory; loops: cut at the kernel's limit; returns: of calls whose arguments were not kept; files: that cat() could not read; processes: that --follow had no room for; stacks: of user space that end early; guesses: stacks for which frame pointers were followed; stack_map: stacks that found no room; packets: that found no room on their way to a file; mappings: the kernel's records of what processes start, map and exec, so that later names may be missing. */
   readonly what:
     | 'reads'
     | 'map'
@@ -126,7 +126,8 @@ export interface DroppedEvent {
     | 'stacks'
     | 'guesses'
     | 'stack_map'
-    | 'packets';
+    | 'packets'
+    | 'mappings';
   /** The map (without `@`) or the file. */
   readonly name?: string;
   readonly count: number;

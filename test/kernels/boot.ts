@@ -7,7 +7,7 @@ import { closeSync, existsSync, mkdtempSync, openSync, readdirSync, readFileSync
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { guestRoot, writeInitramfs } from './initramfs.ts';
-import type { TestResult } from './reporter.ts';
+import type { ToldResult } from './reporter.ts';
 
 const cache = process.env['INSITU_TEST_CACHE'] ?? join(homedir(), '.cache', 'insitu-test');
 const qemu = 'qemu-system-x86_64';
@@ -39,6 +39,11 @@ export function noEmulator(version: string): string | false {
   return false;
 }
 
+export interface TestResult extends ToldResult {
+  /** The compiled file, as it was asked for. */
+  readonly file: string;
+}
+
 export interface GuestRun {
   /** Compiled test files, by their path in the project. */
   readonly files: readonly string[];
@@ -53,7 +58,7 @@ export interface GuestRun {
 
 export interface GuestOutcome {
   readonly results: readonly TestResult[];
-  /** The status of node --test; undefined when it never came to its end. */
+  /** 1 when a file failed, else 0; undefined when they never came to their end. */
   readonly status: number | undefined;
   /** What the kernel and the tests wrote. */
   readonly console: string;
@@ -79,10 +84,13 @@ cd ${guestRoot}
 ${Object.entries(run.environment ?? {})
   .map(([name, value]) => `export ${name}=${quoted(value)}`)
   .join('\n')}
-node --test --test-concurrency=1 --enable-source-maps \\
-  --test-reporter=./dist/test/kernels/reporter.js --test-reporter-destination=/dev/ttyS1 \\
-  ${run.files.map(quoted).join(' ')}
-echo "{\\"status\\":$?}" > /dev/ttyS1
+status=0
+for file in ${run.files.map(quoted).join(' ')}; do
+  echo "{\\"file\\":\\"$file\\"}" > /dev/ttyS1
+  node --import ./dist/test/kernels/patience.js --test --enable-source-maps \\
+    --test-reporter=./dist/test/kernels/reporter.js --test-reporter-destination=/dev/ttyS1 "$file" || status=1
+done
+echo "{\\"status\\":$status}" > /dev/ttyS1
 sync
 echo b > /proc/sysrq-trigger
 sleep 100
@@ -145,10 +153,12 @@ export async function runInGuest(kernel: TestKernel, run: GuestRun): Promise<Gue
 function readResults(path: string): { readonly results: readonly TestResult[]; readonly status: number | undefined } {
   const results: TestResult[] = [];
   let status: number | undefined;
+  let file = '';
   for (const line of readFileSync(path, 'utf8').split(/\r?\n/).slice(0, -1)) {
-    const told = JSON.parse(line) as TestResult | { readonly status: number };
+    const told = JSON.parse(line) as ToldResult | { readonly file: string } | { readonly status: number };
     if ('status' in told) status = told.status;
-    else results.push(told);
+    else if ('file' in told) file = told.file;
+    else results.push({ ...told, file });
   }
   return { results, status };
 }

@@ -2,10 +2,9 @@
 import type { TestEvent } from 'node:test/reporters';
 
 /** A test or a suite that has ended. Those in it come before it, one deeper. */
-export interface TestResult {
+export interface ToldResult {
   readonly name: string;
   readonly depth: number;
-  readonly file: string;
   readonly passed: boolean;
   /** The reason, or '' where none was given; absent when it was not skipped. */
   readonly skip?: string;
@@ -22,11 +21,10 @@ const textOf = (error: unknown): string => {
 export default async function* reporter(source: AsyncIterable<TestEvent>): AsyncGenerator<string, void, void> {
   for await (const event of source) {
     if (event.type !== 'test:pass' && event.type !== 'test:fail') continue;
-    const { name, nesting, file, skip, details } = event.data;
-    const result: TestResult = {
+    const { name, nesting, skip, details } = event.data;
+    const result: ToldResult = {
       name,
       depth: nesting,
-      file: file ?? '',
       passed: event.type === 'test:pass',
       ...(skip === undefined || skip === false ? {} : { skip: skip === true ? '' : String(skip) }),
       milliseconds: details.duration_ms,

@@ -352,12 +352,18 @@ export class Assets {
     return this.events.length - 1;
   }
 
+  /** The number of a probe's name: what `probe` gives. */
   probeName(name: string): number {
     const known = this.#probeNumbers.get(name);
     if (known !== undefined) return known;
-    this.#probeNumbers.set(name, this.probeNames.length);
-    this.probeNames.push(name);
-    return this.probeNames.length - 1;
+    const number = this.probeTitle(name);
+    this.#probeNumbers.set(name, number);
+    return number;
+  }
+
+  /** A number of its own, for messages: no look at tens of thousands of names, where no `probe` asks for one. */
+  probeTitle(name: string): number {
+    return this.probeNames.push(name) - 1;
   }
 
   #lazyMap(role: 'scratch' | 'constants'): number {

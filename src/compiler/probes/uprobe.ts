@@ -50,17 +50,16 @@ export const uprobe =
     }
     // Of many files, those without the function are passed over; only when none has it, that is said.
     const several = isGlob(path);
-    const places = binaries.flatMap((binary) =>
-      placesIn(
-        kind,
-        point,
-        binary,
-        source ?? unquoted(location),
-        cpp,
-        several ? { ...options, missing: 'ignore' } : options,
-      ),
-    );
-    if (several && places.length === 0) {
+    const found = binaries.flatMap((binary): Found[] => {
+      const where = source ?? unquoted(location);
+      const asked = several ? ({ ...options, missing: 'ignore' } as const) : options;
+      const locations =
+        typeof where === 'string'
+          ? (locate(kind, point, binary, where, asked) ?? [])
+          : locateSource(point, binary, where, asked);
+      return locations.length === 0 ? [] : [{ binary, locations, attach: attacher(kind, binary, where, cpp, options) }];
+    });
+    if (several && found.length === 0) {
       const message =
         binaries.length === 0
           ? `no program file matches '${path}'`
@@ -68,12 +67,12 @@ export const uprobe =
       if (options.missing === 'error') diagnostics.error('no-symbol', message, point.restSpan);
       else if (options.missing === 'warn') diagnostics.warning('no-symbol', message, point.restSpan);
     }
-    const [first] = places;
+    const [first] = found;
     if (first === undefined) return [];
     const context: ProbeContext = {
       provider: kind,
       programType: 'KPROBE',
-      attachments: places.map(({ attachment }) => attachment),
+      attachments: found.flatMap(({ locations, attach }) => locations.map(attach)),
       span: point.span,
       shortName: kernelName(unquoted(location)),
       programTypes: () => first.binary.types(),
@@ -84,22 +83,33 @@ export const uprobe =
     const separate = options.usesArgs || options.usesGlobals || (options.usesResult && kind === 'uretprobe');
     if (!separate) return [context];
     // Every function has arguments of its own, so each has a compilation of its own.
-    return places.map((place) => ({
-      ...context,
-      attachments: [place.attachment],
-      programTypes: () => place.binary.types(),
-      function: probedFunction(place, options.usesArgs || options.usesResult),
-    }));
+    return found.flatMap(({ binary, locations, attach }) =>
+      locations.map((place) => {
+        const attachment = attach(place);
+        return {
+          ...context,
+          attachments: [attachment],
+          programTypes: () => binary.types(),
+          function: probedFunction(binary, place, attachment, options.usesArgs || options.usesResult),
+        };
+      }),
+    );
   };
 
-/** A place to attach to, with what it is in its file. */
-interface Place extends Location {
+/** Places of one file, and how to attach to them. */
+interface Found {
   readonly binary: Binary;
-  readonly attachment: Attachment;
+  readonly locations: readonly Location[];
+  readonly attach: (place: Location) => Attachment;
 }
 
 /** `describes`: the block asks for arguments or the result, and not only for where the file lies. */
-function probedFunction({ binary, attachment, symbol, address }: Place, describes: boolean): ProbedFunction {
+function probedFunction(
+  binary: Binary,
+  { symbol, address }: Location,
+  attachment: Attachment,
+  describes: boolean,
+): ProbedFunction {
   const types = describes ? binary.types() : undefined;
   const atEntry = symbol?.address === address;
   const found = atEntry ? types?.functionAt(address, symbol.name) : types?.functionAround(address);
@@ -117,36 +127,25 @@ function probedFunction({ binary, attachment, symbol, address }: Place, describe
   };
 }
 
-function placesIn(
+/** Makes attachments of places in a file; there may be tens of thousands of them. */
+function attacher(
   kind: 'uprobe' | 'uretprobe',
-  point: AttachPointSyntax,
   binary: Binary,
   location: string | SourcePlace,
   cpp: boolean,
-  options: ExpandOptions,
-): Place[] {
-  const found =
-    typeof location === 'string'
-      ? (locate(kind, point, binary, location, options) ?? [])
-      : locateSource(point, binary, location, options);
-  return found.map((place): Place => {
-    const { symbol, offset } = place;
-    const shown =
-      typeof location === 'string'
-        ? `:${symbol === undefined || (!isGlob(location) && !cpp) ? location : symbol.name}`
-        : `@${location.text}`;
-    const attachment: Attachment = {
-      spec: {
-        kind,
-        path: binary.path,
-        offset,
-        symbol: symbol?.name ?? '',
-        ...(options.pid === undefined ? {} : { pid: options.pid }),
-      },
-      name: `${kind}:${binary.path}${shown}`,
+  { pid }: ExpandOptions,
+): (place: Location) => Attachment {
+  const { path } = binary;
+  const bySymbol = typeof location === 'string' && (cpp || isGlob(location));
+  const prefix = `${kind}:${path}`;
+  const written = prefix + (typeof location === 'string' ? `:${location}` : `@${location.text}`);
+  return ({ symbol, offset }) => {
+    const base = { kind, path, offset, symbol: symbol?.name ?? '' };
+    return {
+      spec: pid === undefined ? base : { ...base, pid },
+      name: bySymbol && symbol !== undefined ? `${prefix}:${symbol.name}` : written,
     };
-    return { ...place, binary, attachment };
-  });
+  };
 }
 
 /** A place in a source file. */

@@ -131,8 +131,9 @@ export class Attachment {
 
   /** Signals that self probes wait for. */
   get signals(): readonly string[] {
-    const signals = this.#loaded.program.probes.flatMap((probe) => (probe.kind === 'self' ? [probe.signal] : []));
-    return [...new Set(signals)];
+    const signals = new Set<string>();
+    for (const probe of this.#loaded.program.probes) if (probe.kind === 'self') signals.add(probe.signal);
+    return [...signals];
   }
 
   /** Detaches the watchpoints of an address; there may be none. */

@@ -21,13 +21,17 @@ const isUprobe = (probe: Placed): probe is Uprobe => uprobeKinds.has(probe.spec.
 
 export const attachUprobes: Attach = (probes, bench) => {
   const groups = new Map<string, Uprobe[]>();
+  let last: Uprobe[] = [];
   for (const probe of probes) {
     if (!isUprobe(probe)) continue;
-    const { kind, program, path, pid } = probe.spec;
-    const key = `${kind} ${program} ${pid ?? ''} ${path}`;
-    const group = groups.get(key);
-    if (group) group.push(probe);
-    else groups.set(key, [probe]);
+    // Mostly it is the one before, and there may be tens of thousands.
+    if (last[0] === undefined || !sameLink(last[0].spec, probe.spec)) {
+      const { kind, program, path, pid } = probe.spec;
+      const key = `${kind} ${program} ${pid ?? ''} ${path}`;
+      last = groups.get(key) ?? [];
+      groups.set(key, last);
+    }
+    last.push(probe);
   }
   for (const group of groups.values()) {
     const first = group[0] as Uprobe;
@@ -41,6 +45,9 @@ export const attachUprobes: Attach = (probes, bench) => {
     }
   }
 };
+
+const sameLink = (one: UprobeSpec, other: UprobeSpec): boolean =>
+  one.kind === other.kind && one.program === other.program && one.pid === other.pid && one.path === other.path;
 
 /** Leaves out, and tells, what the kernel is sure to refuse. */
 function withoutRefused(group: readonly Uprobe[], bench: Workbench): readonly Uprobe[] {

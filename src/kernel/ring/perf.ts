@@ -3,6 +3,7 @@
  * event, which is of one CPU. Behind a page with the two positions lie the data, in which
  * a record's end may have wrapped around to the start.
  */
+import { readSync } from 'node:fs';
 import { pageSize } from '../host/machine.ts';
 import { closeFd } from '../sys/bpf.ts';
 import { CallError } from '../sys/errno.ts';
@@ -12,6 +13,9 @@ import { type PerfEvent, perfEventOpen } from '../sys/perf.ts';
 /** Offsets in struct perf_event_mmap_page, in 8-byte words. */
 const dataHead = 1024 / 8;
 const dataTail = 1032 / 8;
+
+/** A mapping's record with a path of PATH_MAX bytes. */
+const longestSideband = 4096 + 256;
 
 export class PerfRing {
   readonly fd: number;
@@ -28,11 +32,15 @@ export class PerfRing {
     this.#data = new Uint8Array(mapping.buffer, pageSize());
   }
 
-  /** Hands on all records, each from its struct perf_event_header at the view's start, and frees their room. */
-  drain(sink: (record: DataView) => void): void {
+  /**
+   * Hands on all records, each from its struct perf_event_header at the view's start, and
+   * frees their room. True when another one might have found no room.
+   */
+  drain(sink: (record: DataView) => void): boolean {
     const head = Number(Atomics.load(this.#positions, dataHead));
     let tail = Number(Atomics.load(this.#positions, dataTail));
-    if (head === tail) return;
+    const full = head - tail > this.#data.length - longestSideband;
+    if (head === tail) return false;
     while (tail < head) {
       this.#copy(tail, 8);
       const size = this.#scratch.getUint16(6, true);
@@ -41,6 +49,18 @@ export class PerfRing {
       tail += size;
     }
     Atomics.store(this.#positions, dataTail, BigInt(head));
+    return full;
+  }
+
+  /**
+   * Records that found no room so far, those included that no PERF_RECORD_LOST tells of
+   * yet: it comes before the next one that finds room. Of an event that was opened with
+   * PERF_FORMAT_LOST alone.
+   */
+  lost(): number {
+    const valueAndLost = new BigUint64Array(2);
+    readSync(this.fd, valueAndLost);
+    return Number(valueAndLost[1]);
   }
 
   #copy(position: number, size: number): void {

@@ -8,6 +8,8 @@ export const PerfType = { HARDWARE: 0, SOFTWARE: 1, TRACEPOINT: 2, BREAKPOINT: 5
 export const PERF_COUNT_SW_CPU_CLOCK = 0;
 export const PERF_COUNT_SW_DUMMY = 9;
 export const PERF_COUNT_SW_BPF_OUTPUT = 10;
+/** enum perf_event_read_format: records that found no room (Linux 6.0). */
+export const PERF_FORMAT_LOST: number = 1 << 4;
 
 /** Bit positions of the flags in perf_event_attr. */
 const flagBits = {
@@ -45,6 +47,8 @@ export interface PerfEvent {
   /** sample_period, or sample_freq with flag `freq`. */
   readonly period?: bigint;
   readonly sampleType?: number;
+  /** What read(2) of the event gives behind its value. */
+  readonly readFormat?: number;
   readonly flags?: readonly PerfFlag[];
   readonly wakeupWatermark?: number;
   /** clock_gettime's number, with flag `useClockid`. */
@@ -73,6 +77,7 @@ export function tryPerfEventOpen(event: PerfEvent): number {
   attr.setBigUint64(8, BigInt(event.config), true);
   attr.setBigUint64(16, event.period ?? 0n, true);
   attr.setBigUint64(24, BigInt(event.sampleType ?? 0), true);
+  attr.setBigUint64(32, BigInt(event.readFormat ?? 0), true);
   let flags = 0n;
   for (const flag of event.flags ?? []) flags |= 1n << BigInt(flagBits[flag]);
   attr.setBigUint64(40, flags, true);

@@ -502,47 +502,48 @@ function normal(path: string): string {
   return (path.startsWith('/') ? '/' : '') + parts.join('/');
 }
 
-const byAddress = (a: SymbolEntry, b: SymbolEntry): number =>
+const byAddress = (a: FunctionSymbol, b: FunctionSymbol): number =>
   a.address - b.address || (a.name < b.name ? -1 : a.name > b.name ? 1 : 0);
 
-/** Sorts entries of the same address, where entries are by address. */
-function sortRuns(entries: SymbolEntry[]): void {
-  for (let from = 0; from < entries.length; ) {
-    let to = from + 1;
-    while (to < entries.length && entries[to]?.address === entries[from]?.address) to++;
-    if (to - from > 1) {
-      const run = entries.slice(from, to).sort(byAddress);
-      for (const [at, entry] of run.entries()) entries[from + at] = entry;
+/** Sorts functions of the same address by name, where all are by address: mostly two aliases, so by insertion. */
+function sortRuns(functions: FunctionSymbol[]): void {
+  for (let at = 1; at < functions.length; at++) {
+    const one = functions[at] as FunctionSymbol;
+    let to = at;
+    for (; to > 0; to--) {
+      const before = functions[to - 1] as FunctionSymbol;
+      if (before.address !== one.address || before.name <= one.name) break;
+      functions[to] = before;
     }
-    from = to;
+    if (to < at) functions[to] = one;
   }
 }
 
 /** Functions found in several tables, each told once. */
 class Found {
   readonly demangle: Demangle;
-  readonly #entries: SymbolEntry[] = [];
+  readonly #functions: FunctionSymbol[] = [];
 
   constructor(demangle: Demangle) {
     this.demangle = demangle;
   }
 
   add(entry: SymbolEntry): void {
-    this.#entries.push(entry);
+    this.#functions.push(new NamedFunction(entry, this.demangle));
   }
 
   /** By address, then name. */
   inOrder(): FunctionSymbol[] {
-    const entries = this.#entries;
+    const functions = this.#functions;
     // One table's functions come by address, and only names of the same address are to be put in order.
-    const ordered = entries.every((one, at) => at === 0 || (entries[at - 1] as SymbolEntry).address <= one.address);
-    if (ordered) sortRuns(entries);
-    else entries.sort(byAddress);
-    return entries
-      .filter((entry, index) => {
-        const before = entries[index - 1];
-        return before?.address !== entry.address || before.name !== entry.name;
-      })
-      .map((entry) => new NamedFunction(entry, this.demangle));
+    const ordered = functions.every(
+      (one, at) => at === 0 || (functions[at - 1] as FunctionSymbol).address <= one.address,
+    );
+    if (ordered) sortRuns(functions);
+    else functions.sort(byAddress);
+    return functions.filter((one, at) => {
+      const before = functions[at - 1];
+      return before?.address !== one.address || before.name !== one.name;
+    });
   }
 }

@@ -11,12 +11,12 @@ const chunkSize = 512 << 10;
 /** Most names fit in here. */
 const shortName = new Uint8Array(256);
 
-/** A whole string of the table in which a pattern occurs. Offsets count from the table's start. */
-export interface StringHit {
-  readonly start: number;
-  /** Where the pattern last occurs in it. A name may start anywhere from `start` to here: linkers share common ends. */
-  readonly last: number;
-  readonly text: string;
+/** Whole strings of the table in which patterns occur, in order. Offsets count from the table's start. */
+export interface StringHits {
+  readonly starts: readonly number[];
+  /** Where a pattern last occurs in each. A name may start anywhere from its start to here: linkers share common ends. */
+  readonly lasts: readonly number[];
+  readonly texts: readonly string[];
 }
 
 export class StringTable {
@@ -80,17 +80,19 @@ export class StringTable {
     return found;
   }
 
-  /** The strings in which all of the patterns occur, in order. `last` is of the rarest pattern. */
-  stringsWith(patterns: readonly [Pattern, ...Pattern[]]): StringHit[] {
-    const hits: StringHit[] = [];
+  /** The strings in which all of the patterns occur, in order. `lasts` are of the rarest pattern. */
+  stringsWith(patterns: readonly [Pattern, ...Pattern[]]): StringHits {
+    const starts: number[] = [];
+    const lasts: number[] = [];
+    const texts: string[] = [];
     let order: readonly Pattern[] | undefined;
     this.forEachChunk((bytes, base) => {
       order ??= rarestFirst(patterns, bytes);
       const [first = patterns[0], ...others] = order;
-      const before = hits.length;
+      const before = starts.length;
       let all: string | undefined;
       const read = (start: number, end: number): string => {
-        if (hits.length - before < manyHits) return decodeText(bytes, start, end);
+        if (starts.length - before < manyHits) return decodeText(bytes, start, end);
         // One call for the chunk is faster than one a name, and will do where characters are bytes.
         all ??= new TextDecoder().decode(bytes);
         return all.length === bytes.length ? all.slice(start, end) : decodeText(bytes, start, end);
@@ -101,12 +103,14 @@ export class StringTable {
         if (others.every((pattern) => pattern.indexIn(bytes, start, end) >= 0)) {
           let last = at;
           for (let next = at; next >= 0; next = first.indexIn(bytes, next + 1, end)) last = next;
-          hits.push({ start: base + start, last: base + last, text: read(start, end) });
+          texts.push(read(start, end));
+          starts.push(base + start);
+          lasts.push(base + last);
         }
         at = this.#indexIn(bytes, first, end + 1);
       }
     });
-    return hits;
+    return { starts, lasts, texts };
   }
 }
 

@@ -204,23 +204,24 @@ export class SymbolTable implements FunctionTable {
   /** Calls back with every symbol whose name may contain all the patterns. The first should be the rarest. */
   forEachWith(patterns: readonly [Pattern, ...Pattern[]], visit: (entry: SymbolEntry) => void): void {
     const hits = this.strings.stringsWith(patterns);
-    if (hits.length === 0) return;
+    if (hits.starts.length === 0) return;
+    const starts = new Float64Array(hits.starts);
     // One bit for each so many bytes of the string table in which a name that is wanted may start.
     const wanted = new Uint8Array((this.strings.size >>> (blockBits + 3)) + 1);
-    for (const { start, last } of hits) {
-      for (let block = start >>> blockBits; block <= last >>> blockBits; block++) {
+    for (let hit = 0; hit < starts.length; hit++) {
+      const last = (hits.lasts[hit] as number) >>> blockBits;
+      for (let block = (starts[hit] as number) >>> blockBits; block <= last; block++) {
         wanted[block >>> 3] = (wanted[block >>> 3] as number) | (1 << (block & 7));
       }
     }
-    const starts = Float64Array.from(hits, (hit) => hit.start);
     const { names } = this.#read();
     for (let index = 0; index < names.length; index++) {
       const name = names[index] as number;
       const block = name >>> blockBits;
       if (((wanted[block >>> 3] ?? 0) & (1 << (block & 7))) === 0) continue;
-      const hit = hits[lastAtOrBelow(starts, name)];
-      if (hit === undefined || name > hit.last) continue;
-      visit(this.#entry(index, name === hit.start ? hit.text : undefined));
+      const hit = lastAtOrBelow(starts, name);
+      if (hit < 0 || name > (hits.lasts[hit] as number)) continue;
+      visit(this.#entry(index, name === starts[hit] ? hits.texts[hit] : undefined));
     }
   }
 
