@@ -1,9 +1,11 @@
 /** Frames of processes that have gone before anybody could look at them, among them those of a stripped program. */
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { after, describe, test } from 'node:test';
+import { onlineCpus } from '../src/kernel/host/machine.ts';
 import { lacking as lackingTools, output, Workshop } from './binaries.ts';
-import { insitu, lacking } from './insitu.ts';
+import { insitu, lacking, Running } from './insitu.ts';
 
 const workshop = new Workshop();
 after(() => workshop[Symbol.dispose]());
@@ -93,5 +95,23 @@ describe('processes of a few milliseconds', {
     assert.deepEqual(counts, { whole: many / 2, stripped: many / 4, starter: many / 4 });
     for (const [comm, count] of Object.entries(counts))
       assert.match(stdout, new RegExp(`@seen\\[${comm}\\]: ${count}\n`));
+  });
+
+  test('more of them than the kernel keeps records of: the losses are told', { timeout: 240_000 }, async () => {
+    const tracer = new Running(
+      ['-q', '-e', 'tracepoint:syscalls:sys_enter_getppid /comm == "sh"/ { printf("%s\\n", ustack(1)); }'],
+      { timeout: 200_000 },
+    );
+    await tracer.attached();
+    // It cannot look while there are 1,000 of them, on one CPU, whose ring has room for some 350.
+    tracer.child.kill('SIGSTOP');
+    const each = 'i=0; while [ $i -lt 1000 ]; do /bin/true; i=$((i+1)); done';
+    spawnSync('taskset', ['-c', String(onlineCpus()[0]), 'sh', '-c', each]);
+    tracer.child.kill('SIGCONT');
+    const { stderr, status } = await tracer.interrupt();
+    const [, lost = '0'] =
+      /^WARNING: (\d+) records of processes that start and map files found no room/m.exec(stderr) ?? [];
+    assert.ok(Number(lost) > 500, stderr);
+    assert.equal(status, 0);
   });
 });

@@ -3,6 +3,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { readFileSync, realpathSync, statSync } from 'node:fs';
 import { test } from 'node:test';
 import { needsRoot } from '../sample.ts';
+import { onlineCpus } from './machine.ts';
 import { MappingTracker } from './mappings.ts';
 import { decodeSideband, type TaskEvent } from './sideband.ts';
 
@@ -39,7 +40,7 @@ test('a child that is gone before anybody looks leaves its program and libc', { 
   for (let i = 1; i < its.length; i++) assert.ok((its[i] as TaskEvent).time >= (its[i - 1] as TaskEvent).time);
 });
 
-test('rings wrap and drain by themselves when half full', { skip, timeout: 60_000 }, async (t) => {
+test('rings wrap and drain by themselves when half full', { skip, timeout: 240_000 }, async (t) => {
   let lost = 0;
   const ended = new Set<number>();
   const tracker = new MappingTracker((event) => {
@@ -65,6 +66,43 @@ test('rings wrap and drain by themselves when half full', { skip, timeout: 60_00
   assert.equal(lost, 0);
   assert.ok(pids.every((pid) => ended.has(pid)));
 });
+
+test('what finds no room is counted', { skip, timeout: 240_000 }, async (t) => {
+  // One looks all the time, and so knows what there was; the other not before the end.
+  const known: TaskEvent[] = [];
+  const watching = new MappingTracker((event) => known.push(event));
+  t.after(() => watching.close());
+  watching.watch();
+  const kept: TaskEvent[] = [];
+  const late = new MappingTracker((event) => kept.push(event));
+  t.after(() => late.close());
+  // On one CPU, so that its ring overruns whatever number there are.
+  const child = spawn(
+    'taskset',
+    ['-c', String(onlineCpus()[0]), 'sh', '-c', 'i=0; while [ $i -lt 1000 ]; do /bin/true; i=$((i+1)); done'],
+    { stdio: 'ignore' },
+  );
+  await new Promise((done) => child.once('exit', done));
+  late.drain();
+  const early = sum(kept);
+  assert.ok(early > 0, 'no ring overran');
+  // That made room: now the kernel's own record of the losses comes, which are known already.
+  spawnSync('/bin/true');
+  late.drain();
+  watching.drain();
+  assert.equal(sum(known), 0, 'the one that looks all the time lost something');
+  const forks = known.flatMap((event) => (event.kind === 'fork' && event.parent === child.pid ? [event.pid] : []));
+  assert.equal(forks.length, 1000);
+  const its = new Set(forks);
+  const of = (events: readonly TaskEvent[]): number => events.filter(({ pid }) => its.has(pid)).length;
+  const missing = of(known) - of(kept);
+  assert.ok(missing > 0, 'nothing is missing');
+  assert.ok(sum(kept) >= missing, `${missing} of its records are missing, ${sum(kept)} are told to be lost`);
+  assert.equal(sum(kept), early, 'the same losses are told twice');
+});
+
+const sum = (events: readonly TaskEvent[]): number =>
+  events.reduce((lost, event) => lost + (event.kind === 'lost' ? event.count : 0), 0);
 
 test('records are read as linux/perf_event.h lays them out', () => {
   const record = (type: number, misc: number, body: number[], time: number): DataView => {
