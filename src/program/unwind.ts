@@ -42,6 +42,8 @@ export const RuleKind = {
   unsupported: 7,
   /** CFA = base + offset, of a call that a signal handler put in: the caller was interrupted, it called nothing. */
   injected: 8,
+  /** Code without call frame information that is known to link its frames by rbp. */
+  linked: 9,
 } as const;
 
 /** Where a register of the caller is. */

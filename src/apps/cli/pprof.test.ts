@@ -55,6 +55,8 @@ test('go tool pprof reads types, samples, functions, lines and files', (context)
     const leaf = id(/^\d+: 0x0 M=1 leaf \/bin\/a:0\b/);
     assert.notEqual(main, leaf, read.stdout);
     assert.deepEqual(rows(samples), [`30 0: ${leaf} ${main}`, `5 7: ${main}`], read.stdout);
+    const top = spawnSync('go', ['tool', 'pprof', '-top', path], { encoding: 'utf8', env });
+    assert.match(top.stdout, /^Type: @cpu$/m, `the first map is shown: ${top.stderr}`);
     assert.match(mappings, /^1: 0x0\/0x0\/0x0 \/bin\/a {2}\[FN\]\[IN\]/m);
   } finally {
     rmSync(folder, { recursive: true, force: true });

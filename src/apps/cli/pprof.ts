@@ -75,6 +75,8 @@ export function pprofBytes(profiles: readonly StackProfile[]): Uint8Array {
   const sampleType = profiles.map(({ name }) => new ValueType({ type: text(name), unit: text('count') }));
   return new Profile({
     sampleType,
+    // Else pprof shows the last one.
+    defaultSampleType: text(profiles[0]?.name ?? ''),
     sample: [...samples.values()],
     mapping: mappings.items,
     location: locations.items,

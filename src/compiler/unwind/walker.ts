@@ -256,6 +256,7 @@ export class Walker {
     const file = f.get(stateAt.file);
     const kind = b.reg();
     const byFramePointer = b.label();
+    const linked = b.label();
     const offset = b.alu('add', inMapping, f.get(stateAt.mapOffset));
     f.assign(kind, { imm: RuleKind.none });
     b.branch('ule', file, { imm: jitFile }, byFramePointer);
@@ -303,6 +304,7 @@ export class Walker {
       f.assign(cfa, f.plus(cfa, 8));
       b.jump(usual);
     });
+    b.branch('eq', kind, { imm: RuleKind.linked }, linked);
     f.when('eq', kind, { imm: RuleKind.injected }, () => {
       f.assign(adjust, { imm: 0 });
       b.jump(usual);
@@ -328,12 +330,20 @@ export class Walker {
     f.put(stateAt.guessed, { imm: 0 });
     b.jump(callerKnown);
 
-    // No rule: by the frame pointer.
+    // No rule: by the frame pointer, which code made at run time is known to keep.
     b.place(byFramePointer);
-    const isJit = b.label();
+    const isCertain = b.label();
     const guess = b.label();
+    const certain = b.reg();
+    f.assign(certain, { imm: 0 });
     f.assign(next.rbp, f.register(Register.rbp));
-    b.branch('eq', file, { imm: jitFile }, guess);
+    const mayGuess = b.label();
+    b.branch('ne', file, { imm: jitFile }, mayGuess);
+    b.place(linked);
+    f.assign(certain, { imm: 1 });
+    f.assign(next.rbp, f.register(Register.rbp));
+    b.jump(guess);
+    b.place(mayGuess);
     const bytes = b.reg();
     const noBytes = b.label();
     const word = b.alu('add', f.s, { imm: stateAt.word });
@@ -343,12 +353,12 @@ export class Walker {
     b.branch('eq', bytes, b.const(signalReturn), signal);
     b.place(noBytes);
     b.place(guess);
-    const linked = b.label();
-    b.branch('ne', next.rbp, { imm: 0 }, linked);
+    const isFrame = b.label();
+    b.branch('ne', next.rbp, { imm: 0 }, isFrame);
     // The first frame of a chain, unless the code has none, which nobody knows yet.
     b.branch('eq', file, { imm: 0 }, end('not indexed'));
     b.jump(end('complete'));
-    b.place(linked);
+    b.place(isFrame);
     const sp = f.register(Register.rsp);
     const notAFrame = b.label();
     b.branch('ugt', b.alu('sub', next.rbp, sp), { imm: largestFrame }, notAFrame);
@@ -356,7 +366,7 @@ export class Walker {
     this.#read(f, f.plus(next.rbp, 8), next.pc, notAFrame);
     f.assign(cfa, b.alu('add', next.rbp, { imm: 16 }));
     this.#read(f, next.rbp, next.rbp, notAFrame);
-    b.branch('eq', file, { imm: jitFile }, isJit);
+    b.branch('ne', certain, { imm: 0 }, isCertain);
     f.put(stateAt.flags, { imm: guessedFlag });
     f.put(stateAt.guessed, { imm: 1 });
     b.branch('ne', file, { imm: 0 }, callerKnown);
@@ -366,7 +376,7 @@ export class Walker {
     b.branch('eq', kind, { imm: RuleKind.unsupported }, end('unsupported rule'));
     b.branch('eq', file, { imm: 0 }, end('not indexed'));
     b.jump(end('no rule'));
-    b.place(isJit);
+    b.place(isCertain);
     f.put(stateAt.guessed, { imm: 0 });
     b.jump(callerKnown);
 

@@ -46,6 +46,7 @@ const same = { rbpSaved: Saved.same, rbpOffset: 0, rbxSaved: Saved.same, rbxOffs
 export const noRule: Rule = { kind: RuleKind.none, base: 0, offset: 0, extra: 0, ...same };
 export const endRule: Rule = { ...noRule, kind: RuleKind.end };
 export const signalRule: Rule = { ...noRule, kind: RuleKind.signal };
+export const linkedRule: Rule = { ...noRule, kind: RuleKind.linked, base: 7 };
 export const unsupportedRule: Rule = { ...noRule, kind: RuleKind.unsupported };
 
 /** Rules by number; number 0 is `noRule`. A rule that is there already keeps its number. */

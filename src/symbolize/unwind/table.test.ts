@@ -128,6 +128,26 @@ for (const path of [libc, process.execPath]) {
   });
 }
 
+test("V8's builtins, which have no call frame information, are known to link their frames", {
+  skip: lacking(process.execPath),
+}, (context) => {
+  const { stdout } = spawnSync('nm', ['-n', process.execPath], { encoding: 'utf8', maxBuffer: 1 << 29 });
+  const addresses = [...stdout.matchAll(/^([0-9a-f]+) [tT] Builtins_(?:\w+)$/gm)].map(([, address = '']) =>
+    Number.parseInt(address, 16),
+  );
+  if (addresses.length === 0) {
+    context.skip('this Node has no symbols');
+    return;
+  }
+  const elf = open(process.execPath);
+  const { rules, blocks } = tableOf(elf);
+  for (const address of addresses) {
+    const place = elf.toFileOffset(virtualAddress(address));
+    assert.ok(place.ok);
+    assert.equal(readRule(rules, ruleAt(blocks, place.value)).kind, RuleKind.linked, address.toString(16));
+  }
+});
+
 test('a table comes back from its bytes, and damaged bytes give none', { skip: lacking(libc) }, () => {
   const table = tableOf(open(libc));
   const bytes = encodeTable(table);

@@ -97,11 +97,12 @@ class Walk {
     const kind = rule?.kind ?? RuleKind.none;
     if (kind === RuleKind.end) return 'complete';
     if (kind === RuleKind.signal) return this.#signal();
-    const byRule = rule !== undefined && kind !== RuleKind.none && kind !== RuleKind.unsupported;
-    if (!byRule && table !== 'jit' && this.#read(pc) === signalReturn) return this.#signal();
+    const linked = table === 'jit' || kind === RuleKind.linked;
+    const byRule = rule !== undefined && kind !== RuleKind.none && kind !== RuleKind.unsupported && !linked;
+    if (!byRule && !linked && this.#read(pc) === signalReturn) return this.#signal();
     const next = byRule ? this.#byRule(rule as Rule, look) : this.#byFramePointer(kind, table);
     if ('end' in next) return next.end;
-    this.#guessing = byRule || table === 'jit' ? undefined : table === undefined ? 'not indexed' : 'no rule';
+    this.#guessing = byRule || linked ? undefined : table === undefined ? 'not indexed' : 'no rule';
     if (this.#guessing !== undefined) this.guessed = true;
     if (next.pc === 0n) return 'complete';
     if (next.cfa <= (this.#registers[Register.rsp] as bigint)) return 'no progress';
