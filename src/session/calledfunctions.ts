@@ -52,7 +52,8 @@ export function findFunctions({ target, patterns, program, pid, uretprobes }: Wa
     const returnProbes = uretprobes(binary);
     const bytes = firstBytesOf(binary.path);
     try {
-      for (const symbol of symbols) {
+      for (const found of symbols) {
+        const symbol = preferred(binary, found);
         const key = `${binary.path} ${symbol.address}`;
         if (seen.has(key) || isPart(symbol)) continue;
         seen.add(key);
@@ -91,6 +92,12 @@ function symbolsOf(binary: Binary, name: string): readonly FunctionSymbol[] {
   const found = isGlob(name) ? binary.match(name) : [];
   // Names of a stripped program may be given as they would be with symbols.
   return found.length > 0 || !binary.stripped ? found : binary.inferred(name);
+}
+
+/** Of several names of one function the one that stacks show, too. */
+function preferred(binary: Binary, symbol: FunctionSymbol): FunctionSymbol {
+  const known = symbol.name.startsWith('~') ? undefined : binary.at(symbol.address);
+  return known?.address === symbol.address ? known : symbol;
 }
 
 /** A part of a function that a compiler put elsewhere, or a thunk, which jumps to the function itself. */

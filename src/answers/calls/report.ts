@@ -82,6 +82,8 @@ export interface CallsReport {
   readonly longest: readonly ShownCall[];
   /** Seconds. */
   readonly duration: number;
+  /** Nanoseconds that a traced call costs the program about, on the average. */
+  readonly probeCost: number;
   /** What could not be seen, in words. */
   readonly unseen: readonly string[];
 }
@@ -159,8 +161,9 @@ export function functionRow({ name, symbol, path }: Traced, counts: Counts): Fun
     ended,
     total,
     self,
-    p50: quantile(buckets, 0.5),
-    p99: quantile(buckets, 0.99),
+    // Of a single call the time itself is known.
+    p50: ended === 1 ? total : quantile(buckets, 0.5),
+    p99: ended === 1 ? total : quantile(buckets, 0.99),
     histogram: buckets,
     unwound: gone,
     tailCalls: jumped,

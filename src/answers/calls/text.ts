@@ -159,7 +159,7 @@ export function shortened(name: string, most: number): string {
   return short.length <= most ? short : `…${short.slice(1 - most)}`;
 }
 
-function summary({ functions }: CallsReport, style: Style): string {
+function summary({ functions, probeCost }: CallsReport, style: Style): string {
   const rows = functions.slice(0, Math.max(1, Math.min(mostRows, style.rows ?? mostRows)));
   const headings = ['calls', 'total', 'self', 'p50', 'p99', 'function', 'times by powers of 2'];
   const time = (value: number | undefined): string => (value === undefined ? '' : durationText(value));
@@ -202,6 +202,8 @@ function summary({ functions }: CallsReport, style: Style): string {
   }
   const more = functions.length - rows.length;
   if (more > 0) out.push(`  … and ${more} more functions (--json has all)`);
+  const cost = `A traced call costs the program about ${durationText(probeCost)} here: the times of its callers have it in them.`;
+  out.push(fitted(`  ${paint(style, dim, cost)}`, style));
   return `${out.join('\n')}\n`;
 }
 

@@ -52,8 +52,15 @@ function shown(plan: ValuePlan, words: readonly bigint[], text: Text | undefined
   return { name, ...scalar(type, words[from.word] ?? 0n) };
 }
 
-const quoted = (text: string): string =>
-  `"${text.replace(/["\\]/g, '\\$&').replace(/[\0-\x1f\x7f]/g, (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`)}"`;
+const escapes: Readonly<Record<string, string>> = { '\n': '\\n', '\t': '\\t', '\r': '\\r', '"': '\\"', '\\': '\\\\' };
+
+function quoted(text: string): string {
+  const inner = text.replace(
+    /["\\\0-\x1f\x7f]/g,
+    (char) => escapes[char] ?? `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`,
+  );
+  return `"${inner}"`;
+}
 
 /** A value in the low bytes of a word. */
 export function scalar(type: Type, word: bigint): { readonly text: string; readonly value: number | string | boolean } {

@@ -215,8 +215,10 @@ class Session {
 
   #report(): CallsReport {
     const removed = new Set(this.#run.removed.keys());
+    let cost = 0;
     const rows = this.#functions.flatMap((traced, fn) => {
       const stats = this.#run.stats(fn);
+      cost += stats.calls * this.#run.costOf(fn);
       return stats.calls === 0 ? [] : [functionRow(traced, { ...stats, removed: this.#run.removed.get(fn) })];
     });
     rows.sort((a, b) => b.total - a.total || b.calls - a.calls);
@@ -224,6 +226,7 @@ class Session {
       functions: rows,
       traced: this.#run.attached,
       longest: this.#longest.all().map((node): ShownCall => showCall(node, this.#functions, removed, now())),
+      probeCost: Math.round(cost / Math.max(1, this.#run.calls)),
       duration: this.#seconds || (performance.now() - this.#began) / 1000,
       unseen: unseenText({ ...this.#run.losses(), orphans: this.#trees.orphans }, rows, this.#options),
     };
