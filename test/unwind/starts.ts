@@ -2,13 +2,13 @@
  * Where stacks begin, by what readelf says of the files and /proc of the mappings: the
  * entry point of a program, the functions in which threads start (glibc's clone3, clone
  * and start_thread), and those at which Go's own traceback ends (TOPFRAME in
- * runtime/asm_amd64.s, and the functions that write SP: mcall, systemstack).
+ * runtime/asm_amd64.s, and the functions that write SP: mcall, systemstack, morestack).
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 
 const threadStarts = ['clone3', '__clone3', 'clone', '__clone', 'start_thread'];
-const goStarts = ['rt0_go', 'mstart', 'goexit', 'mcall', 'systemstack', 'clone'].flatMap((name) => [
+const goStarts = ['rt0_go', 'mstart', 'goexit', 'mcall', 'systemstack', 'morestack', 'clone'].flatMap((name) => [
   `runtime.${name}`,
   `runtime.${name}.abi0`,
 ]);
