@@ -81,7 +81,7 @@ function initPid(): number {
 }
 
 describe('skboutput', { skip }, () => {
-  test('packets, as tcpdump reads them', { skip: lacking('tcpdump'), timeout: 60_000 }, async () => {
+  test('packets, as tcpdump reads them', { skip: lacking('tcpdump'), timeout: 120_000 }, async () => {
     const path = join(folder, 'dump.pcap');
     const { stderr, port } = await onTexts(
       `rawtracepoint:net_dev_queue /${ours}/ { skboutput("${path}", args.skb, args.skb.len, ${ethernet}); }`,
@@ -91,7 +91,7 @@ describe('skboutput', { skip }, () => {
     assert.deepEqual(read.trim().split('\n'), texts.map(line), stderr);
   });
 
-  test('every byte and the time; two calls into one file; what it returns', { timeout: 60_000 }, async () => {
+  test('every byte and the time; two calls into one file; what it returns', { timeout: 120_000 }, async () => {
     const path = join(folder, 'bytes.pcap');
     const before = Date.now() / 1000;
     const { stdout, stderr } = await onTexts(
@@ -118,7 +118,7 @@ describe('skboutput', { skip }, () => {
     }
   });
 
-  test('without an offset the Ethernet header comes first', { timeout: 60_000 }, async () => {
+  test('without an offset the Ethernet header comes first', { timeout: 120_000 }, async () => {
     const path = join(folder, 'ethernet.pcap');
     const { stderr } = await onTexts(
       `rawtracepoint:net_dev_queue /${ours}/ { skboutput("${path}", (struct sk_buff *)args.skb, args.skb.len, 0); }`,
@@ -128,7 +128,7 @@ describe('skboutput', { skip }, () => {
     assert.equal(first?.bytes.subarray(0, ethernet).toString('hex'), `${'00'.repeat(12)}0800`, stderr);
   });
 
-  test('a function of the kernel', { skip: lacking('fentry', 'tcpdump'), timeout: 60_000 }, async () => {
+  test('a function of the kernel', { skip: lacking('fentry', 'tcpdump'), timeout: 120_000 }, async () => {
     const path = join(folder, 'function.pcap');
     const { stderr, port } = await onTexts(
       `fentry:__dev_queue_xmit /${ours}/ { skboutput("${path}", args.skb, args.skb.len, ${ethernet}); }`,
@@ -137,14 +137,14 @@ describe('skboutput', { skip }, () => {
     assert.match(read, new RegExp(`IP 127.0.0.1.${port} > 127.0.0.1.${port}: UDP, length ${texts[0]?.length}`), stderr);
   });
 
-  test('a file that cannot be made', { timeout: 40_000 }, async () => {
+  test('a file that cannot be made', { timeout: 90_000 }, async () => {
     const path = join(folder, 'nowhere', 'x.pcap');
     const outcome = await insitu(['-e', `rawtracepoint:net_dev_queue { skboutput("${path}", args.skb, 1, 0); }`]);
     assert.equal(outcome.status, 1);
     assert.match(outcome.stderr, /skboutput\(\) cannot write to .*nowhere\/x\.pcap: No such file or directory/);
   });
 
-  test('a full disk ends the run', { timeout: 60_000 }, async (t) => {
+  test('a full disk ends the run', { timeout: 120_000 }, async (t) => {
     if (!existsSync('/dev/full')) return t.skip('needs /dev/full');
     const outcome = await insitu(['-e', 'rawtracepoint:net_dev_queue { skboutput("/dev/full", args.skb, 1, 0); }']);
     assert.equal(outcome.status, 1);
@@ -165,7 +165,7 @@ describe('skboutput', { skip }, () => {
     ],
     ['rawtracepoint:net_dev_queue { skboutput(comm, args.skb, 1, 0); }', /skboutput\(\) takes a literal text/],
   ] as const) {
-    test(`refused: ${script}`, { timeout: 40_000 }, async () => {
+    test(`refused: ${script}`, { timeout: 90_000 }, async () => {
       const outcome = await insitu(['-e', script]);
       assert.equal(outcome.status, 1);
       assert.match(outcome.stderr, complaint);
@@ -174,7 +174,7 @@ describe('skboutput', { skip }, () => {
 });
 
 describe('socket_cookie', { skip }, () => {
-  test('the number that SO_COOKIE gives the sender', { skip: lacking('gcc'), timeout: 60_000 }, async (t) => {
+  test('the number that SO_COOKIE gives the sender', { skip: lacking('gcc'), timeout: 120_000 }, async (t) => {
     const source = join(folder, 'sender.c');
     writeFileSync(
       source,
@@ -206,7 +206,7 @@ int main(void) {
     assert.deepEqual(stdout.trim().split('\n'), expected, stderr);
   });
 
-  test('a function of the kernel', { skip: lacking('fentry'), timeout: 60_000 }, async () => {
+  test('a function of the kernel', { skip: lacking('fentry'), timeout: 120_000 }, async () => {
     const script = `fentry:udp_sendmsg /${ours}/ { $c = socket_cookie(args.sk); printf("%d ", $c != 0); @c[$c] = 1; }
       END { printf("%d\\n", len(@c)); clear(@c); }`;
     const { stdout, stderr } = await onTexts(script);

@@ -44,7 +44,7 @@ int main(void) {
     if (args.who == 3) { printf("%d\\n", write_user((int64 *)args.which, 1, 8)); }
   }`;
 
-  test('a text, a number, and an address that cannot be written', { timeout: 60_000 }, async (t) => {
+  test('a text, a number, and an address that cannot be written', { timeout: 120_000 }, async (t) => {
     build();
     const log = join(folder, 'log');
     const outcome = await insitu(['-q', '--unsafe', '-c', `sh -c "exec ${binary} 2> ${log}"`, '-e', script]);
@@ -62,7 +62,7 @@ int main(void) {
     ['write_user((int8 *)arg0, 7, 9)', /a number has at most 8 bytes to write, not 9/],
     ['write_user((int8 *)arg0, "ab", arg1)', /write_user\(\) takes a length from 1 to 1024 that is known/],
   ] as const) {
-    test(`refused: ${call}`, { timeout: 40_000 }, async () => {
+    test(`refused: ${call}`, { timeout: 90_000 }, async () => {
       const outcome = await insitu(['--unsafe', '-e', `uprobe:${process.execPath}:main { ${call}; }`]);
       assert.equal(outcome.status, 1);
       assert.match(outcome.stderr, complaint);
@@ -80,7 +80,7 @@ describe('override', { skip: lacking('kprobes') }, () => {
   const can = config.includes('CONFIG_BPF_KPROBE_OVERRIDE=y') || existsSync('/sys/kernel/debug/error_injection');
 
   test('the function is not run, and returns the value; or the kernel cannot, and says so', {
-    timeout: 60_000,
+    timeout: 120_000,
   }, async () => {
     const script = 'kprobe:__x64_sys_getuid /comm == "id"/ { override(4194304); }';
     const out = join(folder, 'id');

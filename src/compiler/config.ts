@@ -45,7 +45,7 @@ const choice =
   };
 
 /** Longest string that fits the scratch memory of one running program. */
-const longestString = 16384;
+const longestString = 1 << 20;
 
 const setters: Readonly<Record<string, Setter>> = {
   cache_user_symbols: choice('cacheUserSymbols', ['PER_PID', 'PER_PROGRAM', 'NONE']),

@@ -170,6 +170,7 @@ export function sampleProgram(
     globals: {
       startNs: 0,
       wallClock: 0,
+      taiClock: 0,
       selfPid: 0,
       childPid: 0,
       failedReads: 0,

@@ -275,6 +275,8 @@ export interface GlobalsLayout {
   readonly startNs: number;
   /** u64: what CLOCK_BOOTTIME lacks to the nanoseconds since 1970, for tseries(). Set by the runtime. */
   readonly wallClock: number;
+  /** u64: what CLOCK_BOOTTIME lacks to CLOCK_TAI, for nsecs(sw_tai). Set by the runtime. */
+  readonly taiClock: number;
   /** u32 tgid of the tracer, u32 of the -c child; set by the runtime, 0 when none. */
   readonly selfPid: number;
   readonly childPid: number;

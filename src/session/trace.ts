@@ -332,6 +332,7 @@ export class Trace implements AsyncIterable<TraceEvent> {
     const now = clockNanoseconds(Clock.BOOTTIME);
     view.setBigUint64(globals.startNs, now, true);
     view.setBigUint64(globals.wallClock, clockNanoseconds(Clock.REALTIME) - now, true);
+    view.setBigUint64(globals.taiClock, clockNanoseconds(Clock.TAI) - now, true);
     view.setUint32(globals.selfPid, process.pid, true);
     view.setUint32(globals.childPid, this.#parts.child?.pid ?? 0, true);
   }

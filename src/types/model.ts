@@ -19,6 +19,8 @@ export interface IntType {
   readonly kind: 'int';
   readonly size: 1 | 2 | 4 | 8;
   readonly signed: boolean;
+  /** Of a value of nsecs(): the clock that it was read from. */
+  readonly clock?: 'monotonic' | 'tai' | 'sw_tai';
 }
 export interface BoolType {
   readonly kind: 'bool';

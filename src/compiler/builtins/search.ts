@@ -7,6 +7,7 @@ import { describe, sizeOf } from '../../types/layout.ts';
 import { boolType, int64, type StringType, type Type, uint64 } from '../../types/model.ts';
 import type { Reg } from '../ir/ir.ts';
 import { bpfHelper } from '../lower/bpfhelper.ts';
+import { mostSteps } from '../lower/compare.ts';
 import type { Lower } from '../lower/lower.ts';
 import type { DirectPlace } from '../lower/place.ts';
 import { concatInto, concatType, readText, textOf } from '../lower/text.ts';
@@ -29,6 +30,23 @@ function textArgument(sema: Sema, call: Call, index: number): StringType | undef
     );
   }
   return text;
+}
+
+/** Refuses more bytes than the verifier follows one by one. */
+function checkSteps(sema: Sema, call: Call, index: number, bytes: number | undefined): void {
+  if (bytes === undefined || bytes <= mostSteps) return;
+  sema.error(
+    'too-long',
+    `${call.name}() looks at most at ${mostSteps} bytes one by one, not ${bytes}`,
+    (call.args[index] as Expr).span,
+    call.name === 'memcmp' ? '== compares strings of any length' : 'str(pointer, length) makes the text sought shorter',
+  );
+}
+
+/** Bytes that memcmp() may look at. */
+function bytesThere(sema: Sema, expr: Expr): number {
+  const type = sema.facts.types.get(expr);
+  return type === undefined || isUnknown(type) ? 0 : type.kind === 'pointer' ? sema.config.maxStrlen : sizeOf(type);
 }
 
 /** Position of the second argument's text in the first's, -1 when it is not there. */
@@ -151,7 +169,7 @@ export const searchFunctions: readonly BuiltinFunction[] = [
     arity: [2, 2],
     type: (sema, call) => {
       textArgument(sema, call, 0);
-      textArgument(sema, call, 1);
+      checkSteps(sema, call, 1, textArgument(sema, call, 1)?.size);
       return boolType;
     },
     scalar: (low, call) => {
@@ -172,7 +190,7 @@ export const searchFunctions: readonly BuiltinFunction[] = [
     arity: [2, 2],
     type: (sema, call) => {
       textArgument(sema, call, 0);
-      textArgument(sema, call, 1);
+      checkSteps(sema, call, 1, textArgument(sema, call, 1)?.size);
       return int64;
     },
     scalar: position,
@@ -205,6 +223,8 @@ export const searchFunctions: readonly BuiltinFunction[] = [
         );
       }
       sema.integerArgument(call, 2);
+      const sizes = (call.args.slice(0, 2) as Expr[]).map((argument) => bytesThere(sema, argument));
+      checkSteps(sema, call, 2, Number(sema.constant(call.args[2]) ?? Math.min(...sizes)));
       return int64;
     },
     scalar: compare,

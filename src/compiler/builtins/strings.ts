@@ -1,7 +1,7 @@
 /** strncmp, strlen: questions about text. Strings are zero-padded in memory, so that bytes behind a NUL compare equal. */
 import { describe } from '../../types/layout.ts';
 import { type Type, uint64 } from '../../types/model.ts';
-import { compareBytes } from '../lower/compare.ts';
+import { compareBytes, mostSteps } from '../lower/compare.ts';
 import { isUnknown } from '../sema/scope.ts';
 import type { Sema } from '../sema/sema.ts';
 import type { Call, Expr } from '../syntax/ast.ts';
@@ -39,6 +39,8 @@ export const stringFunctions: readonly BuiltinFunction[] = [
           (call.args[2] as Expr).span,
         );
       }
+      if (count !== undefined && count > BigInt(mostSteps))
+        sema.error('too-long', `strncmp() compares at most ${mostSteps} characters`, (call.args[2] as Expr).span);
       return uint64;
     },
     scalar: (low, call) => {

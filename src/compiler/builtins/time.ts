@@ -8,8 +8,12 @@ const clocks: Readonly<Record<string, number>> = {
   boot: bpfHelper.ktime_get_boot_ns,
   monotonic: bpfHelper.ktime_get_ns,
   tai: bpfHelper.ktime_get_tai_ns,
+  /** By the distance of the two clocks when the run began. */
   sw_tai: bpfHelper.ktime_get_boot_ns,
 };
+
+/** Clocks that do not count from the boot, sleep included. */
+const clocksApart = ['monotonic', 'tai', 'sw_tai'] as const;
 
 export const timeVariables: readonly BuiltinVariable[] = [
   {
@@ -47,11 +51,16 @@ export const timeFunctions: readonly BuiltinFunction[] = [
           sema.error('kernel-too-old', `nsecs(tai) needs kernel 6.1; this is ${release}`, clock.span);
         }
       }
-      return uint64;
+      const named = clock?.node === 'identifier' ? clocksApart.find((name) => name === clock.name) : undefined;
+      return named === undefined ? uint64 : { ...uint64, clock: named };
     },
     scalar: (low, call) => {
-      const clock = call.args[0];
-      return low.b.call(clocks[clock?.node === 'identifier' ? clock.name : 'boot'] ?? bpfHelper.ktime_get_boot_ns, []);
+      const { b, assets } = low;
+      const [clock] = call.args;
+      const name = clock?.node === 'identifier' ? clock.name : 'boot';
+      const now = b.call(clocks[name] ?? bpfHelper.ktime_get_boot_ns, []);
+      if (name !== 'sw_tai') return now;
+      return b.alu('add', now, b.load(b.mapValue(assets.globalsMap, assets.globals.taiClock), 0, 8));
     },
   },
   {
@@ -85,11 +94,20 @@ export const timeFunctions: readonly BuiltinFunction[] = [
       if (text === undefined)
         sema.error('literal-expected', 'strftime() takes a literal format', format?.span ?? call.span);
       sema.integerArgument(call, 1);
-      const clock =
-        time?.node === 'call' && time.name === 'nsecs' && time.args[0]?.node === 'identifier'
-          ? time.args[0].name
-          : 'boot';
-      return { kind: 'timestamp', format: text ?? '', clock: clock as 'boot' };
+      const type = time === undefined || time.node === 'type' ? undefined : sema.facts.types.get(time);
+      const clock = type?.kind === 'int' ? type.clock : undefined;
+      if (clock === 'monotonic') {
+        sema.error(
+          'monotonic-time',
+          'strftime() can not take a monotonic timestamp',
+          call.span,
+          'nsecs(boot), which nsecs alone means too, counts the time that the machine slept',
+        );
+      }
+      const constant = sema.constant(time);
+      if (constant !== undefined && constant < 0n)
+        sema.error('negative-time', 'strftime() does not accept negative timestamps', call.span);
+      return { kind: 'timestamp', format: text ?? '', clock: clock ?? 'boot' };
     },
     scalar: (low, call) => {
       const time = call.args[1];

@@ -102,7 +102,7 @@ export function callsProgram(options: CallsOptions): Program {
 
 /** The program has none of the language's globals. */
 const unusedGlobals: GlobalsLayout = {
-  ...{ startNs: 0, wallClock: 0, selfPid: 0, childPid: 0, failedReads: 0, scratchBusy: 0, notFollowed: 0 },
+  ...{ startNs: 0, wallClock: 0, taiClock: 0, selfPid: 0, childPid: 0, failedReads: 0, scratchBusy: 0, notFollowed: 0 },
   ...{ loopLimit: 0, notKept: 0, exit: 0, lost: 0, lostSlots: 0, mapFull: 0, stackEnds: 0, stackGuesses: 0 },
   ...{ stacksFull: 0, size: 0 },
 };

@@ -220,12 +220,18 @@ export class FunctionBuilder {
     return dst;
   }
   load(base: Reg, offset: number, size: MemorySize, cls: RegClass = 'scalar'): Reg {
+    const at = this.#near(base, offset);
     const dst = this.reg(cls);
-    this.push({ op: 'load', dst, base, offset, size });
+    this.push({ op: 'load', dst, ...at, size });
     return dst;
   }
   store(base: Reg, offset: number, size: MemorySize, value: Operand): void {
-    this.push({ op: 'store', base, offset, size, value });
+    this.push({ op: 'store', ...this.#near(base, offset), size, value });
+  }
+  /** The place by an offset that an instruction has room for (16 bits). */
+  #near(base: Reg, offset: number): { readonly base: Reg; readonly offset: number } {
+    if (offset >= -0x8000 && offset <= 0x7fff) return { base, offset };
+    return { base: this.alu('add', base, { imm: offset }), offset: 0 };
   }
   slotAddress(slot: Slot, offset = 0): Reg {
     const dst = this.reg('pointer');

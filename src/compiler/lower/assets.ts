@@ -99,7 +99,7 @@ export class Assets {
   #followed: number | undefined;
   #packets: number | undefined;
   readonly globalsMap: number;
-  readonly #lazyMaps = new Map<'scratch' | 'constants', number>();
+  readonly #lazyMaps = new Map<'scratch' | 'constants' | 'zeros', number>();
   readonly unwinding: Unwinding | undefined;
   #walkerMaps: WalkerMaps | undefined;
 
@@ -129,6 +129,7 @@ export class Assets {
       notKept: 48,
       notFollowed: 56,
       wallClock: 64,
+      taiClock: 72,
       lost,
       lostSlots: this.cpus,
       mapFull: afterLost,
@@ -366,19 +367,20 @@ export class Assets {
     return this.probeNames.push(name) - 1;
   }
 
-  #lazyMap(role: 'scratch' | 'constants'): number {
-    let index = this.#lazyMaps.get(role);
+  #lazyMap(name: 'scratch' | 'constants' | 'zeros'): number {
+    let index = this.#lazyMaps.get(name);
     if (index === undefined) {
+      const role = name === 'scratch' ? name : 'constants';
       index = this.#add({
         role,
-        name: role,
+        name,
         kind: 'ARRAY',
         keySize: 4,
         valueSize: 8,
         maxEntries: 1,
         flags: role === 'constants' ? mapFlags.BPF_F_RDONLY_PROG : 0,
       });
-      this.#lazyMaps.set(role, index);
+      this.#lazyMaps.set(name, index);
     }
     return index;
   }
@@ -397,10 +399,10 @@ export class Assets {
   /** Map and offset of `bytes` zero bytes. */
   zeros(bytes: number): { readonly map: number; readonly offset: number } {
     this.#zeros = Math.max(this.#zeros, align8(bytes));
-    return { map: this.#lazyMap('constants'), offset: 0 };
+    return { map: this.#lazyMap('zeros'), offset: 0 };
   }
 
-  /** Map and offset of constant bytes. Offsets are counted from the end of the zeros, see finish(). */
+  /** Map and offset of constant bytes. */
   literal(bytes: Uint8Array): { readonly map: number; readonly offset: number } {
     const key = String.fromCharCode(...bytes);
     let offset = this.#literals.get(key);
@@ -412,26 +414,20 @@ export class Assets {
       grown.set(bytes, offset);
       this.#constants = grown;
     }
-    return { map: this.#lazyMap('constants'), offset: offset + literalBase };
+    return { map: this.#lazyMap('constants'), offset };
   }
 
   /** The maps with their final sizes and first contents. */
   finish(): readonly MapSpec[] {
-    invariant(this.#zeros <= literalBase || this.#constants.length === 0, 'zeros run into literals');
     return this.maps.map((map): MapSpec => {
       if (map.role === 'kept') return { ...map, valueSize: this.#keptSize };
       if (map.role === 'events') return { ...map, maxEntries: this.#ringSize() };
       if (map.role === 'scratch') return { ...map, valueSize: this.#scratch * this.cpus * scratchLevels };
       if (map.role === 'constants') {
-        const size = this.#constants.length > 0 ? literalBase + this.#constants.length : Math.max(8, this.#zeros);
-        const initial = new Uint8Array(size);
-        if (this.#constants.length > 0) initial.set(this.#constants, literalBase);
-        return { ...map, valueSize: size, initial };
+        const initial = map.name === 'zeros' ? new Uint8Array(this.#zeros) : this.#constants;
+        return { ...map, valueSize: initial.length, initial };
       }
       return map;
     });
   }
 }
-
-/** Literals start here in the constants map; zeros lie before. */
-const literalBase = 32768;

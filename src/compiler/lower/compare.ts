@@ -1,8 +1,50 @@
 /** Equality of values in memory. */
-import type { Label } from '../ir/ir.ts';
+import type { Condition, Label, Reg } from '../ir/ir.ts';
 import { stringBytes } from '../syntax/literals.ts';
+import { bpfHelper } from './bpfhelper.ts';
 import type { Lower } from './lower.ts';
 import type { DirectPlace } from './place.ts';
+
+/** Bytes up to which texts are compared step by step in the program itself: the verifier goes through every step. */
+export const mostSteps = 16384;
+
+/**
+ * Number of the first 8 bytes in which two places differ, `words` when in none: looked
+ * for by a function that the kernel calls back, which the verifier goes through once.
+ */
+function firstDifference(low: Lower, left: DirectPlace, right: DirectPlace, words: number): Reg {
+  const { b } = low;
+  return low.scoped(() => {
+    const places = [inScratch(low, left, 8 * words), inScratch(low, right, 8 * words)] as const;
+    const answer = low.scratch(8);
+    b.store(answer.base, answer.offset, 8, b.const(words));
+    const environment = low.environment();
+    const callback = low.callback('compare', 2, 1, ([index]) => {
+      const inner = low.b;
+      const { loop } = low;
+      if (loop === undefined) return;
+      const base = low.scratchBase();
+      const at = inner.reg();
+      inner.mov(at, index as Reg);
+      inner.branch('uge', at, { imm: words }, loop.breakTo);
+      const from = inner.alu('add', base, inner.alu('shl', at, { imm: 3 }));
+      const [one, other] = places.map(({ offset }) => inner.load(from, offset, 8)) as [Reg, Reg];
+      inner.branch('eq', one, other, loop.continueTo);
+      inner.store(base, answer.offset, 8, at);
+      inner.jump(loop.breakTo);
+    });
+    b.call(bpfHelper.loop, [b.const(words), callback, environment, { imm: 0 }]);
+    return b.load(answer.base, answer.offset, 8);
+  });
+}
+
+/** The bytes where the functions that are called back find them. */
+function inScratch(low: Lower, place: DirectPlace, size: number): DirectPlace {
+  if (place.base === low.scratchBase()) return place;
+  const copy = low.scratch(size);
+  low.copy(copy, place, size);
+  return copy;
+}
 
 /** Jumps to `to` when `size` bytes (a multiple of 8, zero-padded values) are equal, or differ. */
 export function compareMemory(
@@ -14,6 +56,10 @@ export function compareMemory(
   to: Label,
 ): void {
   const { b } = low;
+  if (size > mostSteps) {
+    b.branch(want, firstDifference(low, left, right, size / 8), { imm: size / 8 }, to);
+    return;
+  }
   const differ = want === 'ne' ? to : b.label();
   for (let at = 0; at < size; at += 8) {
     const a = b.load(left.base, left.offset + at, 8);
@@ -36,6 +82,10 @@ export function compareOrder(
   to: Label,
 ): void {
   const { b } = low;
+  if (size > mostSteps) {
+    compareLongOrder(low, left, right, size, operator, to);
+    return;
+  }
   const decided = b.label();
   const past = b.label();
   const bytes = b.const(0);
@@ -50,9 +100,35 @@ export function compareOrder(
   b.push({ op: 'alu', operator: 'add', dst: bytes, left: bytes, right: { imm: 1 } });
   b.branch('ult', bytes, { imm: size }, again);
   b.place(decided);
-  const condition = operator === '<' ? 'ult' : operator === '<=' ? 'ule' : operator === '>' ? 'ugt' : 'uge';
-  b.branch(condition, a, c, to);
+  b.branch(orders[operator] ?? 'uge', a, c, to);
   b.place(past);
+}
+
+const orders: Readonly<Record<string, Condition>> = { '<': 'ult', '<=': 'ule', '>': 'ugt' };
+
+/** The same for texts of any length, which are zero behind their NUL: the first 8 bytes that differ, the first byte foremost. */
+function compareLongOrder(
+  low: Lower,
+  left: DirectPlace,
+  right: DirectPlace,
+  size: number,
+  operator: string,
+  to: Label,
+): void {
+  const { b } = low;
+  const words = Math.ceil(size / 8);
+  const word = firstDifference(low, left, right, words);
+  const last = b.label();
+  b.branch('ult', word, { imm: words }, last);
+  b.push({ op: 'const', dst: word, value: BigInt(words - 1) });
+  b.place(last);
+  const [one, other] = [left, right].map((place) => {
+    const value = b.load(b.alu('add', low.addressOf(place), b.alu('shl', word, { imm: 3 })), 0, 8);
+    const ordered = b.reg();
+    b.push({ op: 'bswap', dst: ordered, src: value, bits: 64 });
+    return ordered;
+  }) as [Reg, Reg];
+  b.branch(orders[operator] ?? 'uge', one, other, to);
 }
 
 /** Jumps to `differ` unless the first `size` bytes, any number, are equal. */

@@ -310,6 +310,18 @@ const isNumber = (type: Type): boolean => type.kind === 'ksym' || type.kind === 
 function castConstant(sema: Sema, expr: Ast.Cast, type: Type): void {
   const value = sema.facts.constants.get(expr.operand);
   if (value === undefined) return;
+  const written = expr.operand.node === 'integer' || expr.operand.node === 'positional';
+  if (type.kind === 'enum' && written && !type.members.some((member) => member.value === value)) {
+    sema.error(
+      'enum-value',
+      `Enum: ${type.name} doesn't contain a variant value of ${value}`,
+      expr.span,
+      `it has ${type.members
+        .slice(0, 8)
+        .map((member) => `${member.name} = ${member.value}`)
+        .join(', ')}${type.members.length > 8 ? ' …' : ''}`,
+    );
+  }
   if (type.kind === 'bool') sema.facts.constants.set(expr, value === 0n ? 0n : 1n);
   if (type.kind === 'int') {
     const bits = type.size * 8;
