@@ -329,9 +329,11 @@ export class CallsRun {
       const more = calls - (this.#before[fn] as number);
       if (more === 0) continue;
       this.#before[fn] = calls;
+      // What one that has lost its probes was still called until then is past.
+      if (this.removed.has(fn)) continue;
       const own = (more * (this.#costOf[fn] as number)) / running;
       share += own;
-      if (!this.removed.has(fn)) loads.push({ fn, share: own, rate: (more / passed) * 1e9 });
+      loads.push({ fn, share: own, rate: (more / passed) * 1e9 });
     }
     if (share <= this.#options.overhead) return [];
     const gone: number[] = [];

@@ -23,7 +23,7 @@ export interface ProbeCosts {
 const assumed: ProbeCosts = { step: 5000, emulated: 2500, uretprobe: 2500 };
 /** What the program itself takes, about. */
 const programTime = 400;
-const calls = 24;
+const calls = 64;
 
 /** Whether the kernel steps over an instruction (arch/x86/kernel/uprobes.c: branch_setup_xol_ops, push_setup_xol_ops). */
 export function stepsOver(bytes: Uint8Array): boolean {
@@ -64,13 +64,13 @@ export function measureProbes(program: number, multi: boolean, closeLater: (fd: 
   return { step, emulated: Math.min(step, uretprobe), uretprobe };
 }
 
-/** The quickest of some rounds of getppid(2): what else the machine does only adds. */
+/** The quickest of some calls of getppid(2): what else the machine does only adds. */
 function nanosecondsOfCall(): number {
   let least = Number.POSITIVE_INFINITY;
-  for (let round = 0; round < 3; round++) {
+  for (let call = 0; call < calls; call++) {
     const start = performance.now();
-    for (let call = 0; call < calls; call++) trySystemCall('getppid');
-    least = Math.min(least, ((performance.now() - start) * 1e6) / calls);
+    trySystemCall('getppid');
+    least = Math.min(least, (performance.now() - start) * 1e6);
   }
   return least;
 }

@@ -1,4 +1,4 @@
-/* A C program without anything that unwinds; its own log as program.cc writes it. plain LOG [CALLS]: calls of tiny(). */
+/* A C program without anything that unwinds; its own log as program.cc writes it. plain LOG [CALLS]: calls of tiny(), and with each million one of leaf(). */
 #include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,7 +47,10 @@ int main(int argc, char **argv) {
     long calls = atol(argv[2]), sum = 0;
     struct timespec from, to;
     clock_gettime(CLOCK_MONOTONIC, &from);
-    for (long i = 0; i < calls; i++) sum = tiny(sum);
+    for (long i = 0; i < calls; i++) {
+      if (i % 1000000 == 0) leaf(i / 1000000);
+      sum = tiny(sum);
+    }
     clock_gettime(CLOCK_MONOTONIC, &to);
     double seconds = (to.tv_sec - from.tv_sec) + (to.tv_nsec - from.tv_nsec) / 1e9;
     fprintf(out, "%ld %f\n", sum, seconds);
