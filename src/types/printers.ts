@@ -9,7 +9,7 @@
  * class whose name starts so; `a|b` takes the first path that there is. `of=` is a type:
  * `#0` the first template argument, `_M_t.#1` the second one of
  * that member's type, a path the type of that member, `*PATH` what it points to, `#0,#1` a
- * pair of two; `a|b` as above. Numbers stand for themselves; behind a path `+N` adds, `>>N` shifts.
+ * pair of two; `a|b` as above. `check=` names a member that has to be there, in lines of any kind. Numbers stand for themselves; behind a path `+N` adds, `>>N` shifts.
  *
  *   text      data= length=           (length= may be data's end with end=)
  *   sequence  first= count= | end=    of= [inside= tag=]  (inside: where the elements lie unless tag's lowest bit is set)
@@ -129,7 +129,9 @@ export class Printers {
       for (const printer of printers) {
         if (!printer.pattern.test(name)) continue;
         if (printer.kind === 'none') return undefined;
-        const content = makers[printer.kind]?.(new Paths(type, printer.values));
+        const paths = new Paths(type, printer.values);
+        if (printer.values.has('check') && paths.member('check') === undefined) continue;
+        const content = makers[printer.kind]?.(paths);
         if (content !== undefined) return content;
       }
     }
@@ -315,14 +317,16 @@ const slots: Make = (paths) => {
   const count = paths.measure('count');
   const slot = paths.of();
   // Abseil's node_hash_map keeps its elements behind pointers.
-  const pointed = paths.all('pointed').length > 0 && slot?.kind === 'pointer';
-  const of = pointed ? slot.to() : slot;
+  const pointed = paths.all('pointed').length > 0;
+  const of = pointed && slot?.kind === 'pointer' ? slot.to() : slot;
   if (control === undefined || first === undefined || capacity === undefined || count === undefined) return undefined;
   if (of === undefined) return undefined;
   const size = pointed ? 8 : sizeOf(of);
   // Rust's slots lie before the control bytes, the first one next to them.
   const down = paths.all('down').length > 0;
-  const inside = paths.member('inside');
+  const member = paths.member('inside');
+  // A table of one keeps it in itself where there is room for it.
+  const inside = member !== undefined && size <= sizeOf(member.type) ? member : undefined;
   return {
     kind: 'slots',
     control,
@@ -354,7 +358,7 @@ const makers: Readonly<Record<string, Make>> = {
   shorttext: (paths) => {
     const data = paths.measure('data');
     const length = paths.measure('length');
-    return paths.member('check') && data && length && { kind: 'text', data, length, short: true };
+    return data && length && { kind: 'text', data, length, short: true };
   },
   sequence,
   bits,

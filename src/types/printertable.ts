@@ -59,9 +59,21 @@ std::__hash_value_type<*>   plain     value=__cc_|__cc
 absl::string_view           text      data=ptr_ length=length_
 absl::InlinedVector<*>      sequence  first=storage_.data_.allocated.allocated_data count=storage_.metadata_>>1 inside=storage_.data_.inlined tag=storage_.metadata_ of=#0
 absl::flat_hash_map<*>      slots     control=ctrl_ slots=slots_ capacity=capacity_ count=size_ of=*slots_ keyed=1
+absl::flat_hash_map<*>      slots     check=settings_.value.compressed_tuple_ control=settings_.value.control_ slots=settings_.value.slots_ capacity=settings_.value.capacity_ count=settings_.value.size_ of=#0,#1 keyed=1
+absl::flat_hash_map<*>      slots     control=settings_.value.control_ slots=settings_.value.slots_ capacity=settings_.value.capacity_ count=settings_.value.size_>>1 of=#0,#1 keyed=1
+absl::flat_hash_map<*>      slots     control=settings_.value.heap_or_soo_.heap.control slots=settings_.value.heap_or_soo_.heap.slot_array capacity=settings_.value.capacity_ count=settings_.value.size_>>1 inside=settings_.value.heap_or_soo_.soo_data of=#0,#1 keyed=1
 absl::flat_hash_set<*>      slots     control=ctrl_ slots=slots_ capacity=capacity_ count=size_ of=*slots_
+absl::flat_hash_set<*>      slots     check=settings_.value.compressed_tuple_ control=settings_.value.control_ slots=settings_.value.slots_ capacity=settings_.value.capacity_ count=settings_.value.size_ of=#0
+absl::flat_hash_set<*>      slots     control=settings_.value.control_ slots=settings_.value.slots_ capacity=settings_.value.capacity_ count=settings_.value.size_>>1 of=#0
+absl::flat_hash_set<*>      slots     control=settings_.value.heap_or_soo_.heap.control slots=settings_.value.heap_or_soo_.heap.slot_array capacity=settings_.value.capacity_ count=settings_.value.size_>>1 inside=settings_.value.heap_or_soo_.soo_data of=#0
 absl::node_hash_map<*>      slots     control=ctrl_ slots=slots_ capacity=capacity_ count=size_ of=*slots_ pointed=1 keyed=1
+absl::node_hash_map<*>      slots     check=settings_.value.compressed_tuple_ control=settings_.value.control_ slots=settings_.value.slots_ capacity=settings_.value.capacity_ count=settings_.value.size_ of=#0,#1 pointed=1 keyed=1
+absl::node_hash_map<*>      slots     control=settings_.value.control_ slots=settings_.value.slots_ capacity=settings_.value.capacity_ count=settings_.value.size_>>1 of=#0,#1 pointed=1 keyed=1
+absl::node_hash_map<*>      slots     control=settings_.value.heap_or_soo_.heap.control slots=settings_.value.heap_or_soo_.heap.slot_array capacity=settings_.value.capacity_ count=settings_.value.size_>>1 inside=settings_.value.heap_or_soo_.soo_data of=#0,#1 pointed=1 keyed=1
 absl::node_hash_set<*>      slots     control=ctrl_ slots=slots_ capacity=capacity_ count=size_ of=*slots_ pointed=1
+absl::node_hash_set<*>      slots     check=settings_.value.compressed_tuple_ control=settings_.value.control_ slots=settings_.value.slots_ capacity=settings_.value.capacity_ count=settings_.value.size_ of=#0 pointed=1
+absl::node_hash_set<*>      slots     control=settings_.value.control_ slots=settings_.value.slots_ capacity=settings_.value.capacity_ count=settings_.value.size_>>1 of=#0 pointed=1
+absl::node_hash_set<*>      slots     control=settings_.value.heap_or_soo_.heap.control slots=settings_.value.heap_or_soo_.heap.slot_array capacity=settings_.value.capacity_ count=settings_.value.size_>>1 inside=settings_.value.heap_or_soo_.soo_data of=#0 pointed=1
 absl::container_internal::map_slot_type<*>  plain  value=value
 absl::Status                status    value=rep_
 absl::StatusOr<*>           statusor  status=status_ value=data_

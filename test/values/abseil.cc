@@ -16,6 +16,7 @@ struct All {
   absl::flat_hash_map<string, int> words; absl::flat_hash_map<int, Item> items, empty; absl::flat_hash_set<short> set; absl::node_hash_map<long, string> nodes;
   absl::InlinedVector<int, 4> few, many, none; absl::InlinedVector<string, 2> texts; absl::flat_hash_map<unsigned long, unsigned long> large;
   absl::StatusOr<int> number, bad; absl::StatusOr<string> text; absl::Status fine, plain, told; absl::string_view view;
+  absl::flat_hash_set<short> single; absl::flat_hash_map<int, int> one; absl::node_hash_map<int, string> node;
 };
 static string show(int v) { return std::to_string(v); }
 static string show(const string &v) { return v; }
@@ -35,6 +36,7 @@ KEPT size_t look(All &a, absl::string_view text, absl::InlinedVector<int, 4> *po
   LOG("few %s\nmany %s\nnone %s\ntexts %s\n", list(a.few).c_str(), list(a.many).c_str(), list(a.none).c_str(), list(a.texts).c_str());
   LOG("number %s\nbad %s\ntext %s\nfine OK\nplain CANCELLED\ntold %s(%s)\n", either(a.number).c_str(), either(a.bad).c_str(), either(a.text).c_str(), absl::StatusCodeToString(a.told.code()).c_str(), string(a.told.message()).c_str());
   LOG("view %.*s\nargument %.*s\n", (int)a.view.size(), a.view.data(), (int)text.size(), text.data());
+  LOG("single %s\none %s\nnode %s\n", list(a.single).c_str(), list(a.one).c_str(), list(a.node).c_str());
   for (auto &[k, v] : a.words) LOG("word %s %d\n", k.c_str(), v);
   for (auto &[k, v] : a.items) LOG("item %d %s\n", k, v.tag.c_str());
   for (auto v : a.set) LOG("each %d\n", v);
@@ -51,10 +53,11 @@ KEPT size_t look(All &a, absl::string_view text, absl::InlinedVector<int, 4> *po
 
 int main() {
   for (int i = 0; i < 3; i++) {
-    All a{{{"one", 1}, {"two", i}, {"three, which is longer than that", 3}}, {}, {}, {}, {}, {1, i}, {1, 2, 3, 4, 5, 6 + i}, {}, {}, {}, i, absl::NotFoundError("no such thing " + std::to_string(i)), "a text", absl::OkStatus(), absl::Status(absl::StatusCode::kCancelled, ""), absl::DataLossError(i ? "lost, with a message on the heap" : "lost"), "a view"};
+    All a{{{"one", 1}, {"two", i}, {"three, which is longer than that", 3}}, {}, {}, {}, {}, {1, i}, {1, 2, 3, 4, 5, 6 + i}, {}, {}, {}, i, absl::NotFoundError("no such thing " + std::to_string(i)), "a text", absl::OkStatus(), absl::Status(absl::StatusCode::kCancelled, ""), absl::DataLossError(i ? "lost, with a message on the heap" : "lost"), "a view", {}, {}, {}};
     for (int n = 0; n < 3 + 20 * i; n++) { a.items[n * 5] = {n, "item " + std::to_string(n)}; a.set.insert(n * 3); a.nodes[n * 5] = "node " + std::to_string(n); }
     for (int n = 0; n < 2 + i; n++) a.texts.push_back("text " + std::to_string(n));
     for (unsigned long n = 0; n < 9000ul * i; n++) a.large[n * 7919] = n;
+    for (int n = 0; n < i; n++) { a.single.insert(n + 7); a.one[n] = -n; a.node[n] = "node"; }
     // Few are left in a large table.
     if (i == 2) for (unsigned long n = 0; n < 17990; n++) a.large.erase(n * 7919);
     if (i == 1) a.number = absl::InternalError("broken");

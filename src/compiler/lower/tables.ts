@@ -240,13 +240,17 @@ export function nextInGroups(low: Lower, table: GoTable, directory: Reg, tables:
 
 /** Address of a slot of a Go map. */
 export function slotInGroups(low: Lower, table: GoTable, directory: Reg, tables: Reg, place: Reg): Reg {
-  const { b } = low;
   const size = 8 + 8 * table.slot;
-  const [groups] = groupsOf(low, table, directory, tables, b.alu('lshr', place, { imm: tableBits }));
-  const slot = b.alu('lshr', b.alu('shl', place, { imm: 32 }), { imm: 32 });
-  const group = b.alu('mul', b.alu('lshr', slot, { imm: 3 }), { imm: size });
-  const inside = b.alu('mul', b.alu('and', slot, { imm: 7 }), { imm: table.slot });
-  return b.alu('add', b.alu('add', groups, group), b.alu('add', inside, { imm: 8 }));
+  const find = low.globalFunction(`groups_slot_${table.slot}`, 3, ([start, count, at]) => {
+    const { b } = low;
+    const number = b.alu('lshr', at as Reg, { imm: tableBits });
+    const [groups] = groupsOf(low, table, start as Reg, count as Reg, number);
+    const slot = b.alu('lshr', b.alu('shl', at as Reg, { imm: 32 }), { imm: 32 });
+    const group = b.alu('mul', b.alu('lshr', slot, { imm: 3 }), { imm: size });
+    const inside = b.alu('mul', b.alu('and', slot, { imm: 7 }), { imm: table.slot });
+    return b.alu('add', b.alu('add', groups, group), b.alu('add', inside, { imm: 8 }));
+  });
+  return low.b.callFunction(find, [directory, tables, place]);
 }
 
 /**
