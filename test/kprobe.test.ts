@@ -68,6 +68,85 @@ describe('kprobe', { skip: lacking('kprobes', 'gcc') }, () => {
     assert.deepEqual(seen.slice(-7), sizes(log), stderr);
   });
 
+  test('args.NAME: the same by the names and types that BTF has', { timeout: 60_000 }, async () => {
+    const { seen, log, stderr } = await onReader(
+      'kprobe:ksys_read /pid == cpid && comm == "reader" && args.count < 5000/ { printf("%lu %d\\n", (uint64)args.buf, args.count); }',
+    );
+    assert.deepEqual(seen.slice(-7), sizes(log), stderr);
+  });
+
+  test('args.NAME: what a pointer to a struct leads to', { timeout: 60_000 }, async () => {
+    const { seen, stderr } = await onReader(
+      'kprobe:vfs_read /pid == cpid && comm == "reader" && args.count < 5000/ { @[str(args.file->f_path.dentry->d_name.name)] = count(); }',
+    );
+    // Others are what the dynamic linker reads.
+    assert.ok(seen.includes('@[data]: 7'), seen.join('\n') + stderr);
+  });
+
+  test('args.NAME: a struct in two registers, a number, an argument on the stack', { timeout: 60_000 }, async () => {
+    const source = join(folder, 'caller.c');
+    const binary = join(folder, 'caller');
+    writeFileSync(
+      source,
+      `#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <fcntl.h>
+int main(void) {
+  int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+  int value = 4567;
+  setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &value, sizeof value);
+  fprintf(stderr, "%lu %d %d\\n", (unsigned long)&value, SO_SNDBUF, (int)sizeof value);
+  int file = open("/proc/self/exe", O_RDONLY);
+  mmap(0, 3 * 4096, PROT_READ, MAP_PRIVATE, file, 5 * 4096);
+  return 0;
+}
+`,
+    );
+    execFileSync('gcc', ['-O1', '-o', binary, source]);
+    const log = join(folder, 'caller.log');
+    const { stdout, stderr, status } = await insitu([
+      ...['-q', '-c', `sh -c "exec ${binary} 2> ${log}"`],
+      '-e',
+      `kprobe:sock_setsockopt /pid == cpid && comm == "caller"/ {
+  printf("%lu %d %d\\n", (uint64)args.optval.user, args.optname, args.optlen);
+}
+kprobe:do_mmap /pid == cpid && comm == "caller" && args.pgoff == 5/ { printf("%d %d\\n", args.len, args.prot); }`,
+    ]);
+    assert.equal(status, 0, stderr);
+    const logged = lines(readFileSync(log, 'latin1'));
+    // PROT_READ is 1. The page offset is the sixth argument on Linux 6.1, and the seventh, on the stack, since 6.9.
+    assert.deepEqual(lines(stdout), [...logged, `${3 * 4096} 1`], stderr);
+  });
+
+  test('args.NAME of a wildcard: one program where arguments lie alike, told apart by name', {
+    timeout: 60_000,
+  }, async () => {
+    const source = join(folder, 'positions.c');
+    const binary = join(folder, 'positions');
+    writeFileSync(
+      source,
+      `#include <fcntl.h>
+#include <unistd.h>
+int main(void) {
+  char bytes[64] = { 0 };
+  int fd = open("${join(folder, 'positions.out')}", O_RDWR | O_CREAT, 0600);
+  for (int n = 1; n <= 5; n++) { pwrite(fd, bytes, 3 * n, 100 * n); pread(fd, bytes, 5 * n, 1000 * n); }
+  return 0;
+}
+`,
+    );
+    execFileSync('gcc', ['-O1', '-o', binary, source]);
+    // The dynamic linker reads at no multiple of 100.
+    const script = `kprobe:ksys_p*64 /pid == cpid && comm == "positions" && args.pos > 0 && args.pos % 100 == 0/ {
+  @[probe] = sum(args.count + args.pos);
+}`;
+    const { stdout, stderr } = await insitu(['-q', '-c', binary, '-e', script]);
+    // 5 + 10 + … + 25 and 1000 + … + 5000; 3 + 6 + … + 15 and 100 + … + 500.
+    const expected = [`@[kprobe:ksys_pread64]: ${75 + 15000}`, `@[kprobe:ksys_pwrite64]: ${45 + 1500}`];
+    assert.deepEqual(lines(stdout).sort(), expected, stderr);
+  });
+
   test('kretprobe: what read(2) returned, errors as negative numbers', { timeout: 60_000 }, async () => {
     const { seen, log, stderr } = await onReader(
       'kretprobe:ksys_read /pid == cpid && comm == "reader"/ { printf("%d\\n", retval); }',

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { lazy } from '../src/base/lazy.ts';
+import { compileScript } from '../src/session/script.ts';
 import { envoy, insitu, lacking, workerd } from './insitu.ts';
 
 const node = process.execPath;
@@ -154,4 +155,75 @@ int main(void) { return wanted(21) + other(2) == 48 ? 0 : 1; }
       }
     });
   }
+});
+
+describe('args in many functions at once', { skip: lacking('tracefs', 'gcc') }, () => {
+  const many = 40;
+  const binary = lazy(() => {
+    const source = join(folder, 'many.c');
+    const path = join(folder, 'many');
+    const worker = (n: number): string =>
+      `__attribute__((noinline)) int work_${n}(struct item *item, int by) { __asm__ volatile(""); return item->id * by + ${n}; }`;
+    writeFileSync(
+      source,
+      `struct item { long room; int id; };
+struct parcel { int id; };
+${Array.from({ length: many }, (_, n) => worker(n)).join('\n')}
+__attribute__((noinline)) int work_parcel(struct parcel *item, int by) { __asm__ volatile(""); return item->id * by; }
+__attribute__((noinline)) int work_last(int by, struct item *item) { __asm__ volatile(""); return item->id * by; }
+int main(void) {
+  int sum = 0;
+  for (int n = 0; n < 3; n++) {
+    struct item item = { 1000, 10 * n };
+    struct parcel parcel = { 7 * n };
+${Array.from({ length: many }, (_, n) => `    sum += work_${n}(&item, ${n});`).join('\n')}
+    sum += work_parcel(&parcel, 1) + work_last(2, &item);
+  }
+  return sum == 0;
+}
+`,
+    );
+    execFileSync('gcc', ['-g', '-O1', '-o', path, source]);
+    return path;
+  });
+  // What main hands over: 0 + 10 + 20 three times, and 0 + 7 + 14 to work_parcel; each by its own factor.
+  const expected = [
+    ...Array.from({ length: many }, (_, n) => `@[work_${n}, ${n}]: 30`),
+    '@[work_parcel, 1]: 21',
+    '@[work_last, 2]: 30',
+  ].sort();
+
+  for (const feature of [[], ['--no-feature', 'uprobe_multi']]) {
+    test(`each by its own name and values ${feature.join(' ')}`, { timeout: 60_000 }, async () => {
+      const script = `uprobe:${binary()}:work_* { @[probe, args.by] = sum(args.item->id); }`;
+      const { stdout, stderr } = await insitu([...feature, '-q', '-c', binary(), '-e', script], { timeout: 50_000 });
+      const seen = stdout.split('\n').filter((line) => line !== '');
+      const short = seen.map((line) => line.replace(`uprobe:${binary()}:`, '')).sort();
+      assert.deepEqual(short, expected, stderr);
+    });
+  }
+
+  test('as many programs as there are ways to pass the arguments', async () => {
+    const programs = (body: string, name = 'work_*'): number | undefined => {
+      const { result } = compileScript({ script: `uprobe:${binary()}:${name} { ${body} }` });
+      return result.ok ? result.program.programs.length : undefined;
+    };
+    // By (struct item *, int), by (struct parcel *, int), by (int, struct item *).
+    assert.equal(programs('@[probe, args.by] = sum(args.item->id);'), 3);
+    assert.equal(programs('printf("%d\\n", args.by);'), 2);
+    assert.equal(programs('printf("%d\\n", args.by);', 'work_?*[0-9]'), 1);
+    assert.equal(programs('@ = count();'), 1);
+  });
+
+  test('max_bpf_progs counts programs, not functions', async () => {
+    const run = (most: number): ReturnType<typeof insitu> =>
+      insitu(['-c', binary(), '-e', `uprobe:${binary()}:work_* { @ = sum(args.item->id); }`], {
+        env: { BPFTRACE_MAX_BPF_PROGS: String(most) },
+      });
+    const fits = await run(3);
+    assert.equal(fits.status, 0, fits.stderr);
+    const exceeds = await run(2);
+    assert.match(exceeds.stderr, /needs 3 BPF programs, more than the limit of 2/);
+    assert.equal(exceeds.status, 1);
+  });
 });

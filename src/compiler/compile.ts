@@ -213,17 +213,23 @@ export function compile(main: Source, target: Target, options: CompileOptions = 
     return emitted !== undefined && lowered[index]?.low.sleeps ? { ...emitted, sleepable: true } : emitted;
   });
   if (diagnostics.hasErrors) return failed();
+  const { kept: own, numbers } = withoutTwins(programs as BpfProgram[], lowered);
+  if (own.length - followers.length > config.maxBpfProgs) {
+    tooManyPrograms(own.length - followers.length, variants, config, diagnostics);
+    return failed();
+  }
   const numberOf = mentions(script, 'probe')
     ? (name: string): number => assets.probeName(name)
     : (name: string): number => assets.probeTitle(name);
   const probesOf = (contexts: readonly ProbeContext[], first: number): ProbeSpec[] =>
-    contexts.flatMap(({ attachments }, index) =>
-      attachments.map(({ spec, name }): ProbeSpec => ({ ...spec, program: first + index, name: numberOf(name) })),
-    );
+    contexts.flatMap(({ attachments }, index) => {
+      const program = numbers[first + index] as number;
+      return attachments.map(({ spec, name }): ProbeSpec => ({ ...spec, program, name: numberOf(name) }));
+    });
   const program: Program = {
     config,
     maps: assets.finish(),
-    programs: programs as BpfProgram[],
+    programs: own,
     probes: probesOf(
       lowered.map(({ context }) => context),
       0,
@@ -477,14 +483,44 @@ function checkLimits(variants: readonly Variant[], config: Config, diagnostics: 
       'the limit is config max_probes (or BPFTRACE_MAX_PROBES); many probes cost start-up time and slow the traced program',
     );
   }
-  if (variants.length > config.maxBpfProgs) {
-    diagnostics.error(
-      'too-many-programs',
-      `the script needs ${variants.length} BPF programs, more than the limit of ${config.maxBpfProgs}`,
-      variants[0]?.context.span,
-      'the limit is config max_bpf_progs',
-    );
-  }
+  // Those of one attach point may turn out to be the same; others do not.
+  const least = variants.filter(({ context }) => context.mayBeShared !== true).length;
+  if (least > config.maxBpfProgs) tooManyPrograms(least, variants, config, diagnostics);
+}
+
+function tooManyPrograms(count: number, variants: readonly Variant[], config: Config, diagnostics: Diagnostics): void {
+  diagnostics.error(
+    'too-many-programs',
+    `the script needs ${count} BPF programs, more than the limit of ${config.maxBpfProgs}`,
+    variants[0]?.context.span,
+    'the limit is config max_bpf_progs',
+  );
+}
+
+/**
+ * One program for all places of an attach point for which it came out the same, so that one
+ * link attaches them: functions whose arguments lie in the same registers and have the same
+ * types. `numbers` says for each program which one of those kept stands for it.
+ */
+function withoutTwins(
+  programs: readonly BpfProgram[],
+  lowered: readonly Lowered[],
+): { readonly kept: readonly BpfProgram[]; readonly numbers: readonly number[] } {
+  const kept: BpfProgram[] = [];
+  const known = new Map<string, number>();
+  const blocks = new Map<ProbeBlock, number>();
+  const numbers = programs.map((program, index) => {
+    const { block, context } = lowered[index] ?? {};
+    if (block === undefined || context?.mayBeShared !== true) return kept.push(program) - 1;
+    if (!blocks.has(block)) blocks.set(block, blocks.size);
+    const about = [blocks.get(block), context.provider, context.span, program.sleepable, program.relocations];
+    const key = `${JSON.stringify(about)} ${program.code.join(',')}`;
+    const twin = known.get(key);
+    if (twin !== undefined) return twin;
+    known.set(key, kept.length);
+    return kept.push(program) - 1;
+  });
+  return { kept, numbers };
 }
 
 /**

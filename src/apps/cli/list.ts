@@ -238,6 +238,13 @@ function details(target: Target, probe: string, options: RunOptions): readonly s
     }
     case 'rawtracepoint':
       return declarations(rawTracepointPrototype(target.kernelTypes(), event)?.parameters().slice(1));
+    case 'kprobe':
+      return declarations(
+        target
+          .kernelTypes()
+          ?.findFunction(event === '' ? category : event)
+          ?.parameters(),
+      );
     case 'fentry':
     case 'fexit': {
       const prototype = target.kernelTypes()?.findFunction(event);

@@ -71,7 +71,8 @@ export const probeVariables: readonly BuiltinVariable[] = [
     type: () => ({ kind: 'probe_name' }),
     scalar: (low) => {
       const [only, ...more] = low.probe.attachments;
-      if (only && more.length === 0) return low.b.const(low.assets.probeName(only.name));
+      if (only && more.length === 0 && low.probe.mayBeShared !== true)
+        return low.b.const(low.assets.probeName(only.name));
       // Each attachment carries its name's number as its cookie.
       return low.b.call(bpfHelper.get_attach_cookie, [low.context]);
     },

@@ -82,6 +82,7 @@ export class Assets {
   readonly events: EventSpec[] = [];
   readonly packets: PacketSpec[] = [];
   readonly probeNames: string[] = [];
+  readonly #eventNumbers = new Map<string, number>();
   readonly #probeNumbers = new Map<string, number>();
   readonly globals: GlobalsLayout;
   readonly userMaps: Map<string, UserMapAsset> = new Map();
@@ -348,9 +349,13 @@ export class Assets {
     return powerOfTwo(Math.max(ringBytes.least, burst, byCpus));
   }
 
+  /** The number of an event; the same one for the same event in another function's program. */
   event(spec: EventSpec): number {
-    this.events.push(spec);
-    return this.events.length - 1;
+    const key = JSON.stringify(spec);
+    const known = this.#eventNumbers.get(key);
+    if (known !== undefined) return known;
+    this.#eventNumbers.set(key, this.events.length);
+    return this.events.push(spec) - 1;
   }
 
   /** The number of a probe's name: what `probe` gives. */

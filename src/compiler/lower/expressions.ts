@@ -23,7 +23,7 @@ import { elementOfContent, pointedByContent, textInto } from './contents.ts';
 import { copyValue } from './copy.ts';
 import { emitRuntimeError } from './events.ts';
 import { align8, isScalarType, roomOf } from './layout.ts';
-import { placeOfVariable } from './locations.ts';
+import { placeOfLocation, placeOfVariable } from './locations.ts';
 import type { Lower } from './lower.ts';
 import { assetOf, lookup, lowerKey, readAggregate, readMapInto, readMapScalar, stepMap } from './maps.ts';
 import { type DirectPlace, type Place, shifted } from './place.ts';
@@ -541,6 +541,8 @@ function fieldPlace(low: Lower, expr: Ast.FieldAccess): Place {
   if (expr.object.node === 'identifier' && expr.object.name === 'args') {
     if (low.probe.function) return placeOfVariable(low, note as ProgramVariable);
     const field = note as Field;
+    const atEntry = low.probe.parameterLocations?.get(field);
+    if (atEntry !== undefined) return placeOfLocation(low, atEntry, sizeOf(field.type));
     if (!field.dataLoc) return { kind: 'context', offset: field.offset };
     const location = low.b.load(low.context, field.offset, 4);
     const offset = low.b.alu('and', location, { imm: 0xffff });

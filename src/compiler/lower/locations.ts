@@ -151,7 +151,12 @@ export function placeOfLocation(low: Lower, location: Location, size: number): P
     case 'register':
       return { kind: 'context', offset: offsetOf(low, location.register) };
     case 'memory':
-      return { kind: 'memory', address: lowerComputation(low, location.address), offset: 0, space: 'user' };
+      return {
+        kind: 'memory',
+        address: lowerComputation(low, location.address),
+        offset: 0,
+        space: low.probe.userMemory ? 'user' : 'kernel',
+      };
     default: {
       const to = low.temporary(Math.max(8, align8(size)));
       fill(low, location, to, size);

@@ -2,6 +2,7 @@
 import type { Span } from '../../diag/source.ts';
 import type { BpfProgramType, ProbeSpec, TracingTarget } from '../../program/program.ts';
 import type { Binary, TracepointFormat } from '../../target/target.ts';
+import type { Location } from '../../types/location.ts';
 import type { Field, Type } from '../../types/model.ts';
 import type { ProgramTypes, ProgramVariable } from '../../types/source.ts';
 import type { UsdtArgument } from './usdtargs.ts';
@@ -73,6 +74,10 @@ export interface ProbeContext {
   readonly tracepoint?: TracepointFormat;
   /** What `args.NAME` are, for functions and raw tracepoints: fields of the context. */
   readonly parameters?: readonly Field[];
+  /** Where they are when they are no fields: in the registers and on the stack with which a function of the kernel begins. */
+  readonly parameterLocations?: ReadonlyMap<Field, Location>;
+  /** Other places of the same attach point may turn out to share this one's program, which then tells them apart by cookie. */
+  readonly mayBeShared?: boolean;
   /** What `retval` is, at the return of a function whose type is known. */
   readonly returns?: Field;
   /** A function of a program, as its debugging information describes it; only where the block asks. */

@@ -89,6 +89,7 @@ export const uprobe =
         return {
           ...context,
           attachments: [attachment],
+          mayBeShared: locations.length > 1,
           programTypes: () => binary.types(),
           function: probedFunction(binary, place, attachment, options.usesArgs || options.usesResult),
         };

@@ -187,7 +187,7 @@ function typeOfArgument(sema: Sema, expr: Ast.FieldAccess): Type {
         ? 'arg0, arg1 … are the arguments by position, retval is the return value'
         : provider === 'rawtracepoint'
           ? 'the names of its arguments come from BTF, which this kernel lacks: arg0, arg1 … are the arguments by position'
-          : 'args is there in tracepoints, raw tracepoints, fentry and fexit',
+          : 'args is there in tracepoints, raw tracepoints, fentry, fexit, and in kprobes at the start of a function that BTF describes',
     );
     return unknownType;
   }
