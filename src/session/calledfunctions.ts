@@ -107,7 +107,8 @@ const isPart = ({ name, demangled }: FunctionSymbol): boolean =>
 /** As it is shown: demangled, without parameters. */
 function nameOf({ name }: FunctionSymbol): string {
   if (name.startsWith('~')) return name;
-  return demangledBaseName(name.replace(/[.@].*$/, ''), { verbose: false }) ?? name;
+  const plain = name.replace(/@.*$|(?:\.(?:isra|constprop|part|lto_priv|llvm)\b[.\w]*)+$/, '');
+  return demangledBaseName(plain, { verbose: false }) ?? plain;
 }
 
 function planFor(binary: Binary, symbol: FunctionSymbol): FunctionPlan {

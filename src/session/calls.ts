@@ -102,6 +102,8 @@ const lookEvery = 20;
 const judgeEvery = 200;
 /** Share of one CPU that processes are taken to run at least. */
 const leastRunning = 0.25;
+/** Nanoseconds that probes may take beyond their share: a program that starts calls much. */
+const burst = 500_000_000;
 
 export class CallsRun {
   readonly #options: CallsRunOptions;
@@ -129,6 +131,8 @@ export class CallsRun {
   #judged: number = performance.now();
   #before: number[];
   #ran = 0;
+  /** Nanoseconds that the probes have taken beyond their share. */
+  #debt = 0;
   #records: CallRecord[] = [];
   #endedThreads: number[] = [];
   #open = true;
@@ -310,8 +314,8 @@ export class CallsRun {
   /**
    * Looks at what the probes cost now, against the time that the processes have run, at most
    * one CPU's, so that a busy thread among idle ones is looked after too, and at least a
-   * quarter of that, as nobody feels what a few calls of an idle process cost. Functions that
-   * cost too much lose theirs.
+   * quarter of that, as nobody feels what a few calls of an idle process cost. Once they have
+   * taken more than their share, and a burst besides, the functions that cost most lose theirs.
    */
   #judge(): readonly number[] {
     const now = performance.now();
@@ -335,7 +339,9 @@ export class CallsRun {
       share += own;
       loads.push({ fn, share: own, rate: (more / passed) * 1e9 });
     }
-    if (share <= this.#options.overhead) return [];
+    this.#debt = Math.max(0, this.#debt + (share - this.#options.overhead) * running);
+    if (this.#debt <= burst) return [];
+    this.#debt = 0;
     const gone: number[] = [];
     for (const { fn, share: own, rate } of loads.sort((a, b) => b.share - a.share)) {
       if (share <= this.#options.overhead / 2) break;

@@ -183,6 +183,9 @@ export function quantile(buckets: readonly Bucket[], share: number): number | un
   return buckets.at(-1)?.to;
 }
 
+/** Functions that have lost their probes of which each is named. */
+const mostRemovedTold = 5;
+
 /** What the kernel counted because it could not be followed or told. */
 export interface Losses {
   readonly lost: number;
@@ -200,13 +203,15 @@ const many = (count: number, one: string, more: string): string =>
 
 export function unseenText(losses: Losses, rows: readonly FunctionRow[], limits: { readonly rate: number }): string[] {
   const out: string[] = [];
-  for (const { name, removed } of rows) {
-    if (removed === undefined) continue;
-    const rate = Math.round(removed.rate).toLocaleString('en-US');
+  const without = rows.flatMap(({ name, removed }) => (removed === undefined ? [] : [{ name, ...removed }]));
+  without.sort((a, b) => b.rate - a.rate);
+  for (const { name, after, rate } of without.slice(0, mostRemovedTold)) {
     out.push(
-      `${name} was called ${rate} times a second, which is more than probes may cost (--overhead): its probes were taken away after ${durationText(removed.after * 1e6)}, its numbers are of that time`,
+      `${name}, called ${many(Math.round(rate), 'time', 'times')} a second, lost its probes after ${durationText(after * 1e6)}, as they cost too much (--overhead): its numbers are of the time until then`,
     );
   }
+  const more = without.length - mostRemovedTold;
+  if (more > 0) out.push(`${many(more, 'more function', 'more functions')} lost their probes, too: those with ≥ above`);
   const { lost, hidden, unmatched, tooDeep, noThread, otherStack, orphans } = losses;
   if (hidden > 0) {
     out.push(

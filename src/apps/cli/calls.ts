@@ -191,12 +191,15 @@ class Session {
   #look(events: boolean): void {
     const { records, removed } = this.#run.look();
     for (const record of records) this.#take(record, events);
-    for (const fn of removed) {
-      const name = this.#functions[fn]?.name ?? '';
-      const rate = Math.round(this.#run.removed.get(fn)?.rate ?? 0).toLocaleString('en-US');
-      this.#clearProgress();
-      complain(`WARNING: ${name} is called ${rate} times a second: its probes are taken away (--overhead)\n`);
-    }
+    if (removed.length === 0) return;
+    const [first] = removed;
+    const name = this.#functions[first as number]?.name ?? '';
+    const rate = Math.round(this.#run.removed.get(first as number)?.rate ?? 0).toLocaleString('en-US');
+    const more = removed.length > 1 ? `, and ${removed.length - 1} more` : '';
+    this.#clearProgress();
+    complain(
+      `WARNING: the probes cost the program too much (--overhead): ${name}, called ${rate} times a second${more} lost theirs\n`,
+    );
   }
 
   #take(call: Call, events: boolean): void {
