@@ -1,6 +1,6 @@
 /** What the dynamic loader will map beside a program: its interpreter and, one after the other, the libraries it needs (ld.so(8)). */
 import { existsSync, readFileSync, statSync } from 'node:fs';
-import { delimiter, dirname, join } from 'node:path';
+import { basename, delimiter, dirname, join } from 'node:path';
 import { lazy } from '../../base/lazy.ts';
 import { ElfFile } from '../../debuginfo/elf/elf.ts';
 import { HostFile } from './file.ts';
@@ -31,15 +31,28 @@ export function programOf(word: string): string | undefined {
   });
 }
 
-/** The program itself and what it needs, as far as that can be found; nothing for what is no ELF file. */
+/** The program itself and what it needs, as far as that can be found; of a script its interpreter and what that needs. */
 export function withNeeded(program: string): readonly string[] {
   const paths = new Set<string>([program]);
   for (const path of paths) {
     const needed = neededBy(path);
     if (needed === undefined) paths.delete(path);
-    for (const one of needed ?? []) if (paths.size < mostFiles) paths.add(one);
+    for (const one of needed ?? interpreters(path)) if (paths.size < mostFiles) paths.add(one);
   }
   return [...paths];
+}
+
+/** What a script's first line names (execve(2)); with env(1) also the program that it looks for. */
+function interpreters(path: string): string[] {
+  const file = HostFile.open(path);
+  if (!file.ok) return [];
+  const start = Buffer.from(file.value.read(0, Math.min(256, file.value.size))).toString('latin1');
+  file.value.close();
+  const [, interpreter = '', argument = ''] = /^#![ \t]*([^ \t\n]+)[ \t]*([^\n]*)/.exec(start) ?? [];
+  if (interpreter === '' || interpreter === path) return [];
+  const words = basename(interpreter) === 'env' ? argument.split(/[ \t]+/) : [];
+  const named = words.find((word) => word !== '' && !word.startsWith('-') && !word.includes('='));
+  return [interpreter, (named === undefined ? undefined : programOf(named)) ?? []].flat();
 }
 
 function neededBy(path: string): string[] | undefined {
