@@ -8,6 +8,9 @@ import type { FileReader } from '../../bytes/file.ts';
 import type { Pattern } from '../../bytes/search.ts';
 
 const chunkSize = 512 << 10;
+/** After so many names read one by one a table of no more than so many bytes is read whole: that is as fast as reading these again. */
+const manyNames = 1 << 13;
+const mostHeld = 64 << 20;
 /** Most names fit in here. */
 const shortName = new Uint8Array(256);
 
@@ -24,6 +27,8 @@ export class StringTable {
   readonly #offset: number;
   /** Bytes in the table, no more than the file has. */
   readonly size: number;
+  #asked = 0;
+  #whole: Uint8Array | undefined;
 
   constructor(reader: FileReader, offset: number, size: number) {
     this.#reader = reader;
@@ -33,6 +38,13 @@ export class StringTable {
 
   /** The string that starts at an offset; '' when that lies outside or has no end. */
   at(offset: number): string {
+    if (this.#whole === undefined && ++this.#asked > manyNames && this.size <= mostHeld) {
+      this.#whole = this.#reader.read(this.#offset, this.size);
+    }
+    if (this.#whole !== undefined) {
+      const end = this.#whole.indexOf(0, offset);
+      return end < 0 ? '' : decodeText(this.#whole, offset, end);
+    }
     for (let size = 256; ; size *= 16) {
       const wanted = Math.min(size, this.size - offset);
       if (!(wanted > 0)) return '';

@@ -22,6 +22,7 @@ import type { FunctionSymbol } from '../../target/target.ts';
 import { type BinaryOptions, type ElfBinary, openBinary } from './binary.ts';
 import { JitDump } from './jitdump.ts';
 import { PerfMap } from './perfmap.ts';
+import { PlaceCache } from './places.ts';
 import { offsetOf, ProcessMaps } from './process.ts';
 
 /** What the symbolizer needs of a machine. */
@@ -91,13 +92,24 @@ interface Process {
   jitDump: JitDump | undefined;
 }
 
+/** What one call has found out so far. */
+interface Batch {
+  process: Process | undefined;
+  /** Where the last address lay: mostly that of the next, too. */
+  mapping: Mapping | undefined;
+  module: Module | undefined;
+  mapsRead: boolean;
+  perfMapRead: boolean;
+  jitDumpRead: boolean;
+}
+
 interface Module {
   readonly path: string;
   readonly binary: ElfBinary | undefined;
   /** Why there is no binary. */
   readonly reason: string;
   /** Names by place in the file. */
-  readonly names: Map<number, SymbolizedFrame>;
+  readonly names: PlaceCache<SymbolizedFrame>;
   /** Its binary has been closed, to make room for others. */
   closed: boolean;
 }
@@ -179,7 +191,14 @@ export class Symbolizer {
    * count to the call instead of what follows it.
    */
   symbolizeMany(pid: number, addresses: readonly ProcessAddress[]): SymbolizedFrame[] {
-    const batch = { mapsRead: false, perfMapRead: false, jitDumpRead: false };
+    const batch: Batch = {
+      process: this.#processes.get(pid),
+      mapping: undefined,
+      module: undefined,
+      mapsRead: false,
+      perfMapRead: false,
+      jitDumpRead: false,
+    };
     return addresses.map((address) => this.#symbolize(pid, address, batch));
   }
 
@@ -219,23 +238,31 @@ export class Symbolizer {
     this.#processes.clear();
   }
 
-  #symbolize(
-    pid: number,
-    address: ProcessAddress,
-    batch: { mapsRead: boolean; perfMapRead: boolean; jitDumpRead: boolean },
-  ): SymbolizedFrame {
-    const known = this.#processes.get(pid);
-    let mapping = known?.maps.find(address);
-    if (mapping === undefined && !(known?.followed && known.complete) && !batch.mapsRead) {
+  #symbolize(pid: number, address: ProcessAddress, batch: Batch): SymbolizedFrame {
+    const last = batch.mapping;
+    if (last !== undefined && address >= last.start && address < last.end && batch.module?.closed === false) {
+      return this.#nameInModule(batch.module, offsetOf(last, address));
+    }
+    let { process } = batch;
+    let mapping = process?.maps.find(address);
+    if (mapping === undefined && !(process?.followed && process.complete) && !batch.mapsRead) {
       // Mapped since the maps were read; once in a batch, since garbage among return addresses is common.
       batch.mapsRead = true;
-      mapping = this.#load(pid)?.maps.find(address);
+      process = this.#load(pid);
+      batch.process = process;
+      mapping = process?.maps.find(address);
     }
-    const process = mapping !== undefined && known !== undefined ? known : this.#processes.get(pid);
     if (process === undefined) return nameless('', `process ${pid} is gone, and nothing of it was kept`);
     if (mapping === undefined) return nameless('', 'nothing is mapped at that address');
     if (mapping.path === '[vsyscall]') return nameless('[vsyscall]', 'the page for old system calls has no symbols');
-    if (hasFile(mapping)) return this.#nameInModule(this.#module(pid, mapping), offsetOf(mapping, address));
+    if (hasFile(mapping)) {
+      const module = this.#module(pid, mapping);
+      if (module.binary !== undefined) {
+        batch.mapping = mapping;
+        batch.module = module;
+      }
+      return this.#nameInModule(module, offsetOf(mapping, address));
+    }
 
     const made = this.#nameInPerfMap(pid, process, address, batch) ?? this.#nameInJitDump(pid, process, address, batch);
     if (made !== undefined) {
@@ -253,9 +280,7 @@ export class Symbolizer {
     const known = names.get(offset);
     if (known !== undefined) return known;
     const frame = nameAt(module, offset);
-    if (module.binary === undefined) return frame;
-    if (names.size >= this.#mostNames) names.clear();
-    names.set(offset, frame);
+    if (module.binary !== undefined) names.set(offset, frame);
     return frame;
   }
 
@@ -263,7 +288,7 @@ export class Symbolizer {
     pid: number,
     process: Process,
     address: ProcessAddress,
-    batch: { perfMapRead: boolean },
+    batch: Batch,
   ): { readonly name: string; readonly offset: number } | undefined {
     const found = process.perfMap?.at(address);
     if (found !== undefined || batch.perfMapRead) return found;
@@ -281,7 +306,7 @@ export class Symbolizer {
     pid: number,
     process: Process,
     address: ProcessAddress,
-    batch: { mapsRead: boolean; jitDumpRead: boolean },
+    batch: Batch,
   ): { readonly name: string; readonly offset: number } | undefined {
     const found = process.jitDump?.at(address);
     if (found !== undefined || batch.jitDumpRead) return found;
@@ -338,17 +363,21 @@ export class Symbolizer {
   #open(pid: number, mapping: Mapping): Module {
     const { path } = mapping;
     const reader = this.#files.open(pid, mapping);
-    if (reader === undefined) return moduleOf(path, undefined, `${path} can't be opened`);
+    if (reader === undefined) return this.#moduleOver(path, undefined, `${path} can't be opened`);
     const binary = openBinary(path, reader, this.#options);
     if (!binary.ok) {
       reader.close?.();
-      return moduleOf(path, undefined, binary.error.message);
+      return this.#moduleOver(path, undefined, binary.error.message);
     }
     if (mapping.buildId !== '' && !sameBuildId(mapping.buildId, binary.value.buildId)) {
       binary.value.close();
-      return moduleOf(path, undefined, `${path} has been replaced since it was mapped`);
+      return this.#moduleOver(path, undefined, `${path} has been replaced since it was mapped`);
     }
-    return moduleOf(path, binary.value, '');
+    return this.#moduleOver(path, binary.value, '');
+  }
+
+  #moduleOver(path: string, binary: ElfBinary | undefined, reason: string): Module {
+    return { path, binary, reason, names: new PlaceCache(this.#mostNames), closed: false };
   }
 
   /** The open file of a build-id. */
@@ -370,10 +399,6 @@ export class Symbolizer {
     }
     return undefined;
   }
-}
-
-function moduleOf(path: string, binary: ElfBinary | undefined, reason: string): Module {
-  return { path, binary, reason, names: new Map(), closed: false };
 }
 
 /** A frame whose parts are worked out when somebody wants to see them. */

@@ -43,6 +43,8 @@ export interface TableOptions {
 /** Smaller tables are read as fast as their index would be. */
 const leastKept = 4096;
 const chunkSize = 1 << 20;
+/** So many addresses asked for pay for a coarse index. */
+const manyAsked = 1 << 12;
 /** Names are hundreds of bytes long: so few bits stay in the processor's cache. */
 const blockBits = 6;
 /** Bytes of names that are held in memory at once. */
@@ -58,8 +60,10 @@ export class SymbolTable implements FunctionTable {
   #columns: Columns | undefined;
   /** For each symbol, the highest end among it and all before it. */
   #reach: Float64Array | undefined;
+  #asked = 0;
+  #blocks: Blocks | undefined;
   /** By index of a symbol that covers an address: the one that is shown, and up to which address. */
-  readonly #known: { readonly entry: SymbolEntry; readonly until: number }[] = [];
+  #shown: { readonly entries: (SymbolEntry | undefined)[]; readonly until: Float64Array } | undefined;
 
   /**
    * The symbols of one kind that are defined in the file; others, and those with an
@@ -152,29 +156,44 @@ export class SymbolTable implements FunctionTable {
     const { addresses, sizes } = this.#read();
     this.#reach ??= reachOf(this.#read());
     const reach = this.#reach;
-    const nearest = lastAtOrBelow(addresses, address);
+    if (this.#blocks === undefined && ++this.#asked > manyAsked) this.#blocks = new Blocks(addresses);
+    const nearest = this.#blocks?.lastAtOrBelow(address) ?? lastAtOrBelow(addresses, address);
+    const known = this.#knownAt(nearest, address);
+    if (known !== undefined) return known;
     for (let at = nearest; at >= 0 && (reach[at] as number) > address; at--) {
       if ((addresses[at] as number) + (sizes[at] as number) <= address) continue;
-      const known = this.#known[at];
-      return known !== undefined && address < known.until ? known.entry : this.#preferredAt(at, address);
+      return this.#knownAt(at, address) ?? this.#preferredAt(at, address);
     }
     // Only a symbol without a size may reach as far as here.
     const alone = nearest <= 0 || addresses[nearest - 1] !== addresses[nearest];
     return alone && sizes[nearest] !== 0 ? undefined : preferredAlias(this.covering(address));
   }
 
+  #knownAt(index: number, address: number): SymbolEntry | undefined {
+    const shown = this.#shown;
+    return shown !== undefined && address < (shown.until[index] ?? 0) ? shown.entries[index] : undefined;
+  }
+
   #preferredAt(index: number, address: number): SymbolEntry | undefined {
     const { addresses, sizes } = this.#read();
     const start = addresses[index] as number;
     // Aliases may differ in size: the answer holds up to where the shortest ends.
-    let until = Infinity;
-    const covering = this.#aliases(index, (at) => {
-      const end = start + (sizes[at] as number);
-      until = Math.min(until, end);
-      return end > address;
-    });
-    const entry = preferredAlias(covering);
-    if (entry !== undefined && address < until) this.#known[index] = { entry, until };
+    let until = start + (sizes[index] as number);
+    let entry: SymbolEntry | undefined;
+    if (addresses[index - 1] !== start && addresses[index + 1] !== start) entry = this.#entry(index);
+    else {
+      const covering = this.#aliases(index, (at) => {
+        const end = start + (sizes[at] as number);
+        until = Math.min(until, end);
+        return end > address;
+      });
+      entry = preferredAlias(covering);
+    }
+    if (entry === undefined || address >= until) return entry;
+    const { length } = addresses;
+    this.#shown ??= { entries: new Array(length).fill(undefined), until: new Float64Array(length) };
+    this.#shown.entries[index] = entry;
+    this.#shown.until[index] = until;
     return entry;
   }
 
@@ -295,10 +314,45 @@ export class SymbolTable implements FunctionTable {
   }
 }
 
-/** The last index whose value is not above `wanted`, in ascending values; -1 when there is none. */
-function lastAtOrBelow(values: Float64Array, wanted: number): number {
-  let low = 0;
-  let high = values.length;
+/** Ascending values with a coarse index, for many questions: a binary search in them misses the processor's cache at each step. */
+class Blocks {
+  readonly #values: Float64Array;
+  readonly #low: number;
+  readonly #size: number;
+  /** For each block of values the first index behind those of the blocks before it. */
+  readonly #firsts: Int32Array;
+
+  constructor(values: Float64Array) {
+    this.#values = values;
+    this.#low = values[0] ?? 0;
+    const span = (values.at(-1) ?? 0) - this.#low;
+    this.#size = 2 ** Math.ceil(Math.log2(Math.max(1, span / Math.max(1, values.length * 2))));
+    const count = Math.floor(span / this.#size) + 1;
+    this.#firsts = new Int32Array(count + 1);
+    let index = 0;
+    for (let block = 0; block < count; block++) {
+      const start = this.#low + block * this.#size;
+      while (index < values.length && (values[index] as number) < start) index++;
+      this.#firsts[block] = index;
+    }
+    this.#firsts[count] = values.length;
+  }
+
+  lastAtOrBelow(wanted: number): number {
+    const block = Math.floor((wanted - this.#low) / this.#size);
+    if (block < 0) return -1;
+    if (block >= this.#firsts.length - 1) return this.#values.length - 1;
+    return lastAtOrBelow(this.#values, wanted, this.#firsts[block], this.#firsts[block + 1]);
+  }
+}
+
+/**
+ * The last index whose value is not above `wanted`, in ascending values; -1 when there is
+ * none. `from` and `to`: where the first value above it is known to lie.
+ */
+function lastAtOrBelow(values: Float64Array, wanted: number, from: number = 0, to: number = values.length): number {
+  let low = from;
+  let high = to;
   while (low < high) {
     const middle = (low + high) >>> 1;
     if ((values[middle] as number) <= wanted) low = middle + 1;
