@@ -5,12 +5,24 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
-import { insitu, lacking } from './insitu.ts';
+import { insitu, lacking, Running } from './insitu.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'insitu-environment-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
 
 describe('environment', { skip: lacking() }, () => {
+  test('__BPFTRACE_NOTIFY_PROBES_ATTACHED: a line of its own, once the probes are attached', async () => {
+    const script = 'BEGIN { printf("begin\\n"); } interval:ms:1 { printf("hit\\n"); exit(); }';
+    const shown = async (env: Record<string, string>): Promise<string[]> =>
+      (await insitu(['-q', '-e', script], { env })).stdout.split('\n').filter((line) => line !== '');
+    // The test's own runner waits for that line, and leaves it out of what it gives.
+    const running = new Running(['-q', '-e', script], { env: { __BPFTRACE_NOTIFY_PROBES_ATTACHED: '1' } });
+    await running.ended();
+    const all = running.stdout.split('\n').filter((line) => line !== '');
+    assert.deepEqual(all.sort(), ['__BPFTRACE_NOTIFY_PROBES_ATTACHED', 'begin', 'hit']);
+    assert.deepEqual(await shown({}), ['begin', 'hit']);
+  });
+
   test('BPFTRACE_KERNEL_SOURCE and BPFTRACE_KERNEL_BUILD: where headers of the kernel are', async () => {
     const source = join(folder, 'source');
     const build = join(folder, 'build');

@@ -19,6 +19,38 @@ describe('options', { skip: lacking() }, () => {
     assert.match(readFileSync(path, 'utf8'), /^cpid 1\nended\n/);
   });
 
+  test('--quiet is -q, --verbose is -v', async () => {
+    const script = 'BEGIN { printf("x\\n"); exit(); }';
+    const quiet = await insitu(['--quiet', '-e', script]);
+    assert.doesNotMatch(quiet.stderr, /Attached/);
+    assert.match((await insitu(['-e', script])).stderr, /^Attached 1 probe$/m);
+    for (const [flags, told] of [
+      [['--verbose'], true],
+      [[], false],
+    ] as const) {
+      const { stderr } = await insitu([...flags, '-c', "sh -c 'exit 3'", '-e', 'END { }']);
+      assert.equal(/^Child exited with code: 3$/m.test(stderr), told, stderr);
+    }
+  });
+
+  test('-B full keeps the output back, line and none do not', async () => {
+    const script = 'BEGIN { printf("one\\ntwo"); } interval:s:60 { exit(); }';
+    for (const [mode, shown] of [
+      ['full', ''],
+      ['line', 'one\n'],
+      ['none', 'one\n'],
+    ] as const) {
+      const tracer = new Running(['-q', '-B', mode, '-e', script]);
+      // The word that the probes are attached is not held back; what BEGIN printed came before it.
+      await tracer.attached();
+      if (shown !== '') await tracer.until(() => tracer.output.startsWith(shown), 'the first line is shown');
+      assert.ok(tracer.output.startsWith(shown) && (shown !== '' || tracer.output === ''), `${mode}: ${tracer.output}`);
+      const { stdout, status } = await tracer.interrupt();
+      assert.equal(status, 0);
+      assert.equal(stdout.trim(), 'one\ntwo');
+    }
+  });
+
   test('--fmt prints the script and runs nothing; the output parses to the same', async () => {
     const { status, stdout } = await insitu(['--fmt', '-e', 'BEGIN{printf("ran\\n");/* kept */exit()}']);
     assert.equal(status, 0);

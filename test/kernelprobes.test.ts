@@ -74,6 +74,27 @@ interval:ms:100 /@same > 20 && @told == 0/ { @told = 1; printf("same\\n"); if (@
   });
 });
 
+describe('per-CPU variables', { skip }, () => {
+  test("percpu_kaddr: each CPU's number of itself", { timeout: 60_000 }, async (t) => {
+    // x86 has kept it in a variable of its own, and (6.2 to 6.14) with other hot ones.
+    const names = readFileSync('/proc/kallsyms', 'latin1');
+    const own = / cpu_number$/m.test(names);
+    if (!own && !/ pcpu_hot$/m.test(names)) {
+      const { status, stderr } = await insitu(['-e', 'BEGIN { print(percpu_kaddr("cpu_number")); }']);
+      assert.equal(status, 1);
+      assert.match(stderr, /Could not resolve variable "cpu_number"|does not tell where the variable "cpu_number" is/);
+      return t.skip('/proc/kallsyms names no variables here (CONFIG_KALLSYMS_ALL)');
+    }
+    const read = (more: string): string =>
+      own
+        ? `*(int32 *)percpu_kaddr("cpu_number"${more})`
+        : `((struct pcpu_hot *)percpu_kaddr("pcpu_hot"${more}))->cpu_number`;
+    const script = `BEGIN { printf("%d %d %d\\n", ${read('')} == cpu, ${read(', 0')}, ${read(', 1')}); exit(); }`;
+    const { stdout, stderr } = await insitu(['-q', '-e', script]);
+    assert.equal(stdout.trim(), '1 0 1', stderr);
+  });
+});
+
 describe('iterators', { skip }, () => {
   test('task: the threads of a process', { timeout: 40_000 }, async () => {
     const script =

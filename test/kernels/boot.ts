@@ -120,7 +120,7 @@ export async function runInGuest(kernel: TestKernel, run: GuestRun): Promise<Gue
       ...['-accel', 'tcg,thread=multi', '-cpu', 'max,la57=off', '-smp', '2', '-m', '3072'],
       ...['-nodefaults', '-display', 'none', '-no-reboot'],
       ...['-kernel', kernel.image, '-initrd', at('initramfs')],
-      ...['-append', 'console=ttyS0 quiet panic=-1 mitigations=off random.trust_cpu=on'],
+      ...['-append', 'console=ttyS0 quiet panic=-1 mitigations=off random.trust_cpu=on no_timer_check'],
       ...['-serial', `file:${at('console')}`, '-serial', `file:${at('results')}`],
     ];
     const child = spawn(qemu, args, { stdio: ['ignore', 'ignore', 'pipe'] });

@@ -107,6 +107,14 @@ export const kernelFunctions: readonly BuiltinFunction[] = [
       if (name !== undefined) {
         const known = sema.target.kernelTypes()?.hasVariable?.(name) ?? false;
         if (!known) sema.error('unknown-symbol', `Could not resolve variable "${name}" from BTF`, call.span);
+        else if (sema.target.kernelSymbol(name) === undefined) {
+          sema.error(
+            'unknown-symbol',
+            `the kernel does not tell where the variable "${name}" is`,
+            call.span,
+            '/proc/kallsyms names variables on kernels with CONFIG_KALLSYMS_ALL',
+          );
+        }
         sema.facts.notes.set(call, name);
       }
       return pointerTo(uint64, 'kernel');
