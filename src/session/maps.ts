@@ -19,7 +19,7 @@ const mostFinished = 16384;
 export class ScriptMaps {
   readonly #loaded: LoadedProgram;
   /** Frames that user space has found, by their key. */
-  readonly #finished: Lru<bigint, readonly bigint[]> = new Lru(mostFinished);
+  readonly #finished: Lru<bigint, BigUint64Array> = new Lru(mostFinished);
   /** Finishes stacks that the kernel could not. */
   finish: FinishStack | undefined;
 

@@ -21,7 +21,7 @@ interface SavedStack {
   readonly pid: number;
   /** CLOCK_MONOTONIC nanoseconds, as in the side-band records. */
   readonly time: number;
-  readonly registers: readonly bigint[];
+  readonly registers: BigUint64Array;
   readonly trampoline: bigint;
   /** What return probes took from the stack: its place, and the address. */
   readonly returns: readonly (readonly [slot: bigint, address: bigint])[];
@@ -66,7 +66,7 @@ export class UnfinishedStacks {
     this.#waiting.set(word(0), {
       pid,
       time: Number(word(1)),
-      registers: Array.from({ length: savedRegisters }, (_, index) => word(2 + index)),
+      registers: BigUint64Array.from({ length: savedRegisters }, (_, index) => word(2 + index)),
       trampoline: word(afterRegisters),
       returns,
       memory: new Map(),
@@ -117,10 +117,11 @@ export class UnfinishedStacks {
 
   #walk({ pid, registers, trampoline, returns, memory }: SavedStack, followed: boolean): FinishedStack {
     const mappings = this.#sources.mappings(pid, Number(registers[Register.rip]), followed);
-    if (mappings === undefined) return { frames: [], end: 'not indexed', guessed: false };
+    if (mappings === undefined)
+      return { frames: registers.slice(Register.rip, Register.rip + 1), end: 'not indexed', guessed: false };
     const walked = walkStack(
       {
-        registers,
+        registers: [...registers],
         read(address) {
           const within = Number(address % BigInt(savedBytes));
           const chunk = memory.get(address - BigInt(within));
@@ -134,7 +135,7 @@ export class UnfinishedStacks {
     );
     // What was not saved would not be missing, had the rules been there.
     const end: StackEnd = walked.end === 'page not present' ? 'not indexed' : walked.end;
-    return { ...walked, end };
+    return { ...walked, frames: BigUint64Array.from(walked.frames), end };
   }
 }
 

@@ -16,7 +16,7 @@ const stack = (form: 'inline' | 'id', limit: number): Schema & { kind: 'ustack' 
   stacks: 3,
 });
 const finish: FinishStack = (id) =>
-  id === 77n ? { frames: [0x1000n, 0x2000n, 0x3000n], end: 'complete', guessed: false } : undefined;
+  id === 77n ? { frames: BigUint64Array.of(0x1000n, 0x2000n, 0x3000n), end: 'complete', guessed: false } : undefined;
 
 /** u32 process, u16 frames, u8 end, u8 flags; then words. */
 function bytes(count: number, end: number, ...words: bigint[]): Uint8Array {
@@ -85,7 +85,7 @@ test('keys that turn out to be one are added up', () => {
     },
   };
   const value = (...words: bigint[]): Uint8Array => new Uint8Array(BigUint64Array.from(words).buffer);
-  const kept: (readonly bigint[])[] = [];
+  const kept: BigUint64Array[] = [];
   const read = (raw: { key: Uint8Array; value: Uint8Array }[]): unknown[] =>
     readMap(spec, raw, (view, places) =>
       finishStacks(

@@ -9,7 +9,7 @@ import { endNumber, guessedFlag, type StackEnd } from '../program/unwind.ts';
 /** An unfinished stack as user space has finished it. */
 export interface FinishedStack {
   /** Innermost first. */
-  readonly frames: readonly bigint[];
+  readonly frames: BigUint64Array;
   readonly end: StackEnd;
   readonly guessed: boolean;
 }
@@ -57,7 +57,7 @@ export function finishStacks(
   start: number,
   places: readonly StackPlace[],
   finish: FinishStack,
-  kept: (key: bigint, frames: readonly bigint[]) => void,
+  kept: (key: bigint, frames: BigUint64Array) => void,
 ): boolean {
   let found = false;
   for (const { offset, schema } of places) {
@@ -65,11 +65,13 @@ export function finishStacks(
     if (!isUnfinished(view, at)) continue;
     found = true;
     const count = view.getUint16(at + 4, true);
-    const id = view.getBigUint64(at + 8 + (schema.form === 'inline' ? 8 * count : 0), true);
+    const inline = schema.form === 'inline';
+    const id = view.getBigUint64(at + 8 + (inline ? 8 * count : 0), true);
     const stack = finish(id);
-    if (stack === undefined || (stack.end !== 'complete' && stack.frames.length < count)) {
+    if (stack === undefined || (inline && stack.end !== 'complete' && stack.frames.length < count)) {
       // What the kernel got is all there is.
       view.setUint8(at + 6, endNumber('not indexed'));
+      if (!inline) view.setUint16(at + 4, 0, true);
       continue;
     }
     const frames = stack.frames.slice(0, schema.limit);
@@ -77,7 +79,7 @@ export function finishStacks(
     view.setUint16(at + 4, frames.length, true);
     view.setUint8(at + 6, endNumber(end));
     view.setUint8(at + 7, stack.guessed ? guessedFlag : 0);
-    if (schema.form === 'inline') {
+    if (inline) {
       for (const [index, frame] of frames.entries()) view.setBigUint64(at + 8 + 8 * index, frame, true);
     } else {
       const key = stackKey(frames);
@@ -89,7 +91,7 @@ export function finishStacks(
 }
 
 /** The key under which the unwinder keeps a stack of such frames: stateAt.hash of compiler/unwind/walker.ts. */
-export function stackKey(frames: readonly bigint[]): bigint {
+export function stackKey(frames: BigUint64Array): bigint {
   let hash = 0n;
   for (const pc of frames) {
     const mixed = BigInt.asUintN(64, (hash ^ pc) * 0x9e3779b97f4a7c15n);

@@ -153,6 +153,8 @@ function writeUnwound(low: Lower, type: StackType, to: DirectPlace): void {
     b.call(bpfHelper.probe_read_kernel, [into, b.alu('shl', words, { imm: 3 }), frames]);
   } else {
     b.store(to.base, to.offset + 8, 8, b.load(state, stateAt.hash, 8));
+    // What user space finishes, it keeps: there is no room to be taken from others.
+    b.branch('eq', end, { imm: endNumber('unfinished') }, release);
     const map = assets.stackMap('ustack', type.limit);
     const key = b.alu('add', state, { imm: stateAt.hash });
     const known = b.call(bpfHelper.map_lookup_elem, [b.map(map), key], 'pointer');
