@@ -212,6 +212,31 @@ describe('calls', { skip: lacking('tracefs', 'gcc') }, () => {
     );
   });
 
+  test('a C program that loads a C++ library: exceptions get through', { timeout: 120_000 }, async () => {
+    const library = build('g++', 'late.cc', '-shared', '-fPIC');
+    const program = build('gcc', 'late.c', '-O2', '-g', '-fexceptions', '-fno-asynchronous-unwind-tables');
+    const file = join(folder, 'go');
+    const tracer = new Running(['calls', 'guarded', 'plain', ...whole, '-c', `${program} ${library} ${file}`], {
+      timeout: 100_000,
+    });
+    await tracer.until(
+      () => /WARNING: the process has loaded \S+, which unwinds stacks/.test(tracer.stderr),
+      'it is told',
+    );
+    writeFileSync(file, '');
+    const { stdout, stderr } = await tracer.ended();
+    assert.match(stdout, /^caught 7$/m, stderr);
+    const { trees } = read(stdout.replace(/^[a-z].*\n/gm, ''), stderr);
+    const seen = trees.map((call) => [call.function, call.arguments[0]?.value, call.result?.value ?? call.end]);
+    // plain() gives the length of what it prints, and its argument.
+    assert.deepEqual(seen, [
+      ['plain', 1, 9],
+      ['plain', 2, 10],
+      ['guarded', 5, 'gone'],
+      ['plain', 3, 11],
+    ]);
+  });
+
   test('numbers are exact when only some calls are shown', { timeout: 120_000 }, async () => {
     const program = build('gcc', 'plain.c', '-O2', '-g');
     const few = ['--json', '--events', '--rate', '20', '--overhead', '1000000'];

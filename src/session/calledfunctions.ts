@@ -63,7 +63,9 @@ export function findFunctions({ target, patterns, program, pid, uretprobes }: Wa
             hints: ['narrow them; -l lists what a pattern matches'],
           });
         }
-        const sites = sitesOf(binary, symbol, returnProbes, bytes.at);
+        const carefulSites = sitesOf(binary, symbol, false, bytes.at);
+        const sites =
+          returnProbes && !carefulSites?.some(byUretprobe) ? sitesOf(binary, symbol, true, bytes.at) : carefulSites;
         if (sites === undefined) {
           unfollowed.push(nameOf(symbol));
           continue;
@@ -71,7 +73,7 @@ export function findFunctions({ target, patterns, program, pid, uretprobes }: Wa
         const plan = planFor(binary, symbol);
         const { texts, resultText, stackWords } = plan;
         const named = { name: nameOf(symbol), symbol: symbol.name, path: binary.path };
-        functions.push({ ...named, plan, sites, texts, resultText, stackWords });
+        functions.push({ ...named, plan, sites, carefulSites, texts, resultText, stackWords });
       }
     } finally {
       bytes.close();
@@ -120,6 +122,8 @@ function planFor(binary: Binary, symbol: FunctionSymbol): FunctionPlan {
   const reason = 'this is a copy that the compiler has changed';
   return { ...plan, result: { ...plan.result, from: { kind: 'unavailable', reason } }, resultText: undefined };
 }
+
+const byUretprobe = ({ kind }: CallSite): boolean => kind === Site.uretprobe;
 
 /** Where a function begins and ends; undefined when its ends cannot be told. */
 function sitesOf(

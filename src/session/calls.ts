@@ -22,6 +22,7 @@ import {
   controlAt,
   cookieBits,
   cookieOf,
+  FrameFlag,
   frameBytes,
   functionAt,
   Site,
@@ -34,6 +35,7 @@ import {
 import type { ProbeSpec } from '../program/program.ts';
 import { type CallRecord, readFrame } from './callrecords.ts';
 import { measureProbes, type ProbeCosts, stepsOver } from './probecosts.ts';
+import { mappedUnwinder } from './unwinders.ts';
 
 /** A place of a function in its file. */
 export interface CallSite {
@@ -54,6 +56,8 @@ export interface CalledFunction {
   /** As messages name it. */
   readonly name: string;
   readonly sites: readonly CallSite[];
+  /** In place of `sites` once something in the process may unwind stacks; undefined: its ends cannot be told. */
+  readonly carefulSites: readonly CallSite[] | undefined;
   /** Of arguments, mostTexts at most. */
   readonly texts: readonly TextSpec[];
   readonly resultText: TextSpec | undefined;
@@ -116,7 +120,11 @@ export class CallsRun {
   readonly #texts: number;
   readonly #costs: ProbeCosts;
   /** Nanoseconds that the places of a call cost the target. */
-  readonly #costOf: readonly number[];
+  #costOf: readonly number[] = [];
+  /** A library that unwinds stacks, when it has come and its coming has not been told. */
+  #unwinder: string | undefined;
+  /** Nothing but leaves may have uretprobes: something unwinds stacks. */
+  #careful = false;
   /** Links of the present generation. */
   #links: number[] = [];
   /** By function, where a link holds one place. */
@@ -171,7 +179,6 @@ export class CallsRun {
       this.#describe();
       this.#setControl();
       this.#costs = measureProbes(this.#program(0).fd, this.#multi, (fd) => this.#closeLater(fd));
-      this.#costOf = functions.map(({ sites }) => costOf(sites, this.#costs));
       this.#before = functions.map(() => 0);
       this.#others.push(rawTracepointOpen(this.#program(1).fd, 'sched_process_exit'));
       this.#attach();
@@ -207,13 +214,47 @@ export class CallsRun {
     return program;
   }
 
+  /** The places of a function that count now. */
+  #sites({ sites, carefulSites }: CalledFunction): readonly CallSite[] {
+    return this.#careful ? (carefulSites ?? []) : sites;
+  }
+
+  /**
+   * Looks for a library that unwinds stacks and that the processes did not have before: from then
+   * on no return address is changed.
+   */
+  #lookForUnwinders(): void {
+    const { functions, pids } = this.#options;
+    if (this.#careful || functions.every(({ sites, carefulSites }) => sites === carefulSites)) return;
+    const found = pids.map(mappedUnwinder).find((name) => name !== undefined);
+    if (found === undefined) return;
+    this.#careful = true;
+    for (const [fn, { name, carefulSites }] of functions.entries()) {
+      if (carefulSites !== undefined || this.#failed.has(fn)) continue;
+      this.#failed.add(fn);
+      this.#options.onFailed(name, 'its code cannot be followed to where it returns');
+    }
+    this.#describe();
+    for (const fds of this.#linksOf.values()) {
+      for (const fd of fds) this.#closeLater(fd);
+      this.#links = this.#links.filter((fd) => !fds.includes(fd));
+    }
+    this.#linksOf = new Map();
+    this.#attach();
+    // Until the kernel has let go of them, uretprobes still do what they do.
+    void Promise.all(this.#closing).then(() => {
+      this.#unwinder = found;
+    });
+  }
+
   /** Writes `calls_functions`. */
   #describe(): void {
     const mapping = mapArray(this.#map('functions'));
     const view = new DataView(mapping.buffer);
-    for (const [index, { sites, stackWords, texts, resultText }] of this.#options.functions.entries()) {
+    for (const [index, called] of this.#options.functions.entries()) {
+      const { stackWords, texts, resultText } = called;
       const at = index * functionAt.size;
-      const flags = sites.some(({ kind }) => kind === Site.uretprobe) ? 8 : 0;
+      const flags = this.#sites(called).some(({ kind }) => kind === Site.uretprobe) ? FrameFlag.uretprobe : 0;
       view.setUint32(at + functionAt.flags, flags, true);
       view.setUint32(at + functionAt.stackWords, stackWords, true);
       for (const [slot, spec] of [resultText, ...texts].entries()) {
@@ -249,9 +290,11 @@ export class CallsRun {
     const { functions, pids } = this.#options;
     const links: number[] = [];
     const program = this.#program(0);
-    const placed = functions.flatMap(({ path, name, sites }, fn) => {
+    this.#costOf = functions.map((called) => costOf(this.#sites(called), this.#costs));
+    const placed = functions.flatMap((called, fn) => {
+      const { path, name } = called;
       if (this.removed.has(fn) || this.#failed.has(fn)) return [];
-      return sites.flatMap(({ kind, begins, condition, offset }) =>
+      return this.#sites(called).flatMap(({ kind, begins, condition, offset }) =>
         pids.map((pid) => ({
           spec: {
             kind: kind === Site.uretprobe ? 'uretprobe' : 'uprobe',
@@ -320,7 +363,6 @@ export class CallsRun {
   #judge(): readonly number[] {
     const now = performance.now();
     const passed = (now - this.#judged) * 1e6;
-    if (passed < judgeEvery * 1e6) return [];
     this.#judged = now;
     const ran = this.#cpuTime();
     const running = Math.min(passed, Math.max(leastRunning * passed, ran - this.#ran));
@@ -359,7 +401,12 @@ export class CallsRun {
   }
 
   /** What has come since the last look: calls that have ended, and functions that have lost their probes. */
-  look(): { readonly records: readonly CallRecord[]; readonly removed: readonly number[] } {
+  look(): {
+    readonly records: readonly CallRecord[];
+    readonly removed: readonly number[];
+    /** A library that unwinds stacks and has come: return addresses are not changed any more. */
+    readonly unwinder: string | undefined;
+  } {
     this.#ring.drain();
     const records = this.#records;
     this.#records = [];
@@ -370,7 +417,11 @@ export class CallsRun {
       mapDelete(this.#map('threads').fd, key);
     }
     this.#endedThreads = [];
-    return { records, removed: this.#judge() };
+    const due = performance.now() - this.#judged >= judgeEvery;
+    if (due) this.#lookForUnwinders();
+    const unwinder = this.#unwinder;
+    this.#unwinder = undefined;
+    return { records, removed: due ? this.#judge() : [], unwinder };
   }
 
   /** Resolves after a while, or at once when `stopped` does. */

@@ -7,10 +7,17 @@ import { processMaps } from '../kernel/host/processes.ts';
 import { isUnwinder } from '../symbolize/symbols/binary.ts';
 import type { Binary, Target } from '../target/target.ts';
 
+/** The library that unwinds stacks among the files that a process has mapped; undefined when there is none. */
+export function mappedUnwinder(pid: number): string | undefined {
+  return processMaps(pid)
+    ?.split('\n')
+    .map((line) => line.split('/').at(-1) ?? '')
+    .find(isUnwinder);
+}
+
 /** `program` is the file that the process runs, or will run. */
 export function mayUnwind(target: Target, program: string, pid: number | undefined): (binary: Binary) => boolean {
-  const maps = pid === undefined ? undefined : processMaps(pid);
-  let process = maps === undefined ? false : maps.split('\n').some((line) => isUnwinder(line.split('/').at(-1) ?? ''));
+  let process = pid !== undefined && mappedUnwinder(pid) !== undefined;
   // Also what its libraries need, once for each.
   const known = new Set<string>();
   const look = (file: string): void => {

@@ -189,8 +189,14 @@ class Session {
   }
 
   #look(events: boolean): void {
-    const { records, removed } = this.#run.look();
+    const { records, removed, unwinder } = this.#run.look();
     for (const record of records) this.#take(record, events);
+    if (unwinder !== undefined) {
+      this.#clearProgress();
+      complain(
+        `WARNING: the process has loaded ${unwinder}, which unwinds stacks: return addresses are left alone from now on; calls that are open now may be shown as unwound\n`,
+      );
+    }
     if (removed.length === 0) return;
     const [first] = removed;
     const name = this.#functions[first as number]?.name ?? '';
