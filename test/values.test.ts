@@ -192,6 +192,45 @@ describe('containers of the C++ library', () => {
   }
 });
 
+describe('containers where a script cannot go through them', () => {
+  const build: Build = { compiler: 'g++', flags: ['-std=c++17', '-g', '-O0'] };
+  test('one clear error each', { skip: lack(build), timeout: 120_000 }, async () => {
+    const program = compile('containers.cc', build, `refused${built++}`);
+    const cases: readonly (readonly [body: string, message: RegExp])[] = [
+      [
+        'for ($x : args.key) { }',
+        /a loop goes over a map \(@name\), a range \(0\.\.10\) or a container of the program, not 'int32'/,
+      ],
+      ['print(args.b.set[1]);', /elements of 'struct std::set<.*>' have no number/],
+      ['print(args.b.bag[1]);', /elements of 'struct std::unordered_set<.*>' have no number/],
+      ['print(args.b.table["one"]);', /the keys of 'struct std::map<.*>' are 'int32', not 'string\[\d+\]'/],
+      ['print(args.b.list["one"]);', /the number of an element is an integer, not 'string\[\d+\]'/],
+      [
+        'for ($x : args.b.set) { $x = 1; }',
+        /\$x stands for an element of the program's container, and insitu only reads/,
+      ],
+      ['for ($x : args.b.set) { $x++; }', /cannot change an element of the program's container/],
+      ['print(len(args.key));', /len\(\) takes a map/],
+    ];
+    for (const [body, message] of cases) {
+      const { status, stderr } = await insitu(['-q', '-e', `uprobe:${program}:look { ${body} }`]);
+      assert.equal(status, 1, body);
+      assert.match(stderr, message, body);
+      assert.equal(stderr.match(/ERROR/g)?.length, 1, stderr);
+    }
+  });
+
+  test('what is not there reads as 0, and is told', { skip: lack(build), timeout: 60_000 }, async () => {
+    const program = compile('containers.cc', build, `absent${built++}`);
+    const script = `uprobe:${program}:look { printf("%d %s %d %d\\n", args.b.deque[100000], args.b.table[77], args.b.forward[9], args.b.bits[5000]); exit(); }`;
+    const { status, stdout, stderr } = await insitu(['-q', '-c', `sh -c "exec ${program} 2>/dev/null"`, '-e', script]);
+    assert.equal(status, 0);
+    // The process may come there again before the probe is gone.
+    assert.deepEqual([...new Set(stdout.trimEnd().split('\n'))], ['0  0 0']);
+    assert.match(stderr, /WARNING: \d+ reads of traced memory failed/);
+  });
+});
+
 describe('Abseil', () => {
   const libraries: Record<string, string> = {};
   for (const name of ['statusor', 'status', 'strings', 'hash', 'raw_hash_set', 'cord', 'city']) {
