@@ -5,7 +5,7 @@ import { bucketStart, histogramBuckets } from '../../program/calls.ts';
 import { boolType, intType, type Type } from '../../types/model.ts';
 import { parameterCount, planWithoutTypes } from './functions.ts';
 import { functionRow, quantile, type ShownCall } from './report.ts';
-import { callText, shortened, sparkline } from './text.ts';
+import { callText, reportText, shortened, sparkline } from './text.ts';
 import { type Call, CallTrees } from './tree.ts';
 import { scalar } from './values.ts';
 
@@ -97,6 +97,18 @@ describe('times', () => {
     const counts = { calls: 90, ended: 90, total: 1, self: 1, gone: 0, jumped: 0, removed: undefined, histogram };
     const traced = { name: 'f', symbol: 'f', path: '/f', plan: planWithoutTypes('f') };
     assert.equal(sparkline(functionRow(traced, counts)), '1µs █ ▁ 8.2µs');
+    const functions = [functionRow(traced, counts)];
+    const report = { functions, traced: 1, longest: [], duration: 1, probeCost: 0, unseen: [] };
+    const text = reportText(report, { color: false, width: undefined, histograms: true }, () => '', false);
+    assert.equal(
+      text.slice(text.indexOf('TIMES')),
+      `TIMES
+  f
+    1.0 µs to 2.0 µs           80 ████████████████████████████████████████
+    2.0 µs to 4.1 µs            0
+    4.1 µs to 8.2 µs           10 █████
+`,
+    );
   });
 });
 

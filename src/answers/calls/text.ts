@@ -8,6 +8,8 @@ export interface Style {
   readonly width: number | undefined;
   /** Rows that the summary may take; undefined: mostRows. */
   readonly rows?: number | undefined;
+  /** Each function's times as a table of their own (-v). */
+  readonly histograms?: boolean;
 }
 
 /** Alike calls one after the other of which the first ones are shown. */
@@ -122,14 +124,20 @@ export function callHead(call: ShownCall, clock: string, style: Style): string {
 
 const blocks = '▁▂▃▄▅▆▇█';
 
-/** Counts by powers of two, from the first that there are to the last, with the ends: `1µs ▂█▃ 8µs`. */
-export function sparkline({ histogram }: Pick<FunctionRow, 'histogram'>): string {
-  if (histogram.length === 0) return '';
+/** Counts by the power of two that times begin with. */
+function byPower(histogram: FunctionRow['histogram']): Map<number, number> {
   const counts = new Map<number, number>();
   for (const { from, count } of histogram) {
     const power = Math.floor(Math.log2(Math.max(1, from)));
     counts.set(power, (counts.get(power) ?? 0) + count);
   }
+  return counts;
+}
+
+/** Counts by powers of two, from the first that there are to the last, with the ends: `1µs ▂█▃ 8µs`. */
+export function sparkline({ histogram }: Pick<FunctionRow, 'histogram'>): string {
+  if (histogram.length === 0) return '';
+  const counts = byPower(histogram);
   const low = Math.min(...counts.keys());
   const high = Math.max(...counts.keys());
   const most = Math.max(...counts.values());
@@ -207,6 +215,24 @@ function summary({ functions, probeCost }: CallsReport, style: Style): string {
   return `${out.join('\n')}\n`;
 }
 
+/** Columns of the longest bar. */
+const barColumns = 40;
+
+/** Times by powers of two, a line each, from the first that there are to the last. */
+function histogramText({ name, histogram }: FunctionRow): string {
+  const counts = byPower(histogram);
+  const powers = [...counts.keys()];
+  const most = Math.max(...counts.values());
+  const lines: string[] = [`  ${name}\n`];
+  for (let power = Math.min(...powers); power <= Math.max(...powers); power++) {
+    const count = counts.get(power) ?? 0;
+    const bar = '█'.repeat(count === 0 ? 0 : Math.max(1, Math.round((barColumns * count) / most)));
+    const range = `${durationText(2 ** power).padStart(8)} to ${durationText(2 ** (power + 1)).padEnd(8)}`;
+    lines.push(`  ${range} ${count.toLocaleString('en-US').padStart(10)} ${bar}`.trimEnd(), '\n');
+  }
+  return lines.join('');
+}
+
 /** All of the report; `clock` gives the wall clock of a time. */
 export function reportText(
   report: CallsReport,
@@ -232,6 +258,10 @@ export function reportText(
     called === 0 ? '' : summary(report, style),
   );
   if (called === 0) out.push(`No calls in ${seconds} s of ${report.traced} functions that were watched.\n`);
+  if (style.histograms === true) {
+    const timed = report.functions.filter(({ histogram }) => histogram.length > 0);
+    section('TIMES', timed.map(histogramText).join('\n'));
+  }
   section('NOT SEEN', report.unseen.map((line) => `  ${line}\n`).join(''));
   return out.join('\n');
 }

@@ -43,7 +43,11 @@ export async function calls(patterns: readonly string[], options: CallsOptions):
     if (options.command !== undefined) child = await holdCommand(options.command, { onWarning: warn });
     const pid = options.pids[0];
     const program = pid === undefined ? (child?.command[0] ?? '') : programOf(pid);
-    const target = createHostTarget({ pid, debugFiles: debugFilesOf(options) });
+    const target = createHostTarget({
+      pid,
+      debugFiles: debugFilesOf(options),
+      onSlow: (path) => complain(`${path} has no symbols: inferring names (kept for the next run)\n`),
+    });
     const unwinds = mayUnwind(target, program, pid);
     const { functions, unfollowed } = findFunctions({
       ...{ target, patterns, program, pid },
@@ -118,7 +122,8 @@ class Session {
     const color = wish === 'always' || (wish !== 'never' && screen && process.env['NO_COLOR'] === undefined);
     // With --watch all has to be on the screen at once: title, headings, what was not seen.
     const rows = screen && options.watch ? process.stdout.rows - 8 : undefined;
-    this.#style = { color, width: screen ? process.stdout.columns : undefined, rows };
+    const width = screen ? process.stdout.columns : undefined;
+    this.#style = { color, width, rows, histograms: options.verbose && !options.watch };
   }
 
   async follow(): Promise<number> {

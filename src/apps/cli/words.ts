@@ -145,7 +145,7 @@ export const options: readonly OptionWord[] = [
   {
     name: 'verbose',
     words: ['-v', '--verbose'],
-    text: 'say more: the exit status of the -c child, the causes of errors',
+    text: 'say more: the exit status of the -c child, the causes of errors; with calls, the histogram of each function',
     of: files,
   },
   {

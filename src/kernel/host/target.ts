@@ -49,6 +49,8 @@ export interface HostTargetOptions {
   readonly pid?: number | undefined;
   /** Where debug files are looked for besides /usr/lib/debug. */
   readonly debugFiles?: DebugFileOptions | undefined;
+  /** Told before a large program without symbols is looked through for names, which may take seconds. */
+  readonly onSlow?: ((path: string) => void) | undefined;
   /** Macro constants of the uapi headers (host/constants); none when absent. */
   readonly constants?: ConstantTable | undefined;
   /** --no-feature. */
@@ -80,7 +82,7 @@ export function createHostTarget(options: HostTargetOptions = {}): Target {
       const { types, ...others } = options.debugFiles ?? {};
       return types === undefined ? undefined : openTypes(types, others).binary;
     }),
-    infer: (elf) => inferredNames(elf, { names: options.debugFiles?.names }),
+    infer: (elf) => inferredNames(elf, { names: options.debugFiles?.names, onSlow: options.onSlow }),
     tables: symbolTables,
   };
   return {
