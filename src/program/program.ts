@@ -43,7 +43,8 @@ export type MapRole =
  * Maps of the unwinder (program/unwind.ts). unwind_state: what it works with. unwind_rules,
  * unwind_tables (by file number), unwind_files (by inode), unwind_processes (by process
  * id): filled by the runtime. unwind_cache: rules found lately. unwind_notes: what the
- * runtime is asked to look at; unwind_asked: when that was, by process id.
+ * runtime is asked to look at; unwind_asked: when that was, by process id; unwind_saved:
+ * sums of the pieces of stacks that it was handed last, by memory and address.
  */
 export type UnwindRole =
   | 'unwind_state'
@@ -53,7 +54,8 @@ export type UnwindRole =
   | 'unwind_processes'
   | 'unwind_cache'
   | 'unwind_notes'
-  | 'unwind_asked';
+  | 'unwind_asked'
+  | 'unwind_saved';
 
 export interface MapSpec {
   readonly role: MapRole;

@@ -95,11 +95,12 @@ export const processBytes: number = processHead + mappingBytes * mostMappings;
  * `lack`: u64 address whose file has no table yet. `registers`: u64 id of a stack that could
  * not be finished for that, u64 time (CLOCK_MONOTONIC nanoseconds), all registers by DWARF number (u64), u64 where return probes
  * make functions return to, and `mostReturns` times u64 place in the stack, u64 address that
- * such a probe took from there (zeros behind the last). `memory`: u64 id, u64 address, and
- * bytes of that stack, from the stack pointer on to the stack's end. User space finishes
- * the stack when it has read the rules.
+ * such a probe took from there (zeros behind the last). `memory`: u64 id, u64 address, u64
+ * sum, and `savedBytes` bytes of that stack, one piece after the other from the stack
+ * pointer on to the stack's end; `same`: without the bytes, those of that address and sum
+ * were handed over before. User space finishes the stack when it has read the rules.
  */
-export const NoteKind = { lack: 0, registers: 1, memory: 2 } as const;
+export const NoteKind = { lack: 0, registers: 1, memory: 2, same: 3 } as const;
 export const savedRegisters = 17;
 export const mostReturns = 16;
 /** Bytes of a stack in one record; a page is a multiple of it. */

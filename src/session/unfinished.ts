@@ -5,7 +5,15 @@
  */
 import { Lru } from '../base/lru.ts';
 import type { Mapping } from '../debuginfo/text/maps.ts';
-import { mostReturns, Register, type StackEnd, savedBytes, savedRegisters, stackEnds } from '../program/unwind.ts';
+import {
+  mostReturns,
+  NoteKind,
+  Register,
+  type StackEnd,
+  savedBytes,
+  savedRegisters,
+  stackEnds,
+} from '../program/unwind.ts';
 import type { UnwindTable } from '../symbolize/unwind/table.ts';
 import { type SavedMapping, walkStack } from '../symbolize/unwind/walk.ts';
 import type { FinishedStack } from '../values/unfinished.ts';
@@ -14,6 +22,8 @@ import type { FinishedStack } from '../values/unfinished.ts';
 const mostFrames = 1024;
 /** Bytes of saved memory that wait at once; the oldest stack is walked when there are more. */
 const mostBytes = 64 << 20;
+/** Pieces of memory that are remembered, twice as many as the kernel counts on. */
+const mostPieces = 16384;
 /** Finished stacks that are remembered. */
 const mostFinished = 16384;
 
@@ -25,7 +35,10 @@ interface SavedStack {
   readonly trampoline: bigint;
   /** What return probes took from the stack: its place, and the address. */
   readonly returns: readonly (readonly [slot: bigint, address: bigint])[];
+  /** Pieces of its memory, by address. */
   readonly memory: Map<bigint, DataView>;
+  /** What it brought of memory that was not known. */
+  bytes: number;
 }
 
 export interface StackSources {
@@ -43,6 +56,8 @@ export class UnfinishedStacks {
   readonly #sources: StackSources;
   readonly #waiting = new Map<bigint, SavedStack>();
   readonly #finished: Lru<bigint, FinishedStack> = new Lru(mostFinished);
+  /** Pieces of memory by their sums: what the kernel says that it has handed over. */
+  readonly #pieces: Lru<bigint, DataView> = new Lru(mostPieces);
   #bytes = 0;
 
   constructor(sources: StackSources) {
@@ -70,17 +85,25 @@ export class UnfinishedStacks {
       trampoline: word(afterRegisters),
       returns,
       memory: new Map(),
+      bytes: 0,
     });
   }
 
-  /** A note of kind `memory`, from its id on. */
-  memory(view: DataView, offset: number): void {
+  /** A note of kind `memory` or `same`, from its id on. */
+  memory(kind: number, view: DataView, offset: number): void {
     const stack = this.#waiting.get(view.getBigUint64(offset, true));
-    if (stack === undefined) return;
-    const bytes = new Uint8Array(savedBytes);
-    bytes.set(new Uint8Array(view.buffer, view.byteOffset + offset + 16, savedBytes));
-    stack.memory.set(view.getBigUint64(offset + 8, true), new DataView(bytes.buffer));
-    this.#bytes += savedBytes;
+    const sum = view.getBigUint64(offset + 16, true);
+    let piece = this.#pieces.get(sum);
+    if (kind === NoteKind.memory) {
+      const start = view.byteOffset + offset + 24;
+      piece = new DataView(view.buffer.slice(start, start + savedBytes));
+      this.#pieces.set(sum, piece);
+      if (stack !== undefined) {
+        stack.bytes += savedBytes;
+        this.#bytes += savedBytes;
+      }
+    }
+    if (piece !== undefined) stack?.memory.set(view.getBigUint64(offset + 8, true), piece);
     while (this.#bytes > mostBytes) this.finishOne();
   }
 
@@ -89,7 +112,7 @@ export class UnfinishedStacks {
     const stack = this.#waiting.get(id);
     if (stack === undefined) return this.#finished.get(id);
     this.#waiting.delete(id);
-    this.#bytes -= savedBytes * stack.memory.size;
+    this.#bytes -= stack.bytes;
     const finished = this.#walk(stack, followed);
     const end = stackEnds.indexOf(finished.end);
     this.ends[end] = (this.ends[end] ?? 0) + 1;

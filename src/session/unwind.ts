@@ -122,7 +122,7 @@ export class UnwindTables {
       const kind = view.getUint32(offset + 4, true);
       if (kind === NoteKind.lack) this.#noted(pid);
       else if (kind === NoteKind.registers) this.#unfinished.registers(pid, view, offset + 8);
-      else this.#unfinished.memory(view, offset + 8);
+      else this.#unfinished.memory(kind, view, offset + 8);
       this.#schedule();
     });
     this.#watch = watchFd(fd, () => this.#notes.drain(noteBytes));

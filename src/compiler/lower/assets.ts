@@ -43,6 +43,8 @@ const keptEntries = 16384;
 const followedEntries = 65536;
 /** Processes whose mappings are kept for the unwinder. */
 const processEntries = 4096;
+/** Pieces of stacks of which it is known that user space has them. */
+const savedEntries = 8192;
 /** Bytes of the ring in which the unwinder asks for what it lacks, and saves the stacks that lacked it. */
 const noteRing = 16 << 20;
 /** A hash map whose values would take more than this when allocated at once allocates as it goes. */
@@ -287,6 +289,7 @@ export class Assets {
         ...growing,
       }),
       asked: add('unwind_asked', 'LRU_HASH', { keySize: 8, maxEntries: processEntries }),
+      saved: add('unwind_saved', 'LRU_HASH', { keySize: 8, maxEntries: savedEntries }),
       notes: add('unwind_notes', 'RINGBUF', { keySize: 0, valueSize: 0, maxEntries: noteRing }),
     };
     return this.#walkerMaps;

@@ -34,8 +34,8 @@ type StateField =
   | 'memory'
   | 'frames';
 
-/** Three words and the bytes. */
-export const memoryNoteBytes: number = 24 + savedBytes;
+/** Four words and the bytes. */
+export const memoryNoteBytes: number = 32 + savedBytes;
 
 /**
  * The state of one unwinding, in the map of states: by offset in bytes. Registers are in

@@ -20,8 +20,12 @@ import { registerOffsets, spread, type Writer } from './writer.ts';
 /** No page of x86-64 is smaller. */
 const pageBytes = 4096;
 
-/** Fills the function whose argument is a state; `vma`: index of bpf_find_vma's callback. */
-export function saveStack(f: Writer, options: WalkerOptions, vma: number): IrFunction {
+/** Fills the function whose argument is a state. `calls`: indices of bpf_find_vma's callback, and of `sumOfPiece`. */
+export function saveStack(
+  f: Writer,
+  options: WalkerOptions,
+  calls: { readonly vma: number; readonly sum: number },
+): IrFunction {
   const { maps, layout, frames, findVma } = options;
   const { b } = f;
   const done = b.label();
@@ -62,7 +66,7 @@ export function saveStack(f: Writer, options: WalkerOptions, vma: number): IrFun
     const fields = b.slotAddress(area);
     for (let word = 0; word < 7; word++) b.store(fields, 8 * word, 8, { imm: 0 });
     const callback = b.reg('pointer');
-    b.push({ op: 'function', dst: callback, function: vma });
+    b.push({ op: 'function', dst: callback, function: calls.vma });
     const failed = b.call(bpfHelper.find_vma, [task, rsp, callback, fields, { imm: 0 }]);
     f.when('eq', failed, { imm: 0 }, () => f.assign(top, b.load(fields, 8, 8)));
   }
@@ -78,17 +82,39 @@ export function saveStack(f: Writer, options: WalkerOptions, vma: number): IrFun
   const round = b.label();
   const absent = b.label();
   const next = b.label();
-  f.put(stateAt.memory, head(NoteKind.memory));
   f.put(stateAt.memory + 8, id);
+  const key = b.slotAddress(b.newSlot(8, 8, 'key'));
   f.assign(at, b.alu('and', rsp, { imm: -savedBytes }));
   f.assign(index, { imm: 0 });
   b.place(round);
   f.put(stateAt.memory + 16, at);
-  const bytes = b.alu('add', f.s, { imm: stateAt.memory + 24 });
+  const bytes = b.alu('add', f.s, { imm: stateAt.memory + 32 });
   b.branch('ne', b.call(bpfHelper.probe_read_user, [bytes, { imm: savedBytes }, at]), { imm: 0 }, absent);
   const note = b.alu('add', f.s, { imm: stateAt.memory });
+  const sum = b.callFunction(calls.sum, [b.parameter(0)]);
+  f.put(stateAt.memory + 24, sum);
+  // Stacks that follow each other have most of their memory in common.
+  b.store(key, 0, 8, b.alu('xor', b.alu('mul', f.get(stateAt.mm), b.const(spread)), at));
+  const known = b.call(bpfHelper.map_lookup_elem, [b.map(maps.saved), key], 'pointer');
+  const other = b.label();
+  const handed = b.label();
+  b.branch('eq', known, { imm: 0 }, other);
+  b.branch('ne', b.load(known, 0, 8), sum, other);
+  f.put(stateAt.memory, head(NoteKind.same));
+  const full = b.call(bpfHelper.ringbuf_output, [b.map(maps.notes), note, { imm: 32 }, { imm: 0 }]);
+  b.branch('ne', full, { imm: 0 }, done);
+  b.jump(handed);
+  b.place(other);
+  f.put(stateAt.memory, head(NoteKind.memory));
   const lost = b.call(bpfHelper.ringbuf_output, [b.map(maps.notes), note, { imm: memoryNoteBytes }, { imm: 0 }]);
   b.branch('ne', lost, { imm: 0 }, done);
+  b.call(bpfHelper.map_update_elem, [
+    b.map(maps.saved),
+    key,
+    b.alu('add', f.s, { imm: stateAt.memory + 24 }),
+    { imm: 0 },
+  ]);
+  b.place(handed);
   f.assign(at, f.plus(at, savedBytes));
   b.jump(next);
   // A large frame may have pages that nothing has touched.
@@ -100,6 +126,24 @@ export function saveStack(f: Writer, options: WalkerOptions, vma: number): IrFun
   b.branch('ult', index, { imm: mostSaved }, round);
   b.place(done);
   b.return({ imm: 0 });
+  return { ...b.finish(), global: true };
+}
+
+/** A sum over the piece of memory in the state: other bytes, another sum. */
+export function sumOfPiece(f: Writer): IrFunction {
+  const { b } = f;
+  const sum = b.reg();
+  const index = b.reg();
+  const round = b.label();
+  f.assign(sum, { imm: 0 });
+  f.assign(index, { imm: 0 });
+  b.place(round);
+  const at = b.alu('add', f.s, b.alu('and', index, { imm: savedBytes - 8 }));
+  const mixed = b.alu('mul', b.alu('xor', sum, b.load(at, stateAt.memory + 32, 8)), b.const(spread));
+  f.assign(sum, b.alu('xor', mixed, b.alu('lshr', mixed, { imm: 32 })));
+  b.push({ op: 'alu', operator: 'add', dst: index, left: index, right: { imm: 8 } });
+  b.branch('ult', index, { imm: savedBytes }, round);
+  b.return(sum);
   return { ...b.finish(), global: true };
 }
 

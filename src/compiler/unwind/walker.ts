@@ -7,6 +7,7 @@
  *     unwind_search(file, offset)   the rule there, by two look-ups and a binary search
  *     unwind_return(state, slot)    what a return probe took from the stack
  *     unwind_save(state)     hands a stack that lacked rules to user space
+ *     unwind_sum(state)      tells one piece of its memory from another
  *
  * Each is verified by itself, so that a loop over steps costs the verifier nothing; all
  * state lies in a map, so that they take scalars only. The search has no branches that
@@ -46,7 +47,7 @@ import {
   type KernelLayout,
   stateAt,
 } from './layout.ts';
-import { saveStack } from './save.ts';
+import { saveStack, sumOfPiece } from './save.ts';
 import { registerOffsets, spread, Writer } from './writer.ts';
 
 export interface WalkerMaps {
@@ -57,6 +58,7 @@ export interface WalkerMaps {
   readonly files: number;
   readonly processes: number;
   readonly asked: number;
+  readonly saved: number;
   readonly notes: number;
 }
 
@@ -115,12 +117,17 @@ export class Walker {
       this.#search(),
       this.#return(),
       this.#vma(),
-      ...(this.#o.prepared === true ? [] : [saveStack(this.#stateful('unwind_save', 1), this.#o, this.#index('vma'))]),
+      ...(this.#o.prepared === true
+        ? []
+        : [
+            saveStack(this.#stateful('unwind_save', 1), this.#o, { vma: this.#index('vma'), sum: this.#index('sum') }),
+            sumOfPiece(this.#stateful('unwind_sum', 1)),
+          ]),
     ];
   }
 
-  #index(which: 'step' | 'mapping' | 'search' | 'return' | 'vma' | 'save'): number {
-    return this.#o.first + { step: 1, mapping: 2, search: 3, return: 4, vma: 5, save: 6 }[which];
+  #index(which: 'step' | 'mapping' | 'search' | 'return' | 'vma' | 'save' | 'sum'): number {
+    return this.#o.first + { step: 1, mapping: 2, search: 3, return: 4, vma: 5, save: 6, sum: 7 }[which];
   }
 
   #finish(f: Writer, global: boolean): IrFunction {
