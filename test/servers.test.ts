@@ -171,6 +171,14 @@ describe('sockets of servers', { skip: lacking('tracefs', 'ss', 'strace', 'pytho
       );
       assert.ok(accepted.some((count) => Number(count) > 0));
 
+      // The kernel's count of accept() that found nobody is what the calls one by one come to.
+      const listeners = reportsIn(stdout).at(-1)?.listeners ?? [];
+      const empty = callsIn(stdout).filter(({ call, ret }) => call === 'accept' && ret === -11).length;
+      assert.equal(
+        listeners.reduce((sum, { emptyAccepts }) => sum + emptyAccepts, 0),
+        empty,
+      );
+
       const second = await freePort();
       const log = await traced(command(folder, second, admin), second);
       const expected = straceHistory(log, second);

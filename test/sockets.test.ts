@@ -302,6 +302,43 @@ while True: signal.pause()
     assert.equal(status, 0);
   });
 
+  test('very many connections: all are counted, and those without a stack are told', { timeout: 60_000 }, async () => {
+    const port = await freePort();
+    const script = join(folder, 'many.cjs');
+    writeFileSync(script, echo.replace('process.argv[1]', 'process.argv[2]'));
+    const tracer = new Running(['sockets', '--json', '-c', `${process.execPath} ${script} ${port}`], {
+      timeout: 50_000,
+    });
+    const first = await connected(port, '127.0.0.1');
+    const count = 400;
+    const clients = await Promise.all(Array.from({ length: count - 1 }, () => connected(port, '127.0.0.1')));
+    for (const socket of clients) {
+      socket.write('x');
+      assert.equal(await answer(socket), 'X');
+    }
+    const peers = [first, ...clients].map(({ localPort }) => `127.0.0.1:${localPort}`);
+    for (const socket of clients) socket.destroy();
+    first.write('end');
+    await closed(first);
+    const { stdout, stderr } = await tracer.ended();
+    const report = reportIn(stdout);
+    const listener = report.listeners.find((one) => one.address === `127.0.0.1:${port}`);
+    assert.equal(listener?.accepted, count, stderr);
+    const accepted = report.connections.filter(({ way }) => way === 'accepted');
+    assert.deepEqual(accepted.map(({ peer }) => peer).sort(), peers.sort());
+    assert.ok(accepted.every(({ noDelay, keepAlive }) => noDelay && keepAlive));
+    const named = accepted.filter(({ madeBy }) => madeBy !== undefined).length;
+    const told = Number(
+      /^(\d+) connections were accepted faster than 100 a second/m.exec(report.unseen.join('\n'))?.[1] ?? 0,
+    );
+    assert.ok(named >= 100, String(named));
+    assert.equal(named + told, count);
+    assert.match(
+      report.findings.join('\n'),
+      /Of 400 accepted connections, 400 have TCP_NODELAY, set by \S.*SetNoDelay/,
+    );
+  });
+
   test('mistakes', async () => {
     for (const [words, complaint] of [
       [['sockets', 'x'], /sockets takes no 'x'/],

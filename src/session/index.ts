@@ -34,6 +34,8 @@ export interface TraceOptions extends ScriptOptions {
   readonly onCompiled?: ((compiled: Compiled) => void) | undefined;
   /** Something that does not stop the trace: a probe that is missing, a lack of the machine. */
   readonly onWarning?: ((message: string) => void) | undefined;
+  /** Milliseconds that events may come later, for the sake of those that are traced (TraceParts.gather). */
+  readonly gather?: number | undefined;
   /** Told how far attaching and detaching are, about once a second, when they take longer. */
   readonly onProgress?: ((what: 'attached' | 'detached', done: number, all: number) => void) | undefined;
   /** Keep what the kernel's verifier says (Trace.verifierLogs). */
@@ -96,6 +98,7 @@ export async function trace(options: TraceOptions): Promise<Trace> {
       mode: options.mode,
       withoutFeatures: options.withoutFeatures,
       onProgress: options.onProgress,
+      gather: options.gather,
     });
   } catch (error) {
     names?.close();

@@ -1,6 +1,6 @@
 /** What the scripts of script.ts print, as events with types. */
 import { inetText, stackText, type Wording } from '../../render/words.ts';
-import type { Integer, Value } from '../../values/value.ts';
+import type { Integer, StackValue, Value } from '../../values/value.ts';
 
 /** A socket as the kernel has it at one moment (struct sock and what surrounds it). */
 export interface Facts {
@@ -31,7 +31,7 @@ export interface Facts {
 }
 
 export interface SocketEvent {
-  /** The system call, or open (seen open), last (seen when its process ends), dup, received, fork, exec, exit, io_uring. */
+  /** The system call, or empty (how often accept() found nobody so far), open (seen open), last (seen when its process ends), dup, received, fork, exec, exit, io_uring. */
   readonly call: string;
   /** CLOCK_MONOTONIC nanoseconds at its start. */
   readonly at: number;
@@ -57,8 +57,52 @@ export interface SocketEvent {
   readonly text: string;
 }
 
+/** Nanoseconds after which stacks are named anew: a process may have mapped another file, or made other code, there. */
+const namesLast = 1e9;
+
+/**
+ * Stacks as lines. A server makes the same calls by the same code thousands of times a
+ * second: each stack is named once in a while.
+ */
+export class StackLines {
+  #known = new Map<number, { readonly stack: StackValue; readonly lines: readonly string[] }[]>();
+  #since = 0;
+
+  /** `at`: now, in nanoseconds. */
+  of(stack: StackValue, wording: Wording, at: number): readonly string[] {
+    if (at - this.#since > namesLast) {
+      this.#known.clear();
+      this.#since = at;
+    }
+    let hash = stack.pid;
+    for (const frame of stack.frames) hash = Math.imul(hash ^ (Number(frame) % 2 ** 31), 0x01000193);
+    const same = this.#known.get(hash);
+    const found = same?.find((one) => isSame(one.stack, stack));
+    if (found !== undefined) return found.lines;
+    const lines = stackText(stack, wording, 'compact')
+      .split('\n')
+      .filter((line) => line !== '');
+    // Those in a map of the kernel are told by a number that is used again.
+    if (stack.stored !== undefined) return lines;
+    if (same === undefined) this.#known.set(hash, [{ stack, lines }]);
+    else same.push({ stack, lines });
+    return lines;
+  }
+}
+
+function isSame(a: StackValue, b: StackValue): boolean {
+  return (
+    a.pid === b.pid &&
+    a.end === b.end &&
+    a.guessed === b.guessed &&
+    a.errno === b.errno &&
+    a.frames.length === b.frames.length &&
+    a.frames.every((frame, index) => frame === b.frames[index])
+  );
+}
+
 /** Reads a printed value; undefined when it is none of these. */
-export function readEvent(value: Value, wording: Wording): SocketEvent | undefined {
+export function readEvent(value: Value, wording: Wording, stacks: StackLines): SocketEvent | undefined {
   const [head, stack] = value.kind === 'tuple' ? value.elements : [value];
   if (head?.kind !== 'record') return undefined;
   const fields = new Map(head.fields.map((field) => [field.name, field.value]));
@@ -75,6 +119,7 @@ export function readEvent(value: Value, wording: Wording): SocketEvent | undefin
     'child',
     'listener_fd',
     'descriptors',
+    'empty',
     'spurious',
   ]) {
     if (fields.has(name)) numbers[name] = number(name);
@@ -92,12 +137,7 @@ export function readEvent(value: Value, wording: Wording): SocketEvent | undefin
     fd: number('fd'),
     sk: identity(fields.get('sk')),
     facts: factsOf(fields.get('facts')),
-    stack:
-      stack?.kind === 'stack'
-        ? stackText(stack, wording, 'compact')
-            .split('\n')
-            .filter((line) => line !== '')
-        : [],
+    stack: stack?.kind === 'stack' ? stacks.of(stack, wording, number('at')) : [],
     numbers,
     bytes: bytes?.kind === 'buffer' ? bytes.bytes : new Uint8Array(),
     text: fields.has('listener') ? identity(fields.get('listener')) : text('path'),

@@ -1,4 +1,5 @@
 /** The answers: findings in words, tables of listeners and connections, and the code behind them. */
+import { mostStacks } from './script.ts';
 import type { Call, Descriptor, Socket, Sockets } from './table.ts';
 
 /** What the report tells about a listening socket. */
@@ -166,6 +167,10 @@ export function makeReport(
     unseen.push(
       `${sockets.receivedUnseen} descriptors arrived over UNIX sockets behind the first of their messages; they are known from their next call on`,
     );
+  if (sockets.stackless > 0)
+    unseen.push(
+      `${sockets.stackless} connections were accepted faster than ${mostStacks} a second: their code is not told one by one, but as that of others like them`,
+    );
   if (sockets.forgotten > 0) unseen.push(`${sockets.forgotten} sockets that have ended were let go to bound memory`);
   const left = all.reduce((sum, socket) => sum + socket.callsLeft, 0);
   if (left > 0) unseen.push(`${left} calls on sockets with very many calls were counted only`);
@@ -282,7 +287,7 @@ function noDelayFindings(listener: Socket, own: readonly Socket[], codes: Codes)
     ];
   }
   const middle = delays.sort((a, b) => a - b)[Math.floor(delays.length / 2)] as number;
-  const sample = calls.find(([, call]) => call !== undefined)?.[1];
+  const sample = calls.find(([, call]) => (call?.stack.length ?? 0) > 0)?.[1];
   return [
     `  ${subject} TCP_NODELAY, set${by(sample, codes).replace(/^,/, '')}, ${durationText(middle)} after accept${delays.length > 1 ? ' (median)' : ''}.`,
   ];

@@ -12,6 +12,8 @@ export interface Scope {
   readonly child: boolean;
   /** The tracer itself: it is never watched. */
   readonly self: number;
+  /** Every call is to be told, each with its stack; else those that the report needs. */
+  readonly events: boolean;
 }
 
 /** Of a struct sock: what it is, its addresses and its options as they stand. Field names as event.ts reads them. */
@@ -43,7 +45,7 @@ macro socket_of(fd) {
 `;
 
 /** Each socket that is open now, once for each descriptor. */
-export function openSocketsScript({ pids, self }: Scope): string {
+export function openSocketsScript({ pids, self }: Pick<Scope, 'pids' | 'self'>): string {
   const wanted =
     pids.length === 0 ? `ctx->task->tgid != ${self}` : pids.map((pid) => `ctx->task->tgid == ${pid}`).join(' || ');
   // Threads share the table of files: only the first one of a process is looked at.
@@ -64,6 +66,9 @@ iter:task_file {
 `;
 }
 
+/** Stacks of a process's calls of one kind that are taken in a second. */
+export const mostStacks = 100;
+
 /** Descriptors of a process that ends whose sockets are looked at. */
 const lastCounts = 1024;
 
@@ -80,71 +85,123 @@ ${list('exit')} /has_key(@${call}, tid)/ { ${exit}
 
 /** Head of an event: which call, when it began, by whom. */
 const head = (call: string): string =>
-  `call = "${call}", at = @at[tid], took = nsecs - @at[tid], pid = pid, tid = tid, comm = leader_comm, thread = comm`;
+  `call = "${call}", at = $a.0, took = nsecs - $a.0, pid = pid, tid = tid, comm = leader_comm, thread = comm`;
 
-export function socketCallsScript({ pids, child, self }: Scope): string {
+/** What the calls that the kernel only counts have come to: accept() that found nobody, by the listener's struct sock. */
+const emptyAccepts = (sk: string): string =>
+  `print((call = "empty", at = nsecs, pid = (int32)0, comm = "", fd = (int64)-1, sk = ${sk},
+    empty = (int64)@empty[${sk}], spurious = (int64)@spurious[${sk}]));`;
+
+/**
+ * Whether this call's stack is to be taken: of each process's calls of a kind, so many a
+ * second. A server that accepts thousands of connections a second does so by the same
+ * code, and a stack costs more than all else.
+ */
+const wantsStack = `
+macro wants_stack(@since, @taken, kind) {
+  let $now = nsecs;
+  let $call = (pid, (int64)kind);
+  if ($now - @since[$call] > 1000000000) { @since[$call] = $now; @taken[$call] = (uint64)0; }
+  @taken[$call] = @taken[$call] + 1;
+  @taken[$call] <= ${mostStacks}
+}
+`;
+
+/** How often those are told while the script runs. */
+const tellEvery = '500ms';
+
+export function socketCallsScript({ pids, child, self, events }: Scope): string {
+  // A server under load accepts and closes thousands of connections a second: a stack that nobody looks at costs most.
+  const stack = events ? 'ustack' : '0';
+  /** A record with the stack of its call, or, when there are too many of its kind, without. */
+  const withStack = (record: string, kind: string): string =>
+    events
+      ? `print((${record}, ustack));`
+      : `$record = ${record};
+  if (wants_stack(@since, @taken, ${kind})) { print(($record, ustack)); } else { print($record); }`;
   const all = pids.length === 0 && !child;
   const traced = all ? 'pid != $SELF' : 'has_key(@traced, pid)';
   const begin = [...pids.map(String), ...(child ? ['cpid'] : [])]
     .map((pid) => `@traced[(uint32)${pid}] = 1;`)
     .join(' ');
   const script = `config = { print_maps_on_exit = false; max_map_keys = 65536; missing_probes = "ignore" }
-${socketOf}${facts}
+// Small: they are gone through twice a second.
+let @empty = percpuhash(1024);
+let @spurious = percpuhash(1024);
+${socketOf}${facts}${events ? '' : wantsStack}
 BEGIN { @traced[(uint32)0] = 0; ${begin} }
 ${pair(
   'socket',
-  '@at[tid] = nsecs; @socket[tid] = (int64)args.type;',
-  `$fd = args.ret; $sk = $fd >= 0 ? socket_of($fd) : 0;
-  print(((${head('socket')}, ret = $fd, fd = $fd, sk = $sk, flags = @socket[tid], facts = facts($sk)), ustack));`,
+  '@socket[tid] = (nsecs, (int64)args.type);',
+  `$a = @socket[tid]; $fd = args.ret; $sk = $fd >= 0 ? socket_of($fd) : 0;
+  print(((${head('socket')}, ret = $fd, fd = $fd, sk = $sk, flags = $a.1, facts = facts($sk)), ustack));`,
 )}${pair(
   'setsockopt',
-  '@at[tid] = nsecs; @setsockopt[tid] = (args.fd, args.level, args.optname, (uint64)args.optval, args.optlen);',
+  '@setsockopt[tid] = (nsecs, args.fd, args.level, args.optname, (uint64)args.optval, args.optlen);',
   `$a = @setsockopt[tid];
-  print(((${head('setsockopt')}, ret = args.ret, fd = (int64)$a.0, sk = socket_of($a.0), level = $a.1, option = $a.2, size = (int64)$a.4,
-    value = buf((uint8 *)$a.3, 32)), ustack));`,
+  ${withStack(
+    `(${head('setsockopt')}, ret = args.ret, fd = (int64)$a.1, sk = socket_of($a.1), level = $a.2, option = $a.3, size = (int64)$a.5,
+    value = buf((uint8 *)$a.4, 32))`,
+    '(int64)$a.2 * 65536 + (int64)$a.3',
+  )}`,
 )}${pair(
   'getsockopt',
-  '@at[tid] = nsecs; @getsockopt[tid] = (args.fd, args.level, args.optname, (uint64)args.optval, (uint64)args.optlen);',
+  '@getsockopt[tid] = (nsecs, args.fd, args.level, args.optname, (uint64)args.optval, (uint64)args.optlen);',
   `$a = @getsockopt[tid];
-  print(((${head('getsockopt')}, ret = args.ret, fd = (int64)$a.0, sk = socket_of($a.0), level = $a.1, option = $a.2,
-    size = (int64)*(int32 *)$a.4, value = buf((uint8 *)$a.3, 32)), ustack));`,
+  ${events ? '' : 'if (args.ret >= 0) { delete(@getsockopt, tid); return; }'}
+  print(((${head('getsockopt')}, ret = args.ret, fd = (int64)$a.1, sk = socket_of($a.1), level = $a.2, option = $a.3,
+    size = (int64)*(int32 *)$a.5, value = buf((uint8 *)$a.4, 32)), ustack));`,
 )}${pair(
   'bind',
-  '@at[tid] = nsecs; @bind[tid] = (args.fd, (uint64)args.umyaddr, args.addrlen);',
-  `$a = @bind[tid]; $sk = socket_of($a.0);
-  print(((${head('bind')}, ret = args.ret, fd = (int64)$a.0, sk = $sk, size = (int64)$a.2, address = buf((uint8 *)$a.1, 110), facts = facts($sk)), ustack));`,
+  '@bind[tid] = (nsecs, args.fd, (uint64)args.umyaddr, args.addrlen);',
+  `$a = @bind[tid]; $sk = socket_of($a.1);
+  print(((${head('bind')}, ret = args.ret, fd = (int64)$a.1, sk = $sk, size = (int64)$a.3, address = buf((uint8 *)$a.2, 110), facts = facts($sk)), ustack));`,
 )}${pair(
   'connect',
-  '@at[tid] = nsecs; @connect[tid] = (args.fd, (uint64)args.uservaddr, args.addrlen);',
-  `$a = @connect[tid]; $sk = socket_of($a.0);
-  print(((${head('connect')}, ret = args.ret, fd = (int64)$a.0, sk = $sk, size = (int64)$a.2, address = buf((uint8 *)$a.1, 110), facts = facts($sk)), ustack));`,
+  '@connect[tid] = (nsecs, args.fd, (uint64)args.uservaddr, args.addrlen);',
+  `$a = @connect[tid]; $sk = socket_of($a.1);
+  print(((${head('connect')}, ret = args.ret, fd = (int64)$a.1, sk = $sk, size = (int64)$a.3, address = buf((uint8 *)$a.2, 110), facts = facts($sk)), ustack));`,
 )}${pair(
   'listen',
-  '@at[tid] = nsecs; @listen[tid] = (args.fd, args.backlog);',
-  `$a = @listen[tid]; $sk = socket_of($a.0);
-  print(((${head('listen')}, ret = args.ret, fd = (int64)$a.0, sk = $sk, asked = (int64)(int32)$a.1, facts = facts($sk)), ustack));`,
+  '@listen[tid] = (nsecs, args.fd, args.backlog);',
+  `$a = @listen[tid]; $sk = socket_of($a.1);
+  print(((${head('listen')}, ret = args.ret, fd = (int64)$a.1, sk = $sk, asked = (int64)(int32)$a.2, facts = facts($sk)), ustack));`,
 )}${pair(
   'accept',
-  '@at[tid] = nsecs; @accept[tid] = args.fd;',
-  `$fd = args.ret; $sk = $fd >= 0 ? socket_of($fd) : 0;
+  '@accept[tid] = (nsecs, args.fd);',
+  `$a = @accept[tid]; $fd = args.ret; $sk = $fd >= 0 ? socket_of($fd) : 0;
   // Woken by epoll, and nobody was there: another thread took the connection.
   $idle = $fd == -11 && has_key(@woken, tid);
-  print(((${head('accept')}, ret = $fd, fd = $fd, sk = $sk, listener = socket_of(@accept[tid]), listener_fd = (int64)@accept[tid],
-    spurious = $idle, facts = facts($sk)), ustack));
+  if ($fd == -11) {
+    $listener = socket_of($a.1);
+    @empty[$listener] = count();
+    if ($idle) { @spurious[$listener] = count(); }
+    ${events ? '' : 'delete(@woken, tid); delete(@accept, tid); return;'}
+  }
+  ${withStack(
+    `(${head('accept')}, ret = $fd, fd = $fd, sk = $sk, listener = socket_of($a.1), listener_fd = (int64)$a.1,
+    spurious = $idle, facts = facts($sk))`,
+    '(int64)-1',
+  )}
   delete(@woken, tid);`,
   ['accept', 'accept4'],
 )}${pair(
   'shutdown',
-  '@at[tid] = nsecs; @shutdown[tid] = (args.fd, args.how);',
-  `$a = @shutdown[tid]; $sk = socket_of($a.0);
-  print(((${head('shutdown')}, ret = args.ret, fd = (int64)$a.0, sk = $sk, how = (int64)$a.1, facts = facts($sk)), ustack));`,
+  '@shutdown[tid] = (nsecs, args.fd, args.how);',
+  `$a = @shutdown[tid]; $sk = socket_of($a.1);
+  print(((${head('shutdown')}, ret = args.ret, fd = (int64)$a.1, sk = $sk, how = (int64)$a.2, facts = facts($sk)), ustack));`,
 )}
 tracepoint:syscalls:sys_enter_close /TRACED/ {
   $sk = socket_of(args.fd);
   if ($sk != 0) {
     print(((call = "close", at = nsecs, took = (uint64)0, pid = pid, tid = tid, comm = leader_comm, thread = comm, ret = (int64)0, fd = (int64)args.fd,
-      sk = $sk, facts = facts($sk)), ustack));
+      sk = $sk, facts = facts($sk)), ${stack}));
+    if (has_key(@empty, $sk)) { ${emptyAccepts('$sk')} delete(@empty, $sk); delete(@spurious, $sk); }
   }
+}
+
+interval:${tellEvery}, END {
+  for ($kv : @empty) { $listening = $kv.0; ${emptyAccepts('$listening')} }
 }
 
 tracepoint:syscalls:sys_exit_epoll_wait,

@@ -40,6 +40,8 @@ export interface Socket {
   readonly listener: Socket | undefined;
   /** As last seen. */
   facts: Facts | undefined;
+  /** When a look at what is open showed it last, CLOCK_MONOTONIC; 0 for never. Calls are told later than a look. */
+  looked: number;
   /** A UNIX socket's path. */
   path: string;
   /** `pid:fd` of the descriptors that lead to it, with the process's name. */
@@ -66,11 +68,13 @@ const mostEnded = 20_000;
 export class Sockets {
   readonly #options: SocketOptions;
   readonly #open = new Map<string, Socket>();
-  readonly #ended: Socket[] = [];
+  readonly #ended = new Set<Socket>();
   /** The one that ended last at an address. */
   readonly #endedAt = new Map<string, Socket>();
   /** Sockets by descriptor, `pid:fd`. */
   readonly #descriptors = new Map<string, Socket>();
+  /** Connections whose accept() came too fast for a stack of its own. */
+  stackless: number = 0;
   /** Ended sockets that were let go. */
   forgotten: number = 0;
   /** Processes that made an io_uring: what they do through it is no system call. */
@@ -121,6 +125,13 @@ export class Sockets {
         for (const [name, socket] of this.#descriptors)
           if (name.startsWith(`${event.pid}:`)) this.#gone(name, socket, event.at, 'exit');
         return undefined;
+      case 'empty': {
+        const listener = this.#open.get(event.sk);
+        if (listener === undefined) return undefined;
+        listener.emptyAccepts = event.numbers['empty'] ?? 0;
+        listener.spuriousAccepts = event.numbers['spurious'] ?? 0;
+        return undefined;
+      }
       case 'io_uring':
         this.ioUring.set(event.pid, event.comm);
         return undefined;
@@ -133,6 +144,7 @@ export class Sockets {
   #seen(event: SocketEvent): void {
     const socket = this.#socket(event);
     renew(socket, event.facts);
+    socket.looked = event.at;
     if (event.text !== '') socket.path = event.text;
     this.#leads(socket, event);
   }
@@ -180,7 +192,7 @@ export class Sockets {
     }
     if (event.sk === '') return made;
     const socket = this.#socket(event);
-    renew(socket, event.facts);
+    if (at + took >= socket.looked) renew(socket, event.facts);
     if (made.address !== undefined && event.facts?.family === 1 && call === 'bind' && ret === 0)
       socket.path = made.address;
     this.#keep(socket, made);
@@ -191,16 +203,15 @@ export class Sockets {
 
   #accept(listener: Socket, event: SocketEvent, made: Call): void {
     if (event.ret < 0) {
-      if (event.ret === -11) {
-        listener.emptyAccepts++;
-        if (made.spurious) listener.spuriousAccepts++;
-      } else this.#keep(listener, made);
+      // Those that found nobody are counted by the kernel.
+      if (event.ret !== -11) this.#keep(listener, made);
       return;
     }
     listener.accepted++;
     // The call that accepts, once for each piece of code that does.
-    if (!listener.calls.some((one) => one.call === 'accept' && one.stack.join() === made.stack.join()))
-      this.#keep(listener, made);
+    const known = made.stack.length === 0 || listener.calls.some((one) => one.call === 'accept' && isSame(one, made));
+    if (!known) this.#keep(listener, made);
+    if (made.stack.length === 0) this.stackless++;
     this.#begin(event, made, listener);
   }
 
@@ -209,14 +220,23 @@ export class Sockets {
     else socket.callsLeft++;
   }
 
-  /** A new socket; another one with the same address has ended unseen. */
+  /** A new socket; another one with the same address has ended unseen, unless a look has shown this one already. */
   #begin(event: SocketEvent, made: Call, listener: Socket | undefined): Socket {
     const before = this.#open.get(event.sk);
-    if (before !== undefined) {
+    const same = before !== undefined && before.made === undefined && before.looked >= made.at;
+    if (before !== undefined && !same) {
       for (const name of before.descriptors.keys()) this.#descriptors.delete(name);
       this.#end(before, event.at, 'close');
     }
     const socket = this.#create(event, made, listener);
+    if (same) {
+      const { facts, looked, path, accepted, emptyAccepts, spuriousAccepts } = before;
+      Object.assign(socket, { facts, looked, path, accepted, emptyAccepts, spuriousAccepts });
+      for (const [name, comm] of before.descriptors) {
+        this.#descriptors.set(name, socket);
+        socket.descriptors.set(name, comm);
+      }
+    }
     this.#keep(socket, made);
     this.#leads(socket, event);
     return socket;
@@ -237,7 +257,7 @@ export class Sockets {
         calls: [],
         callsLeft: 0,
       },
-      ...{ accepted: 0, emptyAccepts: 0, spuriousAccepts: 0, ended: undefined },
+      ...{ looked: 0, accepted: 0, emptyAccepts: 0, spuriousAccepts: 0, ended: undefined },
     };
     this.#open.set(sk, socket);
     return socket;
@@ -247,12 +267,15 @@ export class Sockets {
     return this.#open.get(event.sk) ?? this.#revived(event) ?? this.#create(event, undefined, undefined);
   }
 
-  /** One that was on its way in a message when its sender closed it. */
+  /**
+   * One that was on its way in a message when its sender closed it, or that a look did not
+   * show any more, while what was done to it before has still to be told.
+   */
   #revived({ call, sk }: SocketEvent): Socket | undefined {
-    const socket = call === 'received' ? this.#endedAt.get(sk) : undefined;
-    if (socket === undefined) return undefined;
+    const socket = this.#endedAt.get(sk);
+    if (socket === undefined || (call !== 'received' && socket.ended?.how !== 'unseen')) return undefined;
     this.#endedAt.delete(sk);
-    this.#ended.splice(this.#ended.indexOf(socket), 1);
+    this.#ended.delete(socket);
     socket.ended = undefined;
     this.#open.set(sk, socket);
     return socket;
@@ -266,8 +289,10 @@ export class Sockets {
   #leads(socket: Socket, { pid, fd, comm, tid, thread, at }: SocketEvent): void {
     const name = `${pid}:${fd}`;
     const before = this.#descriptors.get(name);
-    if (before !== undefined && before !== socket) this.#gone(name, before, at, 'close');
-    this.#descriptors.set(name, socket);
+    // A look has shown what it leads to since: this is told late.
+    const newer = before !== undefined && before !== socket && before.looked > at;
+    if (before !== undefined && before !== socket && !newer) this.#gone(name, before, at, 'close');
+    if (!newer) this.#descriptors.set(name, socket);
     socket.descriptors.set(name, comm);
     const last = socket.descriptor;
     // A look at what is open knows no thread.
@@ -286,7 +311,7 @@ export class Sockets {
   }
 
   #gone(name: string, socket: Socket, at: number, how: Ending): void {
-    this.#descriptors.delete(name);
+    if (this.#descriptors.get(name) === socket) this.#descriptors.delete(name);
     socket.descriptors.delete(name);
     if (socket.descriptors.size === 0) this.#end(socket, at, how);
   }
@@ -294,14 +319,19 @@ export class Sockets {
   #end(socket: Socket, at: number, how: Ending): void {
     if (this.#open.get(socket.sk) === socket) this.#open.delete(socket.sk);
     socket.ended = { at, how };
-    this.#ended.push(socket);
+    this.#ended.add(socket);
     this.#endedAt.set(socket.sk, socket);
-    if (this.#ended.length <= mostEnded) return;
-    const first = this.#ended.shift();
-    if (first !== undefined && this.#endedAt.get(first.sk) === first) this.#endedAt.delete(first.sk);
+    if (this.#ended.size <= mostEnded) return;
+    const [first] = this.#ended;
+    if (first === undefined) return;
+    this.#ended.delete(first);
+    if (this.#endedAt.get(first.sk) === first) this.#endedAt.delete(first.sk);
     this.forgotten++;
   }
 }
+
+const isSame = (one: Call, other: Call): boolean =>
+  one.stack === other.stack || one.stack.join() === other.stack.join();
 
 /** What is known anew; the addresses of a connection that has ended are those it had. */
 function renew(socket: Socket, facts: Facts | undefined): void {

@@ -1,5 +1,5 @@
 /** `insitu sockets`: who listens, with which options, whom it accepts, each with the code that did it. */
-import { readEvent } from '../../answers/sockets/event.ts';
+import { readEvent, StackLines } from '../../answers/sockets/event.ts';
 import { SocketOptions } from '../../answers/sockets/options.ts';
 import { errorNaming, makeReport } from '../../answers/sockets/report.ts';
 import { openSocketsScript, type Scope, socketCallsScript } from '../../answers/sockets/script.ts';
@@ -16,6 +16,8 @@ import { notifyAttached, Output } from './output.ts';
 import { bold, clear, refreshes, showInPlace } from './screen.ts';
 import { childGrace, stopOnSignals } from './stop.ts';
 
+/** Milliseconds that a call may be told late: a server under load then wakes this process less often. */
+const gatherFor = 20;
 /** How often --watch shows the tables anew, in milliseconds. */
 const refreshAfter = 1000;
 
@@ -23,7 +25,12 @@ const refreshAfter = 1000;
 export async function sockets(options: SocketsOptions): Promise<number> {
   const errorName = errorNaming(constant);
   const table = new Sockets(new SocketOptions(constant));
-  const scope: Scope = { pids: options.pids, child: options.command !== undefined, self: process.pid };
+  const scope: Scope = {
+    pids: options.pids,
+    child: options.command !== undefined,
+    self: process.pid,
+    events: options.events,
+  };
   const shared: Omit<TraceOptions, 'script'> = {
     debugFiles: debugFilesOf(options),
     onWarning: (message) => complain(`WARNING: ${message}\n`),
@@ -59,8 +66,10 @@ export async function sockets(options: SocketsOptions): Promise<number> {
     script: socketCallsScript(scope),
     name: 'sockets',
     command: options.command,
+    gather: gatherFor,
     ...(options.pids.length === 0 ? {} : { pids: options.pids }),
   });
+  const stacks = new StackLines();
   let lost = 0;
   let timer: NodeJS.Timeout | undefined;
   // What is open still is told with its present options and counts.
@@ -78,7 +87,7 @@ export async function sockets(options: SocketsOptions): Promise<number> {
         if (event.type === 'attached_probes') notifyAttached();
         if (event.type === 'lost_events') lost += event.count;
         if (event.type !== 'value') continue;
-        const read = readEvent(event.value, running.wording);
+        const read = readEvent(event.value, running.wording, stacks);
         const call = read && table.take(read);
         // Asked while it lives, for when it has gone.
         if (read !== undefined) containerOf(read.pid);
@@ -116,13 +125,14 @@ async function look(table: Sockets, scope: Scope, shared: Omit<TraceOptions, 'sc
     complain(`WARNING: sockets that are open already are not shown: ${(error as MachineError).message}\n`);
     return;
   }
+  const stacks = new StackLines();
   const seen = new Set<string>();
   // CLOCK_MONOTONIC, as the events have it.
   const at = Number(process.hrtime.bigint());
   try {
     for await (const event of running) {
       if (event.type !== 'value') continue;
-      const read = readEvent(event.value, running.wording);
+      const read = readEvent(event.value, running.wording, stacks);
       if (read === undefined) continue;
       seen.add(`${read.pid}:${read.fd}`);
       table.take(read);
