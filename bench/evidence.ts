@@ -188,11 +188,35 @@ function* fixtures(): Generator<{ readonly path: string; readonly title: string 
   }
 }
 
+/** Programs with messages of protocol buffers, by Debian's library, as a library and linked in. */
+function* messages(): Generator<{ readonly path: string; readonly title: string }> {
+  const source = join(realpathSync('.'), 'bench', 'fixtures');
+  const protoc = spawnSync('protoc', [`--cpp_out=${folder}`, '-I', source, join(source, 'messages.proto')]);
+  if (protoc.status !== 0) {
+    console.log("\nwithout messages of protocol buffers: protoc (Debian's protobuf-compiler) is not there");
+    return;
+  }
+  const files = [join(source, 'messages.cc'), join(folder, 'messages.pb.cc')];
+  const ways: readonly (readonly [title: string, command: string, flags: readonly string[]])[] = [
+    ['protobuf 3.21, g++', 'g++', ['-lprotobuf']],
+    ['protobuf 3.21 linked in, g++', 'g++', ['-l:libprotobuf.a', '-lz']],
+    ['protobuf 3.21, clang++ at a fixed address', 'clang++', ['-no-pie', '-fno-pie', '-lprotobuf']],
+  ];
+  for (const [title, command, flags] of ways) {
+    const path = join(folder, title.replaceAll(/\W+/g, '-'));
+    const args = ['-std=c++17', '-O2', `-I${folder}`, '-o', path, ...files, ...flags, '-lpthread'];
+    const made = spawnSync(command, args, { encoding: 'utf8' });
+    if (made.status === 0) yield { path, title };
+    else console.log(`\nwithout ${title}: ${made.error?.message ?? made.stderr.trim().split('\n')[0]}`);
+  }
+}
+
 const cache = process.env['INSITU_TEST_CACHE'] ?? join(homedir(), '.cache', 'insitu-test');
 const programs: readonly (readonly [path: string, title: string, own?: RegExp])[] = [
   [join(cache, 'workerd', 'package', 'bin', 'workerd'), 'workerd', /^workerd/],
   [join(cache, 'workerd-1.20260515.1', 'package', 'bin', 'workerd'), 'workerd, half a year older'],
   [realpathSync(process.execPath), 'node'],
+  [join(cache, 'ortools', 'ortools', '.libs', 'libortools.so.9'), 'OR-Tools (a library; protobuf 33)'],
   [join(cache, 'envoy', 'envoy', '_bin', 'envoy'), 'Envoy'],
 ];
 try {
@@ -207,6 +231,7 @@ try {
       score(workerd, 'workerd, with what its older release teaches alone', undefined, old);
     }
     for (const { path, title } of fixtures()) score(path, title, undefined);
+    for (const { path, title } of messages()) score(path, title, undefined);
   }
 } finally {
   rmSync(folder, { recursive: true });

@@ -4,8 +4,8 @@
  * (2.5.2, 2.5.3) from the classes in bench/fixtures/classes.cc.
  */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
 import { isOfClass, isRight } from '../bench/judge.ts';
@@ -124,6 +124,37 @@ describe('names without symbols', { skip: lacking('g++', 'strip', 'readelf') }, 
         if (own === undefined || one.grade === 'hint') continue;
         assert.notEqual(isRight(one, own), false, `${one.name} [${one.rule}] is ${own.join(' ')}`);
         assert.notEqual(isOfClass(one, own), false, `${one.name} [${one.rule}] is ${own.join(' ')}`);
+      }
+    });
+  }
+
+  const protobuf =
+    lacking('protoc') || (existsSync('/usr/include/google/protobuf/message.h') ? false : 'needs libprotobuf-dev');
+  for (const { title, flags } of [
+    { title: 'messages, their library apart', flags: ['-lprotobuf'] },
+    { title: 'messages, their library linked in', flags: ['-l:libprotobuf.a', '-lz'] },
+  ]) {
+    test(title, { skip: protobuf }, () => {
+      const fixtures = join(root, 'bench', 'fixtures');
+      const made = workshop.path('messages.pb.cc');
+      output('protoc', [`--cpp_out=${dirname(made)}`, '-I', fixtures, join(fixtures, 'messages.proto')]);
+      const path = workshop.path(title.replaceAll(/\W+/g, '-'));
+      const sources = [join(fixtures, 'messages.cc'), made];
+      output('g++', ['-std=c++17', '-O1', `-I${dirname(made)}`, '-o', path, ...sources, ...flags, '-lpthread']);
+      output('strip', ['-s', '-o', `${path}.stripped`, path]);
+      const names = named(`${path}.stripped`);
+      const symbols = symbolsOf(path);
+      const merges = [...symbols].filter(([, own]) => own.some((name) => /^_ZN4shop\w+9MergeImplE/.test(name)));
+      // Money, Item, Item.Part, Customer, Customer.Address, Order: those with fields.
+      assert.equal(merges.length, 6);
+      for (const [address, own] of merges) {
+        const name = names.at(virtualAddress(address));
+        assert.equal(name?.rule, 'message', own.join(' '));
+        assert.equal(isRight(name, own), true, `${name.name} is ${own.join(' ')}`);
+      }
+      for (const one of names) {
+        if (one.rule !== 'message') continue;
+        assert.equal(isRight(one, symbols.get(one.address) ?? []), true, `${one.name} at ${one.address}`);
       }
     });
   }

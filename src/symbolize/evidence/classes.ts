@@ -94,7 +94,8 @@ export class Classes {
     if (here !== undefined) return here;
     const name =
       this.#program.pointers.nameAt(word) ?? this.#program.pointers.copied.get(this.#program.pointers.at(word));
-    return name?.startsWith('_ZTI') === true ? this.#named(name.slice(4)) : undefined;
+    // Pointers, functions and builtin types have typeinfos too.
+    return name !== undefined && /^_ZTI[NSZ0-9]/.test(name) ? this.#named(name.slice(4)) : undefined;
   }
 
   /** The class of that mangled name; undefined when there is none. */

@@ -134,7 +134,8 @@ export class Literals {
     if (length > 3 && bytes[start] === 0x25 && bytes[start + 1] === 0x73)
       return formatFor.test(this.text(address)) ? FORMAT : OTHER;
     if (bytes[end] !== 0 || length < 2) return OTHER;
-    if (plain) return length < 120 && identifier.test(this.text(address)) ? NAME : OTHER;
+    // `CHECK(done_)`: names that end like this are variables.
+    if (plain) return length < 120 && last !== 0x5f && identifier.test(this.text(address)) ? NAME : OTHER;
     if (length < 300 && length > 3) {
       // Names of files end in a letter or, with a line, a digit, and have a dot near the end.
       const text = this.text(address);

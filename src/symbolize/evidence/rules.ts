@@ -80,7 +80,7 @@ export const rules: readonly Rule[] = [
     reason: 'a slot in the table of this class, and its own name left by a logging macro',
   },
   { id: 'virtual', grade: 'sure', reason: 'a slot in the table of this class' },
-  { id: 'message', grade: 'likely', reason: "listed in the table of a protocol buffers' class" },
+  { id: 'message', grade: 'sure', reason: "listed in the table of a protocol buffers' class" },
   { id: 'initializer', grade: 'sure', reason: 'listed in .init_array' },
   { id: 'constructor', grade: 'sure', reason: 'stores the table of this class into the object that it was given' },
   { id: 'finalizer', grade: 'sure', reason: 'handed to __cxa_atexit together with an object' },

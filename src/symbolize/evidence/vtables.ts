@@ -54,6 +54,7 @@ export class Vtables {
   #add(program: Program, word: number, type: Class): void {
     const { image, pointers } = program;
     const toTop = image.i64(word - 8);
+    if (pointers.isOffset(word) || pointers.nameAt(word - 8) !== undefined) return;
     if (toTop === undefined || pointers.at(word - 8) !== 0 || toTop > 0 || toTop < -mostOffset) return;
     const start = word + 8;
     const slots: number[] = [];
@@ -61,6 +62,8 @@ export class Vtables {
     for (let at = start; slots.length < mostSlots; at += 8) {
       if (at > start && program.isReferenced(at)) break;
       const value = pointers.at(at);
+      // Another object's pointer to its own table: what stands before it is no table's typeinfo.
+      if (/^_ZT[VISC]/.test(pointers.nameAt(at) ?? '')) break;
       const index = value === 0 ? -1 : program.functionStarting(value);
       if (index >= 0) functions++;
       else if (value === 0 ? pointers.nameAt(at) === undefined && !isGap(program, at) : !image.isCode(value)) break;
