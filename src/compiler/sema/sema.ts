@@ -245,6 +245,10 @@ export class Sema {
 
   /** The type of an expression, worked out once a pass. */
   expr(expr: Ast.Expr): Type {
+    if ((expr as Ast.Node).node === 'type') {
+      this.error('type-as-value', 'a type stands where a value is wanted', expr.span, 'sizeof(TYPE) is its size');
+      return unknownType;
+    }
     let type = typeOfExpression(this, expr);
     if (type.kind === 'struct' && this.probe.userMemory && this.options.printers.contentOf(type)?.kind === 'text') {
       this.facts.texts.set(expr, type);

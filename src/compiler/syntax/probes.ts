@@ -90,6 +90,14 @@ function parseAttachPoint(p: Parser): AttachPointSyntax {
       'a probe is written: provider:target { ... }, for example kprobe:vfs_read { ... } or BEGIN { ... }',
     );
   }
+  if (statementWords.has(provider)) {
+    p.fail(
+      provider === 'else' ? 'misplaced-else' : 'misplaced-statement',
+      `'${provider}' stands where a probe is expected`,
+      providerSpan,
+      "statements stand in a probe's block; is there a '}' too many before it?",
+    );
+  }
   const colon = text[at] === ':';
   if (colon) at++;
   const restStart = at;
@@ -105,6 +113,9 @@ function parseAttachPoint(p: Parser): AttachPointSyntax {
     restSpan: make({ start: restStart, end: at }),
   });
 }
+
+/** What begins statements, and is no provider. */
+const statementWords: ReadonlySet<string> = new Set(['if', 'else', 'while', 'for', 'unroll', 'return', 'let']);
 
 const partners: Readonly<Record<string, string>> = { '(': ')', '<': '>', '[': ']' };
 
