@@ -65,6 +65,7 @@ KEPT void look(Outer &o, const string &text, std::vector<Inner> items, std::stri
   fprintf(stderr, "lengths %zu %zu %zu %zu\n", o.numbers.size(), text.size(), o.table.size(), o.deque.size());
   fprintf(stderr, "second %d %s\n", o.numbers[1], o.words[1].c_str());
   fprintf(stderr, "through %d %s %s\n", o.unique->id, o.unique->tag.c_str(), o.shared->tag.c_str());
+  fprintf(stderr, "copy %d %s\nowned %s\n", o.unique->id, o.unique->tag.c_str(), show(*o.unique).c_str());
   for (int n : o.numbers) fprintf(stderr, "each %d\n", n);
   for (auto &w : o.words) fprintf(stderr, "word %s\n", w.c_str());
   fprintf(stderr, "is %s\n", o.name == "short" ? "short" : "long");

@@ -14,7 +14,7 @@ import type { Reg } from '../ir/ir.ts';
 import { align8, schemaOf } from './layout.ts';
 import { lowerComputation } from './locations.ts';
 import type { Lower } from './lower.ts';
-import { addressOf, measure, memory, readText, textOf } from './measure.ts';
+import { addressOf, measure, memory, readText, spaceOfText, textOf } from './measure.ts';
 import { type DirectPlace, type Place, shifted } from './place.ts';
 import { countOf, isSearched, listLength, walkOf } from './walk.ts';
 
@@ -318,7 +318,7 @@ function textCapture(content: Content & { kind: 'text' }, limit: number): Conten
       const { b } = low;
       const { data, length } = textOf(low, content, from, object);
       b.store(to.base, to.offset, 8, length);
-      const status = readText(low, shifted(to, 8), data, length, limit);
+      const status = readText(low, shifted(to, 8), data, length, limit, spaceOfText(content, from));
       const fine = b.label();
       b.branch('sge', status, { imm: 0 }, fine);
       b.store(to.base, to.offset, 8, status);

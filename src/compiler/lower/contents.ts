@@ -10,7 +10,7 @@ import type * as Ast from '../syntax/ast.ts';
 import { align8, roomOf } from './layout.ts';
 import { loop, maxLoops, search, unknown } from './loop.ts';
 import type { Lower } from './lower.ts';
-import { memory, readText, textOf } from './measure.ts';
+import { memory, readText, spaceOfText, textOf } from './measure.ts';
 import { type DirectPlace, type Place, shifted } from './place.ts';
 import { bitAt, countOf, firstOf, inDeque, isSearched, walkOf } from './walk.ts';
 
@@ -45,7 +45,7 @@ export function textInto(
   low.clear(to, roomOf(type, low.assets.stored));
   low.scoped(() => {
     const { data, length } = textOf(low, content, from, objectOf(low, own, from));
-    readText(low, to, data, length, type.size);
+    readText(low, to, data, length, type.size, spaceOfText(content, from));
   });
 }
 

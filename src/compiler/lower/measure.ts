@@ -1,8 +1,9 @@
 /** What an object's own bytes tell: numbers, and where its text is. */
 import type { Content, Measure } from '../../types/content.ts';
+import type { AddressSpace } from '../../types/model.ts';
 import type { Reg } from '../ir/ir.ts';
 import type { Lower } from './lower.ts';
-import type { DirectPlace, Place } from './place.ts';
+import { type DirectPlace, type Place, shifted } from './place.ts';
 
 /** The address of a value in the program's memory; undefined for one that lies in the tracing program's own. */
 export function addressOf(low: Lower, from: Place): Reg | undefined {
@@ -55,7 +56,8 @@ export function textOf(
   b.branch('set', first, { imm: 1 }, long);
   b.mov(length, b.alu('lshr', first, { imm: 1 }));
   const address = addressOf(low, from);
-  b.mov(data, address === undefined ? b.const(0) : b.alu('add', address, { imm: 1 }));
+  // Of a copy in a variable the text is in the copy.
+  b.mov(data, address === undefined ? low.plain(low.addressOf(shifted(object, 1))) : b.alu('add', address, { imm: 1 }));
   b.jump(done);
   b.place(long);
   b.mov(data, measure(low, object, content.data));
@@ -64,8 +66,19 @@ export function textOf(
   return { data, length };
 }
 
+/** Which memory the text of an object lies in: a short one of a copy in the copy. */
+export const spaceOfText = (content: Content & { kind: 'text' }, from: Place): AddressSpace =>
+  content.short && from.kind !== 'memory' ? 'either' : 'user';
+
 /** Reads at most `limit` bytes of a text whose length is known; gives what the read gave. */
-export function readText(low: Lower, to: DirectPlace, data: Reg, length: Reg, limit: number): Reg {
+export function readText(
+  low: Lower,
+  to: DirectPlace,
+  data: Reg,
+  length: Reg,
+  limit: number,
+  space: AddressSpace = 'user',
+): Reg {
   const { b } = low;
   const bounded = b.reg();
   b.mov(bounded, length);
@@ -76,7 +89,7 @@ export function readText(low: Lower, to: DirectPlace, data: Reg, length: Reg, li
   const status = b.const(0);
   const empty = b.label();
   b.branch('eq', bounded, { imm: 0 }, empty);
-  b.mov(status, low.tryReadSized(to, memory(data), bounded));
+  b.mov(status, low.tryReadSized(to, { kind: 'memory', address: data, offset: 0, space }, bounded));
   b.place(empty);
   return status;
 }
