@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { hasFentry } from '../src/kernel/host/features.ts';
+import { hasFentry, hasKprobeMulti } from '../src/kernel/host/features.ts';
 import { kernelAtLeast } from '../src/kernel/host/machine.ts';
 
 /** The project's folder; this file runs as dist/test/insitu.js or as test/insitu.ts. */
@@ -44,6 +44,7 @@ export type Need =
   | 'btf'
   | 'kprobes'
   | 'fentry'
+  | 'kprobe_multi'
   | 'watchpoints'
   | 'tun'
   | 'cgroup2'
@@ -92,6 +93,10 @@ const needs: Readonly<Record<Need, readonly [present: () => boolean, reason: str
   kprobes: [
     () => existsSync('/sys/bus/event_source/devices/kprobe'),
     'this kernel has no kprobes (npm run test:kernels boots one that has)',
+  ],
+  kprobe_multi: [
+    hasKprobeMulti,
+    'this kernel has no kprobe_multi links (CONFIG_FPROBE; npm run test:kernels boots one that has)',
   ],
   fentry: [hasFentry, 'this kernel takes no fentry program (npm run test:kernels boots one that does)'],
   watchpoints: [

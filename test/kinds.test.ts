@@ -40,7 +40,7 @@ describe('timers', { skip }, () => {
   if (@start == 0) { @start = nsecs; @from = nsecs; return; }
   @n++;
   if (@n % 10 == 0) {
-    if (nsecs - @from < ${period * 20_000_000}) { printf("%d %d\\n", @n, nsecs - @start); exit(); }
+    if (nsecs - @from < ${period * 20_000_000}) { printf("%d %lld\\n", @n, nsecs - @start); exit(); }
     @from = nsecs;
   }
 }`;

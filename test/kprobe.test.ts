@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
@@ -59,6 +59,26 @@ async function onReader(
 }
 const sizes = (log: readonly string[]): string[] => log.map((line) => line.split(' ').slice(0, 2).join(' '));
 const results = (log: readonly string[]): string[] => log.map((line) => line.split(' ')[2] as string);
+
+/** Reads and writes at positions that are multiples of 100. */
+const positions = lazy(() => {
+  const source = join(folder, 'positions.c');
+  const binary = join(folder, 'positions');
+  writeFileSync(
+    source,
+    `#include <fcntl.h>
+#include <unistd.h>
+int main(void) {
+  char bytes[64] = { 0 };
+  int fd = open("${join(folder, 'positions.out')}", O_RDWR | O_CREAT, 0600);
+  for (int n = 1; n <= 5; n++) { pwrite(fd, bytes, 3 * n, 100 * n); pread(fd, bytes, 5 * n, 1000 * n); }
+  return 0;
+}
+`,
+  );
+  execFileSync('gcc', ['-O1', '-o', binary, source]);
+  return binary;
+});
 
 describe('kprobe', { skip: lacking('kprobes', 'gcc') }, () => {
   const reading = 'pid == cpid && comm == "reader" && arg2 < 5000';
@@ -122,26 +142,11 @@ kprobe:do_mmap /pid == cpid && comm == "caller" && args.pgoff == 5/ { printf("%d
   test('args.NAME of a wildcard: one program where arguments lie alike, told apart by name', {
     timeout: 60_000,
   }, async () => {
-    const source = join(folder, 'positions.c');
-    const binary = join(folder, 'positions');
-    writeFileSync(
-      source,
-      `#include <fcntl.h>
-#include <unistd.h>
-int main(void) {
-  char bytes[64] = { 0 };
-  int fd = open("${join(folder, 'positions.out')}", O_RDWR | O_CREAT, 0600);
-  for (int n = 1; n <= 5; n++) { pwrite(fd, bytes, 3 * n, 100 * n); pread(fd, bytes, 5 * n, 1000 * n); }
-  return 0;
-}
-`,
-    );
-    execFileSync('gcc', ['-O1', '-o', binary, source]);
     // The dynamic linker reads at no multiple of 100.
     const script = `kprobe:ksys_p*64 /pid == cpid && comm == "positions" && args.pos > 0 && args.pos % 100 == 0/ {
   @[probe] = sum(args.count + args.pos);
 }`;
-    const { stdout, stderr } = await insitu(['-q', '-c', binary, '-e', script]);
+    const { stdout, stderr } = await insitu(['-q', '-c', positions(), '-e', script]);
     // 5 + 10 + … + 25 and 1000 + … + 5000; 3 + 6 + … + 15 and 100 + … + 500.
     const expected = [`@[kprobe:ksys_pread64]: ${75 + 15000}`, `@[kprobe:ksys_pwrite64]: ${45 + 1500}`];
     assert.deepEqual(lines(stdout).sort(), expected, stderr);
@@ -304,5 +309,58 @@ describe('fentry and fexit', { skip: lacking('fentry', 'btf', 'gcc') }, () => {
       'fentry:ksys_read /pid == cpid && comm == "reader"/ { printf("%s", kstack(3)); exit(); }',
     );
     assert.match(seen.slice(0, 3).join('\n'), /^\s+ksys_read\+\d+\n[\s\S]*do_syscall_64/, stderr);
+  });
+});
+
+describe('many functions of the kernel', { skip: lacking('kprobes', 'gcc') }, () => {
+  /** How the links of a process hold its programs, by their number; a kernel that does not say leaves them out. */
+  function linkTypes(pid: number): ReadonlyMap<string, number> {
+    const found = new Map<string, number>();
+    for (const fd of readdirSync(`/proc/${pid}/fdinfo`)) {
+      let text = '';
+      try {
+        text = readFileSync(`/proc/${pid}/fdinfo/${fd}`, 'latin1');
+      } catch {
+        continue; // closed since
+      }
+      const type = /^link_type:\s*(\S+)/m.exec(text)?.[1];
+      if (type !== undefined) found.set(type, (found.get(type) ?? 0) + 1);
+    }
+    return found;
+  }
+
+  const script = `kprobe:ksys_p*64 /comm == "positions" && arg3 > 0 && arg3 % 100 == 0/ { @in[probe] = sum(arg2 + arg3); @at[tid] = 1; }
+kretprobe:ksys_p*64 /@at[tid]/ { @out[probe] = sum(retval); delete(@at, tid); }`;
+  // 5 + 10 + … + 25 and 1000 + … + 5000; 3 + 6 + … + 15 and 100 + … + 500. What is written ends at 515, so nothing is read.
+  const expected = [
+    `@in[kprobe:ksys_pread64]: ${75 + 15000}`,
+    `@in[kprobe:ksys_pwrite64]: ${45 + 1500}`,
+    '@out[kretprobe:ksys_pread64]: 0',
+    '@out[kretprobe:ksys_pwrite64]: 45',
+  ];
+  const run = async (...options: string[]): Promise<ReadonlyMap<string, number>> => {
+    const tracer = new Running([...options, '-q', '-e', script]);
+    await tracer.attached();
+    const links = linkTypes(tracer.pid);
+    execFileSync(positions());
+    const { stdout, stderr } = await tracer.interrupt();
+    assert.deepEqual(lines(stdout).sort(), expected, stderr);
+    return links;
+  };
+
+  test('one link for those of a wildcard', { skip: lacking('kprobe_multi'), timeout: 60_000 }, async () => {
+    assert.equal((await run()).get('kprobe_multi'), 2);
+  });
+
+  test('a perf event for each where the kernel has no such link, or it is not wanted', {
+    timeout: 60_000,
+  }, async () => {
+    const links = await run('--no-feature', 'kprobe_multi');
+    assert.equal(links.get('kprobe_multi'), undefined);
+  });
+
+  test('--info tells which way is taken', { timeout: 60_000 }, async () => {
+    const multi = lacking('kprobe_multi') === false;
+    assert.match((await insitu(['--info'])).stdout, new RegExp(`kprobe_multi.*: ${multi ? 'yes' : 'no'}`));
   });
 });
