@@ -141,7 +141,8 @@ function attacher(
   const prefix = `${kind}:${path}`;
   const written = prefix + (typeof location === 'string' ? `:${location}` : `@${location.text}`);
   return ({ symbol, offset }) => {
-    const base = { kind, path, offset, symbol: symbol?.name ?? '' };
+    // With room for the numbers that compile() gives it: a copy that grows costs more than one that does not.
+    const base = { kind, path, offset, symbol: symbol?.name ?? '', program: 0, name: 0 };
     return {
       spec: pid === undefined ? base : { ...base, pid },
       name: bySymbol && symbol !== undefined ? `${prefix}:${symbol.name}` : written,

@@ -502,21 +502,16 @@ function normal(path: string): string {
   return (path.startsWith('/') ? '/' : '') + parts.join('/');
 }
 
-const byAddress = (a: FunctionSymbol, b: FunctionSymbol): number =>
-  a.address - b.address || (a.name < b.name ? -1 : a.name > b.name ? 1 : 0);
-
-/** Sorts functions of the same address by name, where all are by address: mostly two aliases, so by insertion. */
-function sortRuns(functions: FunctionSymbol[]): void {
-  for (let at = 1; at < functions.length; at++) {
-    const one = functions[at] as FunctionSymbol;
-    let to = at;
-    for (; to > 0; to--) {
-      const before = functions[to - 1] as FunctionSymbol;
-      if (before.address !== one.address || before.name <= one.name) break;
-      functions[to] = before;
-    }
-    if (to < at) functions[to] = one;
+/** Puts one in its place among those of the same address by name: mostly there are one or two. */
+function insertByName(functions: FunctionSymbol[], one: FunctionSymbol): void {
+  let at = functions.length;
+  for (; at > 0; at--) {
+    const before = functions[at - 1] as FunctionSymbol;
+    if (before.address !== one.address || before.name < one.name) break;
+    if (before.name === one.name) return;
   }
+  if (at === functions.length) functions.push(one);
+  else functions.splice(at, 0, one);
 }
 
 /** Functions found in several tables, each told once. */
@@ -534,16 +529,33 @@ class Found {
 
   /** By address, then name. */
   inOrder(): FunctionSymbol[] {
-    const functions = this.#functions;
-    // One table's functions come by address, and only names of the same address are to be put in order.
-    const ordered = functions.every(
-      (one, at) => at === 0 || (functions[at - 1] as FunctionSymbol).address <= one.address,
-    );
-    if (ordered) sortRuns(functions);
-    else functions.sort(byAddress);
-    return functions.filter((one, at) => {
-      const before = functions[at - 1];
-      return before?.address !== one.address || before.name !== one.name;
-    });
+    const found = this.#functions;
+    // Each table gives its functions by address: where the next one begins, the address falls.
+    const starts = [0];
+    for (let at = 1; at < found.length; at++) {
+      if ((found[at] as FunctionSymbol).address < (found[at - 1] as FunctionSymbol).address) starts.push(at);
+    }
+    let ordered: FunctionSymbol[];
+    if (starts.length === 1) ordered = found;
+    else if (starts.length === 2) ordered = merged(found, starts[1] as number);
+    else ordered = found.sort((a, b) => a.address - b.address);
+    const told: FunctionSymbol[] = [];
+    for (const one of ordered) insertByName(told, one);
+    return told;
   }
+}
+
+/** By address, of a list whose parts before and from `middle` on are so. */
+function merged(functions: readonly FunctionSymbol[], middle: number): FunctionSymbol[] {
+  const all: FunctionSymbol[] = [];
+  let [left, right] = [0, middle];
+  while (left < middle && right < functions.length) {
+    const [a, b] = [functions[left] as FunctionSymbol, functions[right] as FunctionSymbol];
+    if (a.address <= b.address) left++;
+    else right++;
+    all.push(a.address <= b.address ? a : b);
+  }
+  for (; left < middle; left++) all.push(functions[left] as FunctionSymbol);
+  for (; right < functions.length; right++) all.push(functions[right] as FunctionSymbol);
+  return all;
 }
