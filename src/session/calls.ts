@@ -143,6 +143,8 @@ export class CallsRun {
   #debt = 0;
   #records: CallRecord[] = [];
   #endedThreads: number[] = [];
+  #wake: () => void = () => {};
+  #finished = false;
   #open = true;
 
   /** Loads and attaches; throws with nothing left behind. */
@@ -417,25 +419,32 @@ export class CallsRun {
       mapDelete(this.#map('threads').fd, key);
     }
     this.#endedThreads = [];
-    const due = performance.now() - this.#judged >= judgeEvery;
+    const due = !this.#finished && performance.now() - this.#judged >= judgeEvery;
     if (due) this.#lookForUnwinders();
     const unwinder = this.#unwinder;
     this.#unwinder = undefined;
     return { records, removed: due ? this.#judge() : [], unwinder };
   }
 
-  /** Resolves after a while, or at once when `stopped` does. */
-  async pause(stopped: Promise<void>): Promise<void> {
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, lookEvery);
+  /** Resolves after a while, or when `wake` is called. */
+  pause(): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, lookEvery);
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
     });
-    await Promise.race([late, stopped]);
-    clearTimeout(timer);
+  }
+
+  wake(): void {
+    this.#wake();
   }
 
   /** Stops tracing; gives the calls that have not ended. */
   finish(): readonly CallRecord[] {
+    this.#finished = true;
+    // No cookie has that one.
     this.#setNumber(controlAt.generation, 2 ** 32);
     const { records } = this.look();
     const { values, count, layout } = readMap(this.#map('threads'));

@@ -49,19 +49,22 @@ export function measureProbes(program: number, multi: boolean, closeLater: (fd: 
   const end = firstReturn && libc.value.toFileOffset(firstReturn.address);
   if (!begin.ok || !end?.ok) return assumed;
   const { path } = libc.value;
-  const base = nanosecondsOfCall();
-  const withProbe = (offset: number, atReturn: boolean): number => {
-    const fd = linkUprobeMulti(program, { path, offsets: [offset], cookies: [0], atReturn, pid: process.pid });
-    try {
-      return Math.max(1, nanosecondsOfCall() - base) + programTime;
-    } finally {
-      closeLater(fd);
-    }
+  const links: number[] = [];
+  const timeWith = (offset: number, atReturn: boolean): number => {
+    links.push(linkUprobeMulti(program, { path, offsets: [offset], cookies: [0], atReturn, pid: process.pid }));
+    return nanosecondsOfCall();
   };
-  const step = withProbe(end.value, false);
-  const pair = withProbe(begin.value, true);
-  const uretprobe = Math.max(programTime, pair - step);
-  return { step, emulated: Math.min(step, uretprobe), uretprobe };
+  try {
+    // Each stays until the end: the kernel takes its time to let go of one.
+    const base = nanosecondsOfCall();
+    const stepped = timeWith(end.value, false);
+    const both = timeWith(begin.value, true);
+    const step = Math.max(1, stepped - base) + programTime;
+    const uretprobe = Math.max(1, both - stepped - (stepped - base)) + programTime;
+    return { step, emulated: Math.min(step, uretprobe), uretprobe };
+  } finally {
+    for (const fd of links) closeLater(fd);
+  }
 }
 
 /** The quickest of some calls of getppid(2): what else the machine does only adds. */

@@ -220,7 +220,9 @@ export function unseenText(losses: Losses, rows: readonly FunctionRow[], limits:
   }
   if (lost > 0) out.push(`${many(lost, 'record', 'records')} of calls found no room, and are only counted`);
   if (orphans > 0)
-    out.push(`${many(orphans, 'call is', 'calls are')} not shown, as the record of the caller is missing`);
+    out.push(
+      `${many(orphans, 'call is', 'calls are')} not shown, as the record of the caller is missing, or has too many below it`,
+    );
   if (unmatched > 0) {
     out.push(
       `${many(unmatched, 'call', 'calls')} ended that had begun before tracing did, or on another stack: not counted`,

@@ -29,6 +29,8 @@ import { stopOnSignals } from './stop.ts';
 /** How often --watch shows the numbers anew, and how often the progress is told, in milliseconds. */
 const refreshAfter = 1000;
 const tellAfter = 250;
+/** Milliseconds that a -c child has to end by itself after a signal. */
+const childGrace = 2000;
 /** Lines of one tree with --events. */
 const mostLines = 200;
 
@@ -128,13 +130,10 @@ class Session {
 
   async follow(): Promise<number> {
     const { duration, watch, events } = this.#options;
-    let stop = (): void => {};
-    const stopped = new Promise<void>((resolve) => {
-      stop = () => {
-        this.#ended = true;
-        resolve();
-      };
-    });
+    const stop = (): void => {
+      this.#ended = true;
+      this.#run.wake();
+    };
     stopOnSignals({
       stop,
       signalChild: (signal) => {
@@ -149,7 +148,7 @@ class Session {
     let [shownAt, toldAt] = [performance.now(), performance.now()];
     try {
       while (!this.#ended) {
-        await this.#run.pause(stopped);
+        await this.#run.pause();
         this.#look(events);
         const at = performance.now();
         if (watch && at - shownAt >= refreshAfter) {
@@ -173,7 +172,7 @@ class Session {
       this.#clearProgress();
       for (const watchOne of this.#watched) watchOne.close();
       await this.#run.close();
-      if (!this.#childSignalled && !this.#childEnded) this.#child?.kill('SIGTERM');
+      await this.#endChild();
     }
     return 0;
   }
@@ -191,6 +190,18 @@ class Session {
       stop();
     });
     this.#child?.start();
+  }
+
+  /** The end of this process would kill the child: one that was sent a signal may end in its own way. */
+  async #endChild(): Promise<void> {
+    if (this.#child === undefined || this.#childEnded) return;
+    if (!this.#childSignalled) this.#child.kill('SIGTERM');
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, childGrace);
+    });
+    await Promise.race([this.#child.exited, late]);
+    clearTimeout(timer);
   }
 
   #look(events: boolean): void {
