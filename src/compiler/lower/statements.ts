@@ -8,7 +8,7 @@ import { assignAggregate } from './aggregates.ts';
 import { bpfHelper } from './bpfhelper.ts';
 import { forElements } from './contents.ts';
 import { copyValue } from './copy.ts';
-import { arithmetic, lowerCondition, operand, stepOf } from './expressions.ts';
+import { arithmetic, operand, stepOf } from './expressions.ts';
 import { isScalarType, roomOf } from './layout.ts';
 import { loop, maxLoops, unknown } from './loop.ts';
 import type { Lower } from './lower.ts';
@@ -39,7 +39,7 @@ function lowerStatement(low: Lower, statement: Ast.Statement): void {
         return;
       }
       const otherwise = b.label();
-      lowerCondition(low, statement.condition, otherwise, false);
+      low.condition(statement.condition, otherwise, false);
       lowerStatements(low, statement.then);
       if (statement.otherwise) {
         const done = b.label();
@@ -61,7 +61,7 @@ function lowerStatement(low: Lower, statement: Ast.Statement): void {
       loop(low, b.const(maxLoops), (_index) => {
         const { loop: labels } = low;
         invariant(labels, 'a loop body outside a loop');
-        lowerCondition(low, statement.condition, labels.breakTo, false);
+        low.condition(statement.condition, labels.breakTo, false);
         lowerStatements(low, statement.body);
       });
       return;
@@ -130,7 +130,7 @@ function expression(low: Lower, expr: Ast.Expr): void {
     }
     const otherwise = low.b.label();
     const done = low.b.label();
-    lowerCondition(low, expr.condition, otherwise, false);
+    low.condition(expr.condition, otherwise, false);
     if (expr.then) expression(low, expr.then);
     low.b.jump(done);
     low.b.place(otherwise);
