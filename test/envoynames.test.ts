@@ -45,6 +45,17 @@ describe('Envoy without symbols', { skip: lacking('envoy', 'tracefs') }, () => {
     assert.match(stdout, /^Hello, ~Envoy::Server::ListenerManagerImpl\S*::addOrUpdateListener\w*!$/m);
   });
 
+  test('the slots of a namespace, listed as a probe names them', { timeout: 60_000 }, async () => {
+    const quoted = await insitu(['-l', `uprobe:${envoy}:"~Envoy::Network::*::vfunc[3]"`]);
+    const lines = quoted.stdout.trimEnd().split('\n');
+    assert.ok(lines.length > 10, quoted.stdout + quoted.stderr);
+    for (const line of lines) {
+      assert.ok(line.startsWith(`uprobe:${envoy}:~Envoy::Network::`) && line.endsWith('::vfunc[3]'), line);
+    }
+    const plain = await insitu(['-l', `uprobe:${envoy}:~Envoy::Network::*::vfunc[3]`]);
+    assert.equal(plain.stdout, quoted.stdout);
+  });
+
   test('insitu symbols says which build it is', { timeout: 60_000 }, async () => {
     const { status, stdout, stderr } = await insitu(['symbols', envoy], { timeout: 50_000 });
     assert.equal(status, 0, stderr);

@@ -108,6 +108,9 @@ describe('insitu symbols', { skip: lacking('gcc', 'nm') }, () => {
     assert.equal(found.get('.dynsym'), true);
     assert.equal(found.get('build-id'), true);
     assert.equal(found.get('DWARF'), true);
+    assert.equal(found.get('inferred'), false);
+    const alone = lines((await symbols(stripped, '--explain', '--json')).stdout);
+    assert.equal(alone.find(({ data }) => data['layer'] === 'inferred')?.data['found'], true);
     const attempts = layers.find(({ data }) => data['layer'] === 'build-id')?.data['attempts'];
     assert.deepEqual(attempts, [{ path: file.replace(folder, '/nowhere'), problem: 'no such file' }, { path: file }]);
   });

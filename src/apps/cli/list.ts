@@ -65,7 +65,9 @@ const functions = (prefix: string): Lister =>
       return;
     }
     for (const [shown, binary] of binaries(target, path, options)) {
-      const wanted = colon < 0 ? '*' : pattern.slice(colon + 1);
+      const name = colon < 0 ? '*' : pattern.slice(colon + 1);
+      // As in a probe: `uprobe:BIN:"NAME"`, `uprobe:BIN:cpp:"NAME"`.
+      const wanted = /^(?:cpp:)?"(.*)"$/.exec(name)?.[1] ?? name;
       const inferred = wanted.startsWith('~') ? binary.inferred(wanted.slice(1)) : undefined;
       const names = inferred === undefined ? binary.names(wanted) : new Set(inferred.map(({ name }) => name));
       for (const name of names) yield `${prefix}:${shown}:${name}`;

@@ -46,7 +46,7 @@ function symbolsOf(output: Output, what: string, regex: RegExp | undefined, opti
       else if (options.format === 'json')
         output.write(`${JSON.stringify({ type: 'binary', data: describe(binary) })}\n`);
       else output.write(overview(binary));
-      if (options.explain) explain(output, binary.path, binary.layers.explain(), options);
+      if (options.explain) explain(output, binary.path, binary.explain(), options);
     } finally {
       binary.close();
     }

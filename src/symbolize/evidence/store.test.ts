@@ -35,6 +35,7 @@ const encoded = (all: readonly InferredName[]): Uint8Array => encodeNames(all.ma
 test('names come back from their bytes, by address and in order', () => {
   const stored = StoredNames.read(encoded(names));
   assert.deepEqual([...(stored ?? [])], names);
+  assert.deepEqual(stored?.counts(), { sure: 3, likely: 0, hint: 0 });
   const at = (address: number): string | undefined => stored?.at(virtualAddress(address))?.name;
   assert.deepEqual([0xfff, 0x1000, 0x100f, 0x1010, 0x2000, 0x2001, 0xfffffffe].map(at), [
     undefined,

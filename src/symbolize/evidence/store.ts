@@ -15,7 +15,7 @@
 import { type VirtualAddress, virtualAddress } from '../../base/numbers.ts';
 import { crc32 } from '../../bytes/crc32.ts';
 import type { InferredName, NameInParts } from './index.ts';
-import { ruleNumber, rules } from './rules.ts';
+import { type Grade, ruleNumber, rules } from './rules.ts';
 
 const MAGIC = 0x54495349; // ISIT
 /** Grows with every change of this layout, and of what rules find. */
@@ -214,6 +214,16 @@ export class StoredNames {
     const index = low - 1;
     if (index < 0 || address >= (this.#addresses[index] as number) + (this.#sizes[index] as number)) return undefined;
     return this.#get(index);
+  }
+
+  /** How many names of each grade there are. */
+  counts(): Record<Grade, number> {
+    const counts = { sure: 0, likely: 0, hint: 0 };
+    for (const number of this.#rules) {
+      const rule = rules[number];
+      if (rule !== undefined) counts[rule.grade]++;
+    }
+    return counts;
   }
 
   /** Those whose name (without `~`) satisfies a test, in the order of their addresses. */

@@ -33,7 +33,7 @@ import type { FunctionTable } from './functions.ts';
 import { Glob } from './glob.ts';
 import { type CodeBounds, codeAt, functionBounds } from './instructions.ts';
 import { KeptNames } from './keptnames.ts';
-import { Layers, type LayersOptions } from './layers.ts';
+import { type LayerReport, Layers, type LayersOptions } from './layers.ts';
 import { anyForm, type Demangle, type Forms, formsOf, looksMangled, mangledPieces, mangledTest } from './names.ts';
 import { nearNames } from './near.ts';
 import { OtherTypes } from './othertypes.ts';
@@ -54,6 +54,8 @@ export interface BinaryOptions extends LayersOptions {
 /** Names that were inferred; shown with a leading `~`. */
 export interface InferredNames {
   at(address: VirtualAddress): InferredFunction | undefined;
+  /** How many there are of each grade. */
+  counts(): Readonly<Record<InferredFunction['grade'], number>>;
   /** Those whose name (without the `~`) satisfies a test, by address. */
   find(test: (name: string) => boolean): Iterable<InferredFunction>;
 }
@@ -78,6 +80,7 @@ export function openBinary(path: string, reader: FileReader, options: BinaryOpti
   return elf.ok ? ok(new ElfBinary(elf.value, options)) : elf;
 }
 
+const inferredLayer: LayerReport = { layer: 'inferred', found: false, detail: '', attempts: [] };
 const noFunctions: FunctionBounds = { starts: new Uint32Array(0), sizes: new Uint32Array(0) };
 
 class NamedFunction implements FunctionSymbol {
@@ -332,6 +335,17 @@ export class ElfBinary implements Binary {
     if (best === undefined) return undefined;
     best.named ??= new NamedFunction(best, this.#demangle);
     return best.named;
+  }
+
+  /** What each layer of names has, in order; inferred names come last, where nothing else is. */
+  explain(): LayerReport[] {
+    const reports = this.layers.explain();
+    if (!this.stripped) return [...reports, { ...inferredLayer, detail: 'not needed: a layer above has symbols' }];
+    const counts = this.#inferred()?.counts();
+    if (counts === undefined) return [...reports, { ...inferredLayer, detail: 'not from this kind of file' }];
+    const { sure, likely, hint } = counts;
+    const detail = `${sure} functions sure, ${likely} likely, hints for ${hint}`;
+    return [...reports, { ...inferredLayer, found: sure + likely + hint > 0, detail }];
   }
 
   /** The inferred name of the function that covers an address, in a stripped program. */
