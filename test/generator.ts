@@ -3,18 +3,7 @@
  * what the checker accepts the verifier accepts. Covers what the language has so far;
  * widen it with the language.
  */
-
-/** mulberry32: small, seeded, good enough to spread over a grammar. */
-export function randomSource(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = state;
-    t = Math.imul(t ^ (t >>> 15), t | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
+import { ScriptWriter } from './writer.ts';
 
 type Kind =
   | 'int'
@@ -112,29 +101,9 @@ struct outer {
 };
 `;
 
-export class ProgramGenerator {
-  readonly #random: () => number;
-  #maps: MapShape[] = [];
-  #scopes: { name: string; kind: Kind; shape: string }[][] = [];
+export class ProgramGenerator extends ScriptWriter<MapShape, Kind> {
   #head: Head = heads[0] as Head;
   #objects = false;
-  #loops = 0;
-  #budget = 0;
-  #names = 0;
-
-  constructor(seed: number) {
-    this.#random = randomSource(seed);
-  }
-
-  #int(below: number): number {
-    return Math.floor(this.#random() * below);
-  }
-  #pick<T>(items: readonly T[]): T {
-    return items[this.#int(items.length)] as T;
-  }
-  #chance(p: number): boolean {
-    return this.#random() < p;
-  }
 
   /** A whole script. */
   script(): string {
@@ -158,7 +127,7 @@ export class ProgramGenerator {
       'symbol',
       'buffer',
     ];
-    this.#objects = this.#chance(0.6);
+    this.#objects = this.chance(0.6);
     if (this.#objects) values.push('object', 'part');
     const keys: KeyKind[] = [
       'int',
@@ -174,153 +143,108 @@ export class ProgramGenerator {
       'buffer',
     ];
     if (this.#objects) keys.push('chars');
-    this.#maps = Array.from({ length: 2 + this.#int(5) }, (_, i) => ({
+    this.maps = Array.from({ length: 2 + this.int(5) }, (_, i) => ({
       name: `@m${i}`,
-      keys: Array.from({ length: this.#int(4) }, () => this.#pick(keys)),
-      value: this.#pick(values),
+      keys: Array.from({ length: this.int(4) }, () => this.pick(keys)),
+      value: this.pick(values),
     }));
-    const blocks = Array.from({ length: 1 + this.#int(2) }, () => this.#block());
+    const blocks = Array.from({ length: 1 + this.int(2) }, () => this.#block());
     // Every map gets its type somewhere.
     this.#head = heads[0] as Head;
-    this.#scopes = [[]];
-    const shapes = this.#maps;
-    this.#maps = [];
+    this.scopes = [[]];
+    const shapes = this.maps;
+    this.maps = [];
     const seeds = shapes.map((map) => this.#assignMap(map, '=')).join(' ');
-    const ties = this.#chance(0.3) ? ' @self = @self + 1; @best = @best < 5 ? @best + 2 : 0;' : '';
+    const ties = this.chance(0.3) ? ' @self = @self + 1; @best = @best < 5 ? @best + 2 : 0;' : '';
     return `${this.#objects ? preamble : ''}BEGIN { ${seeds}${ties} }\n${blocks.join('\n')}\n`;
   }
 
   #block(): string {
-    this.#head = this.#pick(heads);
-    this.#scopes = [[]];
-    this.#loops = 0;
-    this.#budget = 30 + this.#int(60);
-    const predicate = this.#chance(0.3) ? ` / ${this.#condition(2)} /` : '';
-    const body = this.#statements(1 + this.#int(8), 0);
+    this.#head = this.pick(heads);
+    this.startBlock();
+    const predicate = this.chance(0.3) ? ` / ${this.condition(2)} /` : '';
+    const body = this.statements(1 + this.int(8), 0);
     return `${this.#head.text}${predicate} {\n${body}\n}`;
   }
 
-  #statements(count: number, depth: number): string {
-    return Array.from({ length: count }, () => `${'  '.repeat(depth + 1)}${this.#statement(depth)}`).join('\n');
-  }
-
-  #nested(depth: number): string {
-    this.#scopes.push([]);
-    const text = this.#statements(1 + this.#int(3), depth + 1);
-    this.#scopes.pop();
-    return `{\n${text}\n${'  '.repeat(depth + 1)}}`;
-  }
-
-  #statement(depth: number): string {
-    this.#budget--;
-    const deep = depth >= 3 || this.#budget < 0;
-    const choice = this.#int(deep ? 11 : 21);
+  protected override statement(depth: number): string {
+    this.budget--;
+    const deep = depth >= 3 || this.budget < 0;
+    const choice = this.int(deep ? 11 : 21);
     switch (choice) {
       case 0:
       case 1:
       case 2:
-        return this.#assignVariable();
+        return this.assignVariable();
       case 3:
       case 4:
-        return this.#assignMap(this.#pick(this.#maps));
+        return this.#assignMap(this.pick(this.maps));
       case 5:
         return this.#printf();
       case 6:
-        return this.#step();
+        return this.step('int');
       case 7:
         return this.#mapCall();
       case 8:
         return this.#print();
       case 9:
-        return this.#pick(['time("%H:%M\\n");', 'time();', 'if (cpu > 900) { exit(); }', 'if (pid == 1) { return; }']);
+        return this.pick(['time("%H:%M\\n");', 'time();', 'if (cpu > 900) { exit(); }', 'if (pid == 1) { return; }']);
       case 10:
-        return this.#chance(0.5)
-          ? `1 < 2 ? ${this.#printf().slice(0, -1)} : print(${this.#integer(1)});`
-          : `join(${this.#pointer(0)}); // of what may be no array of strings`;
+        return this.chance(0.5)
+          ? `1 < 2 ? ${this.#printf().slice(0, -1)} : print(${this.integer(1)});`
+          : `join(${this.pointer(0)}); // of what may be no array of strings`;
       case 11:
-      case 12: {
-        const then = this.#nested(depth);
-        return `if (${this.#condition(2)}) ${then}${this.#chance(0.5) ? ` else ${this.#nested(depth)}` : ''}`;
-      }
+      case 12:
+        return this.branch(depth);
       case 13:
-        return `unroll(${1 + this.#int(4)}) ${this.#nested(depth)}`;
-      case 14: {
-        if (this.#loops >= 2) return this.#assignVariable();
-        const name = `$w${this.#names++}`;
-        this.#loops++;
-        const condition = `${name} < ${1 + this.#int(20)}`;
-        const inner = this.#nested(depth);
-        this.#loops--;
-        const jump = this.#chance(0.3) ? `if (${this.#condition(1)}) { ${this.#pick(['break', 'continue'])}; }` : '';
-        return `${name} = 0; while (${condition}) { ${name}++; ${jump} ${inner.slice(1)}`;
-      }
+        return `unroll(${1 + this.int(4)}) ${this.nested(depth)}`;
+      case 14:
+        return this.whileLoop(depth);
       case 15: {
-        const maps = this.#maps.filter((map) => map.keys.length > 0 && ['int', 'string', 'bool'].includes(map.value));
-        if (this.#loops >= 1 || maps.length === 0) return this.#assignVariable();
-        const name = `$kv${this.#names++}`;
-        this.#loops += 2;
-        const inner = this.#nested(depth);
-        this.#loops -= 2;
-        return `for (${name} : ${this.#pick(maps).name}) { print(${name}.1); print(${name}.0); ${inner.slice(1)}`;
+        const maps = this.maps.filter((map) => map.keys.length > 0 && ['int', 'string', 'bool'].includes(map.value));
+        if (this.loops >= 1 || maps.length === 0) return this.assignVariable();
+        const name = `$kv${this.names++}`;
+        this.loops += 2;
+        const inner = this.nested(depth);
+        this.loops -= 2;
+        return `for (${name} : ${this.pick(maps).name}) { print(${name}.1); print(${name}.0); ${inner.slice(1)}`;
       }
       case 16: {
-        const name = `$v${this.#names++}`;
-        this.#scopes.push([]);
-        const inner = this.#statements(1 + this.#int(3), depth + 1);
-        const value = this.#integer(1);
-        this.#scopes.pop();
-        this.#scopes.at(-1)?.push({ name, kind: 'int', shape: 'int' });
+        const name = `$v${this.names++}`;
+        this.scopes.push([]);
+        const inner = this.statements(1 + this.int(3), depth + 1);
+        const value = this.integer(1);
+        this.scopes.pop();
+        this.scopes.at(-1)?.push({ name, kind: 'int', shape: 'int' });
         return `${name} = {\n${inner}\n  ${value} };`;
       }
       case 17: {
-        const map = this.#pick(this.#maps);
-        return map.keys.length === 0 ? this.#step() : `if (has_key(${this.#key(map)})) ${this.#nested(depth)}`;
+        const map = this.pick(this.maps);
+        return map.keys.length === 0 ? this.step('int') : `if (has_key(${this.key(map)})) ${this.nested(depth)}`;
       }
       case 18:
-        return this.#nested(depth);
-      default: {
-        if (this.#loops >= 2) return this.#assignVariable();
-        const name = `$i${this.#names++}`;
-        this.#loops++;
-        const low = this.#int(5);
-        this.#scopes.push([{ name, kind: 'int', shape: 'int' }]);
-        const inner = this.#nested(depth);
-        this.#scopes.pop();
-        this.#loops--;
-        return `for (${name} : ${low}..${low + this.#int(9)}) ${inner}`;
-      }
+        return this.nested(depth);
+      default:
+        return this.rangeLoop(depth, 'int');
     }
   }
 
-  #variables(kind: Kind, shape: string = kind): string[] {
-    return this.#scopes
-      .flat()
-      .filter((v) => v.kind === kind && v.shape === shape)
-      .map((v) => v.name);
-  }
-
-  #assignVariable(): string {
+  protected override assignVariable(): string {
     const kinds: Kind[] = ['int', 'int', 'int', 'int', 'string', 'string', 'bool', 'tuple', 'pointer', 'stack', 'inet'];
     kinds.push('symbol', 'buffer');
     if (this.#objects) kinds.push('object', 'object', 'part');
-    const kind = this.#pick(kinds);
-    const value = this.#value(kind, 3);
-    const known = this.#variables(kind);
-    if (known.length > 0 && this.#chance(0.5)) {
-      const name = this.#pick(known);
-      if (name.startsWith('$i') || name.startsWith('$w')) return `@scratch = ${this.#integer(2)};`;
-      if (kind === 'int' && this.#chance(0.3))
-        return `${name} ${this.#pick(['+=', '-=', '*=', '/=', '%=', '&=', '|=', '^=', '<<=', '>>='])} ${this.#nonZero()};`;
-      return `${name} = ${value};`;
-    }
-    const name = `$v${this.#names++}`;
-    this.#scopes.at(-1)?.push({ name, kind, shape: kind });
-    if (kind === 'int' && this.#chance(0.1)) return `let ${name}: int64 = (int64)${value};`;
-    if (kind !== 'part' && this.#chance(0.1)) return `let ${name}; ${name} = ${value};`;
-    return this.#chance(0.2) ? `let ${name} = ${value};` : `${name} = ${value};`;
+    const kind = this.pick(kinds);
+    const value = this.value(kind, 3);
+    const known = this.variables(kind);
+    if (known.length > 0 && this.chance(0.5)) return this.changeVariable(known, kind, value);
+    const name = `$v${this.names++}`;
+    this.scopes.at(-1)?.push({ name, kind, shape: kind });
+    if (kind === 'int' && this.chance(0.1)) return `let ${name}: int64 = (int64)${value};`;
+    if (kind !== 'part' && this.chance(0.1)) return `let ${name}; ${name} = ${value};`;
+    return this.chance(0.2) ? `let ${name} = ${value};` : `${name} = ${value};`;
   }
 
-  #key(map: MapShape): string {
+  protected override key(map: MapShape): string {
     if (map.keys.length === 0) return map.name;
     return `${map.name}[${map.keys.map((kind) => this.#keyPart(kind)).join(', ')}]`;
   }
@@ -328,170 +252,115 @@ export class ProgramGenerator {
   #keyPart(kind: KeyKind): string {
     switch (kind) {
       case 'pair':
-        return `(${this.#integer(1)}, ${this.#string(1)})`;
+        return `(${this.integer(1)}, ${this.string(1)})`;
       case 'chars':
-        return `${this.#object(1)}->${this.#pick(['in.name', 'list[1].name', 'list[cpu % 3].name'])}`;
+        return `${this.#object(1)}->${this.pick(['in.name', 'list[1].name', 'list[cpu % 3].name'])}`;
       default:
-        return this.#value(kind, 1);
+        return this.value(kind, 1);
     }
   }
 
   #assignMap(map: MapShape, operator?: '='): string {
-    const target = this.#key(map);
+    const target = this.key(map);
+    const aggregation = this.aggregation(map, target);
+    if (aggregation !== undefined) return aggregation;
     switch (map.value) {
-      case 'count':
-        return `${target} = count();`;
-      case 'sum':
-      case 'avg':
-      case 'min':
-      case 'max':
-      case 'stats':
-        return `${target} = ${map.value}((int64)(${this.#integer(2)}));`;
-      case 'hist':
-        return `${target} = hist((int64)(${this.#integer(2)}), ${map.name.length % 6});`;
-      case 'lhist':
-        return `${target} = lhist((int64)(${this.#integer(2)}), -10, 1000, 37);`;
       case 'int':
-        if (operator === undefined && this.#chance(0.3))
-          return `${target} ${this.#pick(['+=', '-=', '*=', '&=', '|=', '^='])} ${this.#integer(2)};`;
-        return `${target} = ${this.#chance(0.2) ? `${target} + ` : ''}${this.#integer(3)};`;
+        if (operator === undefined && this.chance(0.3))
+          return `${target} ${this.pick(['+=', '-=', '*=', '&=', '|=', '^='])} ${this.integer(2)};`;
+        return `${target} = ${this.chance(0.2) ? `${target} + ` : ''}${this.integer(3)};`;
       default:
-        return `${target} = ${this.#value(map.value, 2)};`;
+        return `${target} = ${this.value(map.value as Kind, 2)};`;
     }
-  }
-
-  #step(): string {
-    const maps = this.#maps.filter((m) => m.value === 'int');
-    if (maps.length > 0 && this.#chance(0.6)) {
-      const target = this.#key(this.#pick(maps));
-      return this.#chance(0.5) ? `${target}++;` : `--${target};`;
-    }
-    const known = this.#variables('int').filter((name) => name.startsWith('$v'));
-    return known.length > 0 ? `${this.#pick(known)}${this.#pick(['++', '--'])};` : `@scratch++;`;
   }
 
   #mapCall(): string {
-    const map = this.#pick(this.#maps);
-    const choice = this.#int(6);
+    const map = this.pick(this.maps);
+    const choice = this.int(6);
     const kept = ['tuple', 'string', 'part', 'stack', 'inet', 'symbol', 'buffer'].includes(map.value);
     if (choice === 4 && map.keys.length === 1) return `delete(${map.name}, ${this.#keyPart(map.keys[0] as KeyKind)});`;
-    if (choice === 5 && !kept) return `print(${map.name}, ${1 + this.#int(5)}${this.#chance(0.5) ? ', 10' : ''});`;
+    if (choice === 5 && !kept) return `print(${map.name}, ${1 + this.int(5)}${this.chance(0.5) ? ', 10' : ''});`;
     if (choice === 0) return `clear(${map.name});`;
     if (choice === 1 && !kept) return `zero(${map.name});`;
     if (choice === 2) return `print(${map.name});`;
-    return `delete(${this.#key(map)});`;
+    return `delete(${this.key(map)});`;
   }
 
   #print(): string {
-    return `print(${this.#value(this.#pick(['int', 'string', 'bool', 'tuple', 'pointer', 'stack', 'inet', 'symbol', 'buffer'] as const), 2)});`;
+    return `print(${this.value(this.pick(['int', 'string', 'bool', 'tuple', 'pointer', 'stack', 'inet', 'symbol', 'buffer'] as const), 2)});`;
   }
 
   #printf(): string {
-    const pieces: string[] = [];
-    const args: string[] = [];
-    for (let i = this.#int(5); i >= 0; i--) {
-      switch (this.#int(7)) {
-        case 0:
-          pieces.push(this.#pick(['%s', '%-16s', '%.3s', '%20.8s', '%-5s|']));
-          args.push(this.#string(2));
-          break;
-        case 1:
-          pieces.push('%s');
-          args.push(
-            this.#pick([
-              'ustack',
-              'kstack',
-              'ustack(5)',
-              'usym(0x1000)',
-              'ntop(0x100007f)',
-              'strftime("%H", nsecs)',
-              'kstack(perf, 3)',
-              'ksym(0xffffffff81000000)',
-              'probe',
-              'comm',
-              'pton("::1")',
-              this.#value('inet', 1),
-              this.#value('symbol', 1),
-              this.#value('stack', 1),
-              this.#comparison(1),
-            ]),
-          );
-          break;
-        case 2:
-          pieces.push(this.#pick(['%r', '%rx', '%rh']));
-          args.push(`buf(${this.#pointer(1)}, ${1 + this.#int(40)})`);
-          break;
-        default:
-          pieces.push(this.#conversion());
-          args.push(this.#integer(3));
-      }
-    }
-    return `printf("${pieces.join(' ')}\\n"${args.map((a) => `, ${a}`).join('')});`;
+    return this.printfOf([
+      () => [this.pick(['%s', '%-16s', '%.3s', '%20.8s', '%-5s|']), this.string(2)],
+      () => [
+        '%s',
+        this.pick([
+          'ustack',
+          'kstack',
+          'ustack(5)',
+          'usym(0x1000)',
+          'ntop(0x100007f)',
+          'strftime("%H", nsecs)',
+          'kstack(perf, 3)',
+          'ksym(0xffffffff81000000)',
+          'probe',
+          'comm',
+          'pton("::1")',
+          this.value('inet', 1),
+          this.value('symbol', 1),
+          this.value('stack', 1),
+          this.comparison(1),
+        ]),
+      ],
+      () => [this.pick(['%r', '%rx', '%rh']), `buf(${this.pointer(1)}, ${1 + this.int(40)})`],
+      () => [this.#conversion(), this.integer(3)],
+    ]);
   }
 
   /** One of C's conversions of integers. */
   #conversion(): string {
-    if (this.#chance(0.1)) return this.#pick(['%c', '%p', '%%%d', '%5c', '%-18p']);
-    const flags = this.#pick(['', '', '-', '+', ' ', '#', '0', '-#', '+0']);
-    const width = this.#chance(0.4) ? String(1 + this.#int(12)) : '';
-    const precision = this.#chance(0.2) ? `.${this.#int(9)}` : '';
-    return `%${flags}${width}${precision}${this.#pick(['', '', 'hh', 'h', 'l', 'll', 'z', 'j'])}${this.#pick(['d', 'i', 'u', 'x', 'X', 'o'])}`;
+    if (this.chance(0.1)) return this.pick(['%c', '%p', '%%%d', '%5c', '%-18p']);
+    const flags = this.pick(['', '', '-', '+', ' ', '#', '0', '-#', '+0']);
+    const width = this.chance(0.4) ? String(1 + this.int(12)) : '';
+    const precision = this.chance(0.2) ? `.${this.int(9)}` : '';
+    return `%${flags}${width}${precision}${this.pick(['', '', 'hh', 'h', 'l', 'll', 'z', 'j'])}${this.pick(['d', 'i', 'u', 'x', 'X', 'o'])}`;
   }
 
-  #value(kind: Kind, depth: number): string {
-    const known = this.#variables(kind);
-    if (known.length > 0 && kind !== 'int' && this.#chance(0.3)) return this.#pick(known);
+  protected override value(kind: Kind, depth: number): string {
+    const known = this.variables(kind);
+    if (known.length > 0 && kind !== 'int' && this.chance(0.3)) return this.pick(known);
     switch (kind) {
       case 'object':
         return this.#object(depth);
       case 'part':
-        return `${this.#object(depth - 1)}->${this.#pick(['in', 'list[0]', 'list[2]'])}`;
+        return `${this.#object(depth - 1)}->${this.pick(['in', 'list[0]', 'list[2]'])}`;
       case 'stack':
         return 'ustack(4)';
       case 'inet':
-        return this.#pick([
+        return this.pick([
           'ntop(0x100007f)',
-          `ntop(${this.#integer(1)})`,
+          `ntop(${this.integer(1)})`,
           'ntop(AF_INET, 7)',
           `ntop(AF_INET6, pton("fe80::1"))`,
         ]);
       case 'symbol':
-        return `usym(${this.#integer(1)})`;
+        return `usym(${this.integer(1)})`;
       case 'buffer':
-        return `buf(${this.#pointer(1)}, 8)`;
-      case 'int':
-        return this.#integer(depth);
-      case 'bool':
-        return `(${this.#comparison(depth)})`;
-      case 'string':
-        return this.#string(depth);
-      case 'tuple':
-        return `(${this.#integer(1)}, ${this.#string(1)}, ${this.#integer(1)})`;
-      case 'pointer':
-        return this.#pointer(depth);
+        return `buf(${this.pointer(1)}, 8)`;
+      default:
+        return this.commonValue(kind, depth) ?? '0';
     }
   }
 
-  #nonZero(): string {
-    return this.#pick(['1', '3', '0x10', '7']);
+  protected override comparison(depth: number): string {
+    if (this.chance(0.25)) return `${this.string(1)} ${this.pick(['==', '!='])} ${this.string(1)}`;
+    return `${this.integer(depth - 1)} ${this.pick(['==', '!=', '<', '<=', '>', '>='])} ${this.integer(depth - 1)}`;
   }
 
-  #comparison(depth: number): string {
-    if (this.#chance(0.25)) return `${this.#string(1)} ${this.#pick(['==', '!='])} ${this.#string(1)}`;
-    return `${this.#integer(depth - 1)} ${this.#pick(['==', '!=', '<', '<=', '>', '>='])} ${this.#integer(depth - 1)}`;
-  }
-
-  #condition(depth: number): string {
-    if (depth > 0 && this.#chance(0.3))
-      return `(${this.#condition(depth - 1)}) ${this.#pick(['&&', '||'])} (${this.#condition(depth - 1)})`;
-    if (this.#chance(0.15)) return `!(${this.#condition(depth - 1)})`;
-    if (this.#chance(0.15)) return this.#integer(1);
-    return this.#comparison(depth);
-  }
-
-  #integer(depth: number): string {
-    const known = this.#variables('int');
-    if (depth <= 0 || this.#chance(0.25)) {
+  protected override integer(depth: number): string {
+    const known = this.variables('int');
+    if (depth <= 0 || this.chance(0.25)) {
       const options = [
         '0',
         '1',
@@ -512,34 +381,34 @@ export class ProgramGenerator {
       options.push(...this.#head.integers, ...this.#head.integers);
       if (this.#objects)
         options.push('LIMIT', 'WIDE', 'FLAT', 'DEEP', 'sizeof(struct outer)', 'offsetof(struct outer, u)');
-      return known.length > 0 && this.#chance(0.5) ? this.#pick(known) : this.#pick(options);
+      return known.length > 0 && this.chance(0.5) ? this.pick(known) : this.pick(options);
     }
-    switch (this.#int(this.#objects ? 17 : 13)) {
+    switch (this.int(this.#objects ? 17 : 13)) {
       case 0:
       case 1:
       case 2:
-        return `(${this.#integer(depth - 1)} ${this.#pick(['+', '-', '*', '&', '|', '^'])} ${this.#integer(depth - 1)})`;
+        return `(${this.integer(depth - 1)} ${this.pick(['+', '-', '*', '&', '|', '^'])} ${this.integer(depth - 1)})`;
       case 3:
-        return `(${this.#integer(depth - 1)} ${this.#pick(['/', '%'])} ${this.#chance(0.5) ? this.#nonZero() : `(${this.#integer(depth - 1)} | 1)`})`;
+        return `(${this.integer(depth - 1)} ${this.pick(['/', '%'])} ${this.chance(0.5) ? this.nonZero() : `(${this.integer(depth - 1)} | 1)`})`;
       case 4:
-        return `(${this.#integer(depth - 1)} ${this.#pick(['<<', '>>'])} ${this.#chance(0.5) ? this.#int(64) : `(${this.#integer(depth - 1)} & 63)`})`;
+        return `(${this.integer(depth - 1)} ${this.pick(['<<', '>>'])} ${this.chance(0.5) ? this.int(64) : `(${this.integer(depth - 1)} & 63)`})`;
       case 5:
-        return `(${this.#pick(['int8', 'uint8', 'int16', 'uint16', 'int32', 'uint32', 'int64', 'uint64'])})${this.#integer(0)}`;
+        return `(${this.pick(['int8', 'uint8', 'int16', 'uint16', 'int32', 'uint32', 'int64', 'uint64'])})${this.integer(0)}`;
       case 6:
-        return `(${this.#condition(1)} ? ${this.#integer(depth - 1)} : ${this.#integer(depth - 1)})`;
+        return `(${this.condition(1)} ? ${this.integer(depth - 1)} : ${this.integer(depth - 1)})`;
       case 7:
-        return this.#chance(0.3)
-          ? `(!(${this.#integer(depth - 1)}) + 0)`
-          : `${this.#pick(['-', '~'])}(${this.#integer(depth - 1)})`;
+        return this.chance(0.3)
+          ? `(!(${this.integer(depth - 1)}) + 0)`
+          : `${this.pick(['-', '~'])}(${this.integer(depth - 1)})`;
       case 8: {
-        const maps = this.#maps.filter(
+        const maps = this.maps.filter(
           (m) =>
             m.value === 'int' || m.value === 'count' || m.value === 'sum' || m.value === 'avg' || m.value === 'max',
         );
-        return maps.length > 0 ? this.#key(this.#pick(maps)) : 'cpu';
+        return maps.length > 0 ? this.key(this.pick(maps)) : 'cpu';
       }
       case 9:
-        return this.#pick([
+        return this.pick([
           'curtask->pid',
           'curtask->real_parent->pid',
           'curtask->flags',
@@ -548,10 +417,10 @@ export class ProgramGenerator {
           '((struct task_struct *)curtask)->tgid',
         ]);
       case 10:
-        return `*(${this.#pick(['int32', 'uint8', 'uint64', 'int16'])} *)${this.#pointer(0)}`;
+        return `*(${this.pick(['int32', 'uint8', 'uint64', 'int16'])} *)${this.pointer(0)}`;
       case 11: {
-        const maps = this.#maps.filter((m) => m.keys.length > 0);
-        return maps.length > 0 ? `(has_key(${this.#key(this.#pick(maps))}) ? 1 : 0)` : 'rand';
+        const maps = this.maps.filter((m) => m.keys.length > 0);
+        return maps.length > 0 ? `(has_key(${this.key(this.pick(maps))}) ? 1 : 0)` : 'rand';
       }
       case 13:
       case 14:
@@ -559,31 +428,31 @@ export class ProgramGenerator {
       case 15:
         return this.#member(depth - 1);
       case 16: {
-        const parts = this.#variables('part');
+        const parts = this.variables('part');
         if (parts.length === 0) return this.#member(0);
-        return `${this.#pick(parts)}.${this.#pick(['s', 'bytes[3]', 'bytes[cpu & 7]'])}`;
+        return `${this.pick(parts)}.${this.pick(['s', 'bytes[3]', 'bytes[cpu & 7]'])}`;
       }
       default: {
-        const tuples = this.#variables('tuple');
-        return tuples.length > 0 ? `${this.#pick(tuples)}.${this.#pick(['0', '2'])}` : 'tid';
+        const tuples = this.variables('tuple');
+        return tuples.length > 0 ? `${this.pick(tuples)}.${this.pick(['0', '2'])}` : 'tid';
       }
     }
   }
 
   /** A pointer to a struct outer. */
   #object(depth: number): string {
-    const known = this.#variables('object');
-    if (known.length > 0 && this.#chance(0.5)) return this.#pick(known);
-    if (depth > 0 && this.#chance(0.3)) return `${this.#object(depth - 1)}->next`;
-    const maps = this.#maps.filter((map) => map.value === 'object');
-    if (depth > 0 && maps.length > 0 && this.#chance(0.3)) return this.#key(this.#pick(maps));
-    return `((struct outer *)${this.#pick(['curtask', 'tid', '(uint8 *)0xdead', ...this.#head.pointers])})`;
+    const known = this.variables('object');
+    if (known.length > 0 && this.chance(0.5)) return this.pick(known);
+    if (depth > 0 && this.chance(0.3)) return `${this.#object(depth - 1)}->next`;
+    const maps = this.maps.filter((map) => map.value === 'object');
+    if (depth > 0 && maps.length > 0 && this.chance(0.3)) return this.key(this.pick(maps));
+    return `((struct outer *)${this.pick(['curtask', 'tid', '(uint8 *)0xdead', ...this.#head.pointers])})`;
   }
 
   /** An integer in an object. */
   #member(depth: number): string {
     const object = this.#object(depth);
-    const path = this.#pick([
+    const path = this.pick([
       'a',
       'in.s',
       'in.bytes[5]',
@@ -601,17 +470,17 @@ export class ProgramGenerator {
       'shape',
       'raw[9]',
     ]);
-    return this.#chance(0.2)
+    return this.chance(0.2)
       ? `(*${object}).${path}`
-      : this.#chance(0.1)
+      : this.chance(0.1)
         ? `(${object} + 1)->${path}`
         : `${object}->${path}`;
   }
 
-  #pointer(_depth: number): string {
-    const known = this.#variables('pointer');
-    if (known.length > 0 && this.#chance(0.4)) return this.#pick(known);
-    return this.#pick([
+  protected override pointer(_depth: number): string {
+    const known = this.variables('pointer');
+    if (known.length > 0 && this.chance(0.4)) return this.pick(known);
+    return this.pick([
       '(uint8 *)curtask',
       '(uint8 *)0',
       '((uint8 *)curtask + 8)',
@@ -620,42 +489,22 @@ export class ProgramGenerator {
     ]);
   }
 
-  #string(depth: number): string {
-    const known = this.#variables('string');
-    if (known.length > 0 && this.#chance(0.3)) return this.#pick(known);
-    const choice = this.#int(depth > 0 ? 9 : 3);
+  protected override string(depth: number): string {
+    const known = this.variables('string');
+    if (known.length > 0 && this.chance(0.3)) return this.pick(known);
+    const choice = this.int(depth > 0 ? 9 : 3);
     switch (choice) {
-      case 0:
-        return this.#pick([
-          '""',
-          '"a"',
-          '"hello"',
-          '"exactly 16 chars"',
-          '"a somewhat longer text, which takes more than one register"',
-        ]);
-      case 1:
-        return 'comm';
-      case 2:
-        return 'curtask->comm';
-      case 3:
-        return `str(${this.#pointer(0)})`;
-      case 4:
-        return `str(${this.#pointer(0)}, ${this.#chance(0.5) ? 1 + this.#int(64) : this.#pick(['pid', 'rand', 'cpu'])})`;
-      case 5:
-        return `(${this.#condition(1)} ? ${this.#string(0)} : ${this.#string(0)})`;
       case 7:
-        if (this.#head.strings.length > 0) return this.#pick(this.#head.strings);
-        return `str(${this.#string(0)}, ${this.#chance(0.5) ? this.#int(9) : 'cpu'})`;
+        if (this.#head.strings.length > 0) return this.pick(this.#head.strings);
+        return `str(${this.string(0)}, ${this.chance(0.5) ? this.int(9) : 'cpu'})`;
       case 8: {
         if (!this.#objects) return 'str("literal", 3)';
-        const parts = this.#variables('part');
-        if (parts.length > 0 && this.#chance(0.5)) return `${this.#pick(parts)}.name`;
-        return `${this.#object(0)}->${this.#pick(['in.name', 'list[2].name', 'list[cpu % 3].name', 'u.c', 'next->in.name'])}`;
+        const parts = this.variables('part');
+        if (parts.length > 0 && this.chance(0.5)) return `${this.pick(parts)}.name`;
+        return `${this.#object(0)}->${this.pick(['in.name', 'list[2].name', 'list[cpu % 3].name', 'u.c', 'next->in.name'])}`;
       }
-      default: {
-        const maps = this.#maps.filter((m) => m.value === 'string');
-        return maps.length > 0 ? this.#key(this.#pick(maps)) : 'comm';
-      }
+      default:
+        return this.commonString(choice);
     }
   }
 }

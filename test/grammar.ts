@@ -4,7 +4,7 @@
  * the builtins that have no probe of their own. generator.ts has the probes, the structs
  * and what they hold.
  */
-import { randomSource } from './generator.ts';
+import { ScriptWriter } from './writer.ts';
 
 type Kind = 'int' | 'bool' | 'string' | 'tuple' | 'pointer' | 'record' | 'bytes' | 'stack';
 
@@ -39,28 +39,8 @@ const heads: readonly (readonly [string, 'none' | 'registers' | 'setsockopt' | '
   ['rawtracepoint:sched_switch', 'none'],
 ];
 
-export class GrammarGenerator {
-  readonly #random: () => number;
-  #maps: MapShape[] = [];
-  #scopes: { name: string; kind: Kind; shape: string }[][] = [];
+export class GrammarGenerator extends ScriptWriter<MapShape, Kind> {
   #context: (typeof heads)[number][1] = 'none';
-  #loops = 0;
-  #budget = 0;
-  #names = 0;
-
-  constructor(seed: number) {
-    this.#random = randomSource(seed);
-  }
-
-  #int(below: number): number {
-    return Math.floor(this.#random() * below);
-  }
-  #pick<T>(items: readonly T[]): T {
-    return items[this.#int(items.length)] as T;
-  }
-  #chance(p: number): boolean {
-    return this.#random() < p;
-  }
 
   /** A whole script. */
   script(): string {
@@ -84,69 +64,56 @@ export class GrammarGenerator {
       'bytes',
       'stack',
     ];
-    this.#maps = Array.from({ length: 2 + this.#int(5) }, (_, i) => ({
+    this.maps = Array.from({ length: 2 + this.int(5) }, (_, i) => ({
       name: `@m${i}`,
-      keys: Array.from({ length: this.#int(4) }, () => this.#pick(['int', 'int', 'string'] as const)),
-      value: this.#pick(values),
+      keys: Array.from({ length: this.int(4) }, () => this.pick(['int', 'int', 'string'] as const)),
+      value: this.pick(values),
     })).map((map) => this.#declared(map));
-    const blocks = Array.from({ length: 1 + this.#int(2) }, () => this.#block());
+    const blocks = Array.from({ length: 1 + this.int(2) }, () => this.#block());
     // Every map gets its type somewhere.
     this.#context = 'none';
-    this.#scopes = [[]];
-    const shapes = this.#maps;
-    this.#maps = [];
+    this.scopes = [[]];
+    const shapes = this.maps;
+    this.maps = [];
     const seeds = shapes.map((map) => this.#assignMap(map, '=')).join(' ');
     const declarations = shapes.flatMap((map) =>
-      map.declared === undefined ? [] : [`let ${map.name} = ${map.declared}(${1 + this.#int(5000)});\n`],
+      map.declared === undefined ? [] : [`let ${map.name} = ${map.declared}(${1 + this.int(5000)});\n`],
     );
     return `${preamble}${declarations.join('')}BEGIN { $zero = 0; ${seeds} }\n${blocks.join('\n')}\n`;
   }
 
   /** Some maps with keys are declared. */
   #declared(map: MapShape): MapShape {
-    if (map.keys.length === 0 || this.#chance(0.7)) return map;
+    if (map.keys.length === 0 || this.chance(0.7)) return map;
     const perCpu = !['int', 'bool', 'string', 'tuple', 'pointer', 'record', 'bytes', 'stack'].includes(map.value);
-    return { ...map, declared: this.#pick(perCpu ? ['percpuhash', 'percpulruhash'] : ['hash', 'lruhash']) };
+    return { ...map, declared: this.pick(perCpu ? ['percpuhash', 'percpulruhash'] : ['hash', 'lruhash']) };
   }
 
   #block(): string {
-    const [head, context] = this.#pick(heads);
+    const [head, context] = this.pick(heads);
     this.#context = context;
-    this.#scopes = [[]];
-    this.#loops = 0;
-    this.#budget = 30 + this.#int(60);
-    const predicate = this.#chance(0.3) ? ` / ${this.#condition(2).replaceAll('$zero', '0 *')} /` : '';
-    const body = this.#statements(1 + this.#int(8), 0);
+    this.startBlock();
+    const predicate = this.chance(0.3) ? ` / ${this.condition(2).replaceAll('$zero', '0 *')} /` : '';
+    const body = this.statements(1 + this.int(8), 0);
     return `${head}${predicate} {\n  $zero = 0;\n${body}\n}`;
   }
 
-  #statements(count: number, depth: number): string {
-    return Array.from({ length: count }, () => `${'  '.repeat(depth + 1)}${this.#statement(depth)}`).join('\n');
-  }
-
-  #nested(depth: number): string {
-    this.#scopes.push([]);
-    const text = this.#statements(1 + this.#int(3), depth + 1);
-    this.#scopes.pop();
-    return `{\n${text}\n${'  '.repeat(depth + 1)}}`;
-  }
-
-  #statement(depth: number): string {
-    this.#budget--;
-    const deep = depth >= 3 || this.#budget < 0;
-    const choice = this.#int(deep ? 11 : 18);
+  protected override statement(depth: number): string {
+    this.budget--;
+    const deep = depth >= 3 || this.budget < 0;
+    const choice = this.int(deep ? 11 : 18);
     switch (choice) {
       case 0:
       case 1:
       case 2:
-        return this.#assignVariable();
+        return this.assignVariable();
       case 3:
       case 4:
-        return this.#assignMap(this.#pick(this.#maps));
+        return this.#assignMap(this.pick(this.maps));
       case 5:
         return this.#printf();
       case 6:
-        return this.#step();
+        return this.step('int');
       case 7:
         return this.#mapCall();
       case 8:
@@ -156,55 +123,36 @@ export class GrammarGenerator {
       case 10:
         return this.#declare();
       case 11:
-      case 12: {
-        const then = this.#nested(depth);
-        return `if (${this.#condition(2)}) ${then}${this.#chance(0.5) ? ` else ${this.#nested(depth)}` : ''}`;
-      }
+      case 12:
+        return this.branch(depth);
       case 13:
-        return `unroll(${1 + this.#int(4)}) ${this.#nested(depth)}`;
+        return `unroll(${1 + this.int(4)}) ${this.nested(depth)}`;
       case 14:
         return this.#overMap(depth);
       case 15:
-        return `{\n${this.#nested(depth).slice(2)}`;
-      case 16: {
-        if (this.#loops >= 2) return this.#assignVariable();
-        const name = `$w${this.#names++}`;
-        this.#loops++;
-        const condition = `${name} < ${1 + this.#int(20)}`;
-        const inner = this.#nested(depth);
-        this.#loops--;
-        const jump = this.#chance(0.3) ? `if (${this.#condition(1)}) { ${this.#pick(['break', 'continue'])}; }` : '';
-        return `${name} = 0; while (${condition}) { ${name}++; ${jump} ${inner.slice(1)}`;
-      }
-      default: {
-        if (this.#loops >= 2) return this.#assignVariable();
-        const name = `$i${this.#names++}`;
-        this.#loops++;
-        const low = this.#int(5);
-        this.#scopes.push([{ name, kind: 'int', shape: 'int' }]);
-        const inner = this.#nested(depth);
-        this.#scopes.pop();
-        this.#loops--;
-        return `for (${name} : ${low}..${low + this.#int(9)}) ${inner}`;
-      }
+        return `{\n${this.nested(depth).slice(2)}`;
+      case 16:
+        return this.whileLoop(depth);
+      default:
+        return this.rangeLoop(depth, 'int');
     }
   }
 
   /** `for ($kv : @m)` */
   #overMap(depth: number): string {
     const loopable = ['int', 'bool', 'string', 'tuple', 'pointer', 'count', 'sum', 'avg', 'min', 'max', 'record'];
-    const maps = this.#maps.filter((map) => map.keys.length > 0 && loopable.includes(map.value));
-    if (this.#loops >= 2 || maps.length === 0) return this.#assignVariable();
-    const map = this.#pick(maps);
-    const name = `$kv${this.#names++}`;
-    this.#loops++;
-    const inner = this.#nested(depth);
-    this.#loops--;
-    const use = this.#pick([
+    const maps = this.maps.filter((map) => map.keys.length > 0 && loopable.includes(map.value));
+    if (this.loops >= 2 || maps.length === 0) return this.assignVariable();
+    const map = this.pick(maps);
+    const name = `$kv${this.names++}`;
+    this.loops++;
+    const inner = this.nested(depth);
+    this.loops--;
+    const use = this.pick([
       `print(${name});`,
       `print(${name}.0);`,
-      `$kept${this.#names} = ${name}.1;`,
-      `if (${this.#condition(1)}) { continue; }`,
+      `$kept${this.names} = ${name}.1;`,
+      `if (${this.condition(1)}) { continue; }`,
       `delete(${map.name}, ${name}.0);`,
     ]);
     return `for (${name} : ${map.name}) { ${use} ${inner.slice(1)}`;
@@ -212,12 +160,12 @@ export class GrammarGenerator {
 
   /** `let` with its type. */
   #declare(): string {
-    const name = `$v${this.#names++}`;
-    const scope = this.#scopes.at(-1);
-    switch (this.#int(5)) {
+    const name = `$v${this.names++}`;
+    const scope = this.scopes.at(-1);
+    switch (this.int(5)) {
       case 0: {
-        const type = this.#pick(['int8', 'uint8', 'int16', 'uint16', 'int32', 'uint32', 'int64', 'uint64']);
-        const value = this.#integer(2);
+        const type = this.pick(['int8', 'uint8', 'int16', 'uint16', 'int32', 'uint32', 'int64', 'uint64']);
+        const value = this.integer(2);
         scope?.push({ name, kind: 'int', shape: 'fixed' });
         return `let ${name} : ${type} = (${type})(${value});`;
       }
@@ -225,17 +173,17 @@ export class GrammarGenerator {
         scope?.push({ name, kind: 'string', shape: 'fixed' });
         return `let ${name} : string[64] = "text";`;
       case 2: {
-        const value = this.#comparison(1);
+        const value = this.comparison(1);
         scope?.push({ name, kind: 'bool', shape: 'bool' });
         return `let ${name} : bool = ${value};`;
       }
       case 3: {
-        const value = this.#pointer(0);
+        const value = this.pointer(0);
         scope?.push({ name, kind: 'pointer', shape: 'pointer' });
         return `let ${name} : uint8 * = ${value};`;
       }
       default: {
-        const value = this.#integer(2);
+        const value = this.integer(2);
         scope?.push({ name, kind: 'int', shape: 'int' });
         return `let ${name}; ${name} = ${value};`;
       }
@@ -244,35 +192,28 @@ export class GrammarGenerator {
 
   /** Statements that are for what they do. */
   #effect(): string {
-    const scalars = this.#maps.filter((map) => map.keys.length === 0 && map.value === 'int');
-    return this.#pick([
+    const scalars = this.maps.filter((map) => map.keys.length === 0 && map.value === 'int');
+    return this.pick([
       `time("%H:%M:%S\\n");`,
-      `cat("/proc/%d/comm", ${this.#integer(1)});`,
-      `warnf("value %d", ${this.#integer(1)});`,
-      `errorf("text %s", ${this.#string(1)});`,
-      `assert(${this.#condition(1)}, "must hold");`,
-      `assert_str(${this.#string(1)});`,
+      `cat("/proc/%d/comm", ${this.integer(1)});`,
+      `warnf("value %d", ${this.integer(1)});`,
+      `errorf("text %s", ${this.string(1)});`,
+      `assert(${this.condition(1)}, "must hold");`,
+      `assert_str(${this.string(1)});`,
       `static_assert(sizeof(uint32) == 4, "four bytes");`,
       `if (sizeof(int64) == 4) { fail("never"); }`,
-      `unwatch(${this.#pointer(0)});`,
-      `_ = ${this.#integer(1)};`,
-      `if (${this.#condition(1)}) { exit(); }`,
-      `if (${this.#condition(1)}) { return; }`,
+      `unwatch(${this.pointer(0)});`,
+      `_ = ${this.integer(1)};`,
+      `if (${this.condition(1)}) { exit(); }`,
+      `if (${this.condition(1)}) { return; }`,
       `join(${this.#context === 'setsockopt' ? 'args.optval' : '(uint64)0'});`,
-      scalars.length > 0 ? `bump(${this.#pick(scalars).name}, ${this.#integer(1)});` : `@scratch += 1;`,
-      `1 < ${this.#integer(0)} ? printf("a\\n") : printf("b\\n");`,
+      scalars.length > 0 ? `bump(${this.pick(scalars).name}, ${this.integer(1)});` : `@scratch += 1;`,
+      `1 < ${this.integer(0)} ? printf("a\\n") : printf("b\\n");`,
     ]);
   }
 
-  #variables(kind: Kind, shape: string = kind): string[] {
-    return this.#scopes
-      .flat()
-      .filter((v) => v.kind === kind && v.shape === shape)
-      .map((v) => v.name);
-  }
-
-  #assignVariable(): string {
-    const kind = this.#pick([
+  protected override assignVariable(): string {
+    const kind = this.pick([
       'int',
       'int',
       'int',
@@ -284,186 +225,125 @@ export class GrammarGenerator {
       'bytes',
       'stack',
     ] as const);
-    const value = this.#value(kind, 3);
-    const known = this.#variables(kind);
-    if (known.length > 0 && this.#chance(0.5)) {
-      const name = this.#pick(known);
-      if (name.startsWith('$i') || name.startsWith('$w')) return `@scratch = ${this.#integer(2)};`;
-      if (kind === 'int' && this.#chance(0.3))
-        return `${name} ${this.#pick(['+=', '-=', '*=', '/=', '%=', '&=', '|=', '^=', '<<=', '>>='])} ${this.#nonZero()};`;
-      return `${name} = ${value};`;
-    }
-    const name = `$v${this.#names++}`;
-    this.#scopes.at(-1)?.push({ name, kind, shape: kind });
-    return this.#chance(0.2) ? `let ${name} = ${value};` : `${name} = ${value};`;
+    const value = this.value(kind, 3);
+    const known = this.variables(kind);
+    if (known.length > 0 && this.chance(0.5)) return this.changeVariable(known, kind, value);
+    const name = `$v${this.names++}`;
+    this.scopes.at(-1)?.push({ name, kind, shape: kind });
+    return this.chance(0.2) ? `let ${name} = ${value};` : `${name} = ${value};`;
   }
 
-  #key(map: MapShape): string {
+  protected override key(map: MapShape): string {
     if (map.keys.length === 0) return map.name;
-    return `${map.name}[${map.keys.map((k) => (k === 'int' ? this.#integer(1) : this.#string(1))).join(', ')}]`;
+    return `${map.name}[${map.keys.map((k) => (k === 'int' ? this.integer(1) : this.string(1))).join(', ')}]`;
   }
 
   #assignMap(map: MapShape, operator?: '='): string {
-    const target = this.#key(map);
+    const target = this.key(map);
+    const aggregation = this.aggregation(map, target);
+    if (aggregation !== undefined) return aggregation;
     switch (map.value) {
-      case 'count':
-        return `${target} = count();`;
-      case 'sum':
-      case 'avg':
-      case 'min':
-      case 'max':
-      case 'stats':
-        return `${target} = ${map.value}((int64)(${this.#integer(2)}));`;
-      case 'hist':
-        return `${target} = hist((int64)(${this.#integer(2)}), ${map.name.length % 6});`;
       case 'tseries':
-        return `${target} = tseries((int64)(${this.#integer(2)}), 100ms, ${3 + (map.name.length % 3)}${map.name.length % 2 ? ', "max"' : ''});`;
-      case 'lhist':
-        return `${target} = lhist((int64)(${this.#integer(2)}), -10, 1000, 37);`;
+        return `${target} = tseries((int64)(${this.integer(2)}), 100ms, ${3 + (map.name.length % 3)}${map.name.length % 2 ? ', "max"' : ''});`;
       case 'int':
-        if (operator === undefined && this.#chance(0.3))
-          return `${target} ${this.#pick(['+=', '-=', '*=', '&=', '|=', '^='])} ${this.#integer(2)};`;
-        return `${target} = ${this.#integer(3)};`;
+        if (operator === undefined && this.chance(0.3))
+          return `${target} ${this.pick(['+=', '-=', '*=', '&=', '|=', '^='])} ${this.integer(2)};`;
+        return `${target} = ${this.integer(3)};`;
       default:
-        return `${target} = ${this.#value(map.value, 2)};`;
+        return `${target} = ${this.value(map.value as Kind, 2)};`;
     }
-  }
-
-  #step(): string {
-    const maps = this.#maps.filter((m) => m.value === 'int');
-    if (maps.length > 0 && this.#chance(0.6)) {
-      const target = this.#key(this.#pick(maps));
-      return this.#chance(0.5) ? `${target}++;` : `--${target};`;
-    }
-    const known = this.#variables('int').filter((name) => name.startsWith('$v'));
-    return known.length > 0 ? `${this.#pick(known)}${this.#pick(['++', '--'])};` : `@scratch++;`;
   }
 
   #mapCall(): string {
-    const map = this.#pick(this.#maps);
-    const choice = this.#int(4);
+    const map = this.pick(this.maps);
+    const choice = this.int(4);
     if (choice === 0) return `clear(${map.name});`;
     if (choice === 1 && !['string', 'tuple', 'record', 'bytes', 'stack'].includes(map.value))
       return `zero(${map.name});`;
     if (choice === 2) return `print(${map.name});`;
-    return `delete(${this.#key(map)});`;
+    return `delete(${this.key(map)});`;
   }
 
   #print(): string {
     const kinds = ['int', 'string', 'bool', 'tuple', 'pointer', 'record', 'bytes', 'stack'] as const;
-    return `print(${this.#value(this.#pick(kinds), 2)});`;
+    return `print(${this.value(this.pick(kinds), 2)});`;
   }
 
   #printf(): string {
-    const pieces: string[] = [];
-    const args: string[] = [];
-    for (let i = this.#int(5); i >= 0; i--) {
-      switch (this.#int(7)) {
-        case 0:
-          pieces.push('%s');
-          args.push(this.#string(2));
-          break;
-        case 1:
-          pieces.push('%s');
-          args.push(
-            this.#pick([
-              'ustack',
-              'kstack',
-              'ustack(5)',
-              'usym(0x1000)',
-              'ntop(0x100007f)',
-              'strftime("%H", nsecs)',
-              'kstack(perf, 3)',
-              'ustack(raw, 2)',
-              'username',
-              'probe',
-              'probetype',
-              'strerror(2)',
-              'signal_name(9)',
-              'syscall_name(1)',
-              'macaddr("abcdef")',
-              'cgroup_path(cgroup)',
-              'ksym(kaddr("schedule"))',
-              'pton("::1")',
-            ]),
-          );
-          break;
-        case 2:
-          pieces.push('%r');
-          args.push(`buf(${this.#pointer(1)}, ${1 + this.#int(40)})`);
-          break;
-        default:
-          pieces.push(this.#pick(['%d', '%u', '%x', '%lld', '%-8d', '%08x', '%c', '%p']));
-          args.push(this.#integer(3));
-      }
-    }
-    return `printf("${pieces.join(' ')}\\n"${args.map((a) => `, ${a}`).join('')});`;
+    return this.printfOf([
+      () => ['%s', this.string(2)],
+      () => [
+        '%s',
+        this.pick([
+          'ustack',
+          'kstack',
+          'ustack(5)',
+          'usym(0x1000)',
+          'ntop(0x100007f)',
+          'strftime("%H", nsecs)',
+          'kstack(perf, 3)',
+          'ustack(raw, 2)',
+          'username',
+          'probe',
+          'probetype',
+          'strerror(2)',
+          'signal_name(9)',
+          'syscall_name(1)',
+          'macaddr("abcdef")',
+          'cgroup_path(cgroup)',
+          'ksym(kaddr("schedule"))',
+          'pton("::1")',
+        ]),
+      ],
+      () => ['%r', `buf(${this.pointer(1)}, ${1 + this.int(40)})`],
+      () => [this.pick(['%d', '%u', '%x', '%lld', '%-8d', '%08x', '%c', '%p']), this.integer(3)],
+    ]);
   }
 
-  #value(kind: Kind, depth: number): string {
+  protected override value(kind: Kind, depth: number): string {
     switch (kind) {
-      case 'int':
-        return this.#integer(depth);
-      case 'bool':
-        return `(${this.#comparison(depth)})`;
-      case 'string':
-        return this.#string(depth);
-      case 'tuple':
-        return `(${this.#integer(1)}, ${this.#string(1)}, ${this.#integer(1)})`;
-      case 'pointer':
-        return this.#pointer(depth);
       case 'record':
-        return `(a = ${this.#integer(1)}, b = ${this.#string(1)}, c = (${this.#integer(1)}, ${this.#bool()}))`;
+        return `(a = ${this.integer(1)}, b = ${this.string(1)}, c = (${this.integer(1)}, ${this.#bool()}))`;
       case 'bytes':
-        return this.#pick(['pton("1.2.3.4")', `(uint8[4])(uint32)(${this.#integer(1)})`, '(uint8[])(uint32)7']);
+        return this.pick(['pton("1.2.3.4")', `(uint8[4])(uint32)(${this.integer(1)})`, '(uint8[])(uint32)7']);
       case 'stack':
         return 'kstack(3)';
+      default:
+        return this.commonValue(kind, depth) ?? '0';
     }
   }
 
   #bool(): string {
-    return this.#pick(['true', 'false', `(${this.#comparison(1)})`, `(bool)${this.#integer(0)}`]);
+    return this.pick(['true', 'false', `(${this.comparison(1)})`, `(bool)${this.integer(0)}`]);
   }
 
-  #nonZero(): string {
-    return this.#pick(['1', '3', '0x10', '7']);
-  }
-
-  #comparison(depth: number): string {
-    if (this.#chance(0.25)) return `${this.#string(1)} ${this.#pick(['==', '!=', '<', '>='])} ${this.#string(1)}`;
-    if (this.#chance(0.1)) return this.#question();
-    return `${this.#integer(depth - 1)} ${this.#pick(['==', '!=', '<', '<=', '>', '>='])} ${this.#integer(depth - 1)}`;
+  protected override comparison(depth: number): string {
+    if (this.chance(0.25)) return `${this.string(1)} ${this.pick(['==', '!=', '<', '>='])} ${this.string(1)}`;
+    if (this.chance(0.1)) return this.#question();
+    return `${this.integer(depth - 1)} ${this.pick(['==', '!=', '<', '<=', '>', '>='])} ${this.integer(depth - 1)}`;
   }
 
   /** Functions that answer yes or no. */
   #question(): string {
-    const keyed = this.#maps.filter((map) => map.keys.length > 0);
-    const key = keyed.length > 0 ? this.#pick(keyed) : undefined;
-    return this.#pick([
-      `strcontains(${this.#string(1)}, ${this.#string(0)})`,
-      `is_str(${this.#string(0)})`,
-      `is_integer(${this.#integer(0)})`,
-      `is_ptr(${this.#pointer(0)})`,
-      `is_err(${this.#pointer(0)})`,
+    const keyed = this.maps.filter((map) => map.keys.length > 0);
+    const key = keyed.length > 0 ? this.pick(keyed) : undefined;
+    return this.pick([
+      `strcontains(${this.string(1)}, ${this.string(0)})`,
+      `is_str(${this.string(0)})`,
+      `is_integer(${this.integer(0)})`,
+      `is_ptr(${this.pointer(0)})`,
+      `is_err(${this.pointer(0)})`,
       'has_cpid',
       'typeinfo(pid).full_type == "uint32"',
       'kfunc_exist("bpf_task_from_pid")',
-      key ? `has_key(${this.#key(key)})` : 'is_literal(1)',
-      key ? `delete(${this.#key(key)})` : 'is_unsigned_integer(pid)',
+      key ? `has_key(${this.key(key)})` : 'is_literal(1)',
+      key ? `delete(${this.key(key)})` : 'is_unsigned_integer(pid)',
     ]);
   }
 
-  #condition(depth: number): string {
-    if (depth > 0 && this.#chance(0.3))
-      return `(${this.#condition(depth - 1)}) ${this.#pick(['&&', '||'])} (${this.#condition(depth - 1)})`;
-    if (this.#chance(0.15)) return `!(${this.#condition(depth - 1)})`;
-    if (this.#chance(0.15)) return this.#integer(1);
-    return this.#comparison(depth);
-  }
-
-  #integer(depth: number): string {
-    const known = this.#variables('int');
-    if (depth <= 0 || this.#chance(0.25)) {
+  protected override integer(depth: number): string {
+    const known = this.variables('int');
+    if (depth <= 0 || this.chance(0.25)) {
       const options = [
         '0',
         '1',
@@ -496,34 +376,34 @@ export class GrammarGenerator {
       ];
       if (this.#context === 'setsockopt') options.push('args.fd', 'args->optname', 'args.level', 'args.optlen');
       if (this.#context === 'exit') options.push('args.ret');
-      return known.length > 0 && this.#chance(0.5) ? this.#pick(known) : this.#pick(options);
+      return known.length > 0 && this.chance(0.5) ? this.pick(known) : this.pick(options);
     }
-    switch (this.#int(18)) {
+    switch (this.int(18)) {
       case 0:
       case 1:
       case 2:
-        return `(${this.#integer(depth - 1)} ${this.#pick(['+', '-', '*', '&', '|', '^'])} ${this.#integer(depth - 1)})`;
+        return `(${this.integer(depth - 1)} ${this.pick(['+', '-', '*', '&', '|', '^'])} ${this.integer(depth - 1)})`;
       case 3:
-        return `(${this.#integer(depth - 1)} ${this.#pick(['/', '%'])} ${this.#chance(0.5) ? this.#nonZero() : `($zero + ${this.#integer(depth - 1)})`})`;
+        return `(${this.integer(depth - 1)} ${this.pick(['/', '%'])} ${this.chance(0.5) ? this.nonZero() : `($zero + ${this.integer(depth - 1)})`})`;
       case 4:
-        return `(${this.#integer(depth - 1)} ${this.#pick(['<<', '>>'])} ${this.#chance(0.5) ? this.#int(64) : `(${this.#integer(depth - 1)} & 63)`})`;
+        return `(${this.integer(depth - 1)} ${this.pick(['<<', '>>'])} ${this.chance(0.5) ? this.int(64) : `(${this.integer(depth - 1)} & 63)`})`;
       case 5:
-        return `(${this.#pick(['int8', 'uint8', 'int16', 'uint16', 'int32', 'uint32', 'int64', 'uint64'])})${this.#integer(0)}`;
+        return `(${this.pick(['int8', 'uint8', 'int16', 'uint16', 'int32', 'uint32', 'int64', 'uint64'])})${this.integer(0)}`;
       case 6:
-        return `(${this.#condition(1)} ? ${this.#integer(depth - 1)} : ${this.#integer(depth - 1)})`;
+        return `(${this.condition(1)} ? ${this.integer(depth - 1)} : ${this.integer(depth - 1)})`;
       case 7:
-        return this.#chance(0.3)
-          ? `(!(${this.#integer(depth - 1)}) + 0)`
-          : `${this.#pick(['-', '~'])}(${this.#integer(depth - 1)})`;
+        return this.chance(0.3)
+          ? `(!(${this.integer(depth - 1)}) + 0)`
+          : `${this.pick(['-', '~'])}(${this.integer(depth - 1)})`;
       case 8: {
-        const maps = this.#maps.filter(
+        const maps = this.maps.filter(
           (m) =>
             m.value === 'int' || m.value === 'count' || m.value === 'sum' || m.value === 'avg' || m.value === 'max',
         );
-        return maps.length > 0 ? this.#key(this.#pick(maps)) : 'cpu';
+        return maps.length > 0 ? this.key(this.pick(maps)) : 'cpu';
       }
       case 9:
-        return this.#pick([
+        return this.pick([
           'curtask->pid',
           'curtask->real_parent->pid',
           'curtask->flags',
@@ -532,38 +412,34 @@ export class GrammarGenerator {
           '((struct task_struct *)curtask)->tgid',
         ]);
       case 10:
-        return `*(${this.#pick(['int32', 'uint8', 'uint64', 'int16'])} *)${this.#pointer(0)}`;
+        return `*(${this.pick(['int32', 'uint8', 'uint64', 'int16'])} *)${this.pointer(0)}`;
       case 13:
-        return this.#pick([
-          `strlen(${this.#string(1)})`,
-          `strstr(${this.#string(1)}, ${this.#string(0)})`,
-          `strcap(${this.#string(0)})`,
-          `strncmp(${this.#string(0)}, ${this.#string(0)}, ${this.#int(20)})`,
-          `memcmp(${this.#string(0)}, ${this.#string(0)}, ${this.#int(20)})`,
-          `(${this.#string(0)})[${this.#int(1)}]`,
-          `(${this.#string(0)})[$zero + ${this.#integer(0)}]`,
-          `bswap((uint32)${this.#integer(0)})`,
-          `nsecs(${this.#pick(['boot', 'monotonic', 'tai', 'sw_tai'])})`,
+        return this.pick([
+          `strlen(${this.string(1)})`,
+          `strstr(${this.string(1)}, ${this.string(0)})`,
+          `strcap(${this.string(0)})`,
+          `strncmp(${this.string(0)}, ${this.string(0)}, ${this.int(20)})`,
+          `memcmp(${this.string(0)}, ${this.string(0)}, ${this.int(20)})`,
+          `(${this.string(0)})[${this.int(1)}]`,
+          `(${this.string(0)})[$zero + ${this.integer(0)}]`,
+          `bswap((uint32)${this.integer(0)})`,
+          `nsecs(${this.pick(['boot', 'monotonic', 'tai', 'sw_tai'])})`,
         ]);
       case 14: {
-        const bytes = this.#variables('bytes');
-        const source = bytes.length > 0 ? this.#pick(bytes) : 'pton("1.2.3.4")';
-        return this.#pick([
-          `${source}[${this.#int(4)}]`,
-          `${source}[$zero + ${this.#integer(0)}]`,
-          `(uint32)${source}`,
-        ]);
+        const bytes = this.variables('bytes');
+        const source = bytes.length > 0 ? this.pick(bytes) : 'pton("1.2.3.4")';
+        return this.pick([`${source}[${this.int(4)}]`, `${source}[$zero + ${this.integer(0)}]`, `(uint32)${source}`]);
       }
       case 15: {
-        const records = this.#variables('record');
-        return records.length > 0 ? `${this.#pick(records)}.${this.#pick(['a', 'c.0'])}` : 'sizeof(struct pair)';
+        const records = this.variables('record');
+        return records.length > 0 ? `${this.pick(records)}.${this.pick(['a', 'c.0'])}` : 'sizeof(struct pair)';
       }
       case 16:
-        return this.#pick([
-          `twice(${this.#integer(depth - 1)})`,
-          `add(${this.#integer(depth - 1)}, ${this.#integer(0)})`,
-          `{ $b${this.#names} = ${this.#integer(depth - 1)}; $b${this.#names++} + 1 }`,
-          `(${this.#integer(depth - 1)} ?: ${this.#integer(0)})`,
+        return this.pick([
+          `twice(${this.integer(depth - 1)})`,
+          `add(${this.integer(depth - 1)}, ${this.integer(0)})`,
+          `{ $b${this.names} = ${this.integer(depth - 1)}; $b${this.names++} + 1 }`,
+          `(${this.integer(depth - 1)} ?: ${this.integer(0)})`,
           'offsetof(struct pair, b)',
           '((struct pair *)curtask)->low',
           '((struct pair *)curtask).grid[1][2]',
@@ -572,26 +448,26 @@ export class GrammarGenerator {
           'len(kstack(4))',
         ]);
       case 17: {
-        const ints = this.#variables('int').filter((name) => name.startsWith('$v'));
-        if (ints.length > 0 && this.#chance(0.4)) return `*(&${this.#pick(ints)})`;
-        const maps = this.#maps.filter((map) => map.keys.length > 0);
-        return maps.length > 0 ? `len(${this.#pick(maps).name})` : 'cpu';
+        const ints = this.variables('int').filter((name) => name.startsWith('$v'));
+        if (ints.length > 0 && this.chance(0.4)) return `*(&${this.pick(ints)})`;
+        const maps = this.maps.filter((map) => map.keys.length > 0);
+        return maps.length > 0 ? `len(${this.pick(maps).name})` : 'cpu';
       }
       case 11: {
-        const maps = this.#maps.filter((m) => m.keys.length > 0);
-        return maps.length > 0 ? `(has_key(${this.#key(this.#pick(maps))}) ? 1 : 0)` : 'rand';
+        const maps = this.maps.filter((m) => m.keys.length > 0);
+        return maps.length > 0 ? `(has_key(${this.key(this.pick(maps))}) ? 1 : 0)` : 'rand';
       }
       default: {
-        const tuples = this.#variables('tuple');
-        return tuples.length > 0 ? `${this.#pick(tuples)}.${this.#pick(['0', '2'])}` : 'tid';
+        const tuples = this.variables('tuple');
+        return tuples.length > 0 ? `${this.pick(tuples)}.${this.pick(['0', '2'])}` : 'tid';
       }
     }
   }
 
-  #pointer(_depth: number): string {
-    const known = this.#variables('pointer');
-    if (known.length > 0 && this.#chance(0.4)) return this.#pick(known);
-    return this.#pick([
+  protected override pointer(_depth: number): string {
+    const known = this.variables('pointer');
+    if (known.length > 0 && this.chance(0.4)) return this.pick(known);
+    return this.pick([
       '(uint8 *)curtask',
       '(uint8 *)0',
       '((uint8 *)curtask + 8)',
@@ -599,37 +475,17 @@ export class GrammarGenerator {
     ]);
   }
 
-  #string(depth: number): string {
-    const known = this.#variables('string');
-    if (known.length > 0 && this.#chance(0.3)) return this.#pick(known);
-    const choice = this.#int(depth > 0 ? 9 : 3);
+  protected override string(depth: number): string {
+    const known = this.variables('string');
+    if (known.length > 0 && this.chance(0.3)) return this.pick(known);
+    const choice = this.int(depth > 0 ? 9 : 3);
     switch (choice) {
-      case 0:
-        return this.#pick([
-          '""',
-          '"a"',
-          '"hello"',
-          '"exactly 16 chars"',
-          '"a somewhat longer text, which takes more than one register"',
-        ]);
-      case 1:
-        return 'comm';
-      case 2:
-        return 'curtask->comm';
-      case 3:
-        return `str(${this.#pointer(0)})`;
-      case 4:
-        return `str(${this.#pointer(0)}, ${this.#chance(0.5) ? 1 + this.#int(64) : this.#pick(['pid', 'rand', 'cpu'])})`;
-      case 5:
-        return `(${this.#condition(1)} ? ${this.#string(0)} : ${this.#string(0)})`;
       case 7:
-        return `(${this.#string(0)} + ${this.#string(0)})`;
+        return `(${this.string(0)} + ${this.string(0)})`;
       case 8:
-        return this.#pick(['pcomm', 'leader_comm()', `str(${this.#string(0)}, 5)`, 'str_concat(comm, "!")']);
-      default: {
-        const maps = this.#maps.filter((m) => m.value === 'string');
-        return maps.length > 0 ? this.#key(this.#pick(maps)) : 'comm';
-      }
+        return this.pick(['pcomm', 'leader_comm()', `str(${this.string(0)}, 5)`, 'str_concat(comm, "!")']);
+      default:
+        return this.commonString(choice);
     }
   }
 }

@@ -12,7 +12,7 @@
  * - `/` and `%` truncate toward zero; by zero they give 1
  * - a shift has its left side's type and takes its count modulo 64
  */
-import { randomSource } from './generator.ts';
+import { randomSource } from './writer.ts';
 
 export interface IntType {
   readonly kind: 'int';
