@@ -77,7 +77,7 @@ export async function trace(options: TraceOptions): Promise<Trace> {
       });
     }
     const asksForObjects = program.events.some(({ kind }) => kind === 'object');
-    return new Trace(program, {
+    return await Trace.start(program, {
       explore: asksForObjects ? (await import('./objects.ts')).exploreObject : undefined,
       child,
       watched,

@@ -100,7 +100,8 @@ export class Trace implements AsyncIterable<TraceEvent> {
   childEnd: ChildExit | undefined;
   readonly #parts: TraceParts;
   readonly #loaded: LoadedProgram;
-  readonly #attachment: Attachment;
+  /** Of begin, end and the like alone, until attach(). */
+  #attachment: Attachment;
   readonly #maps: ScriptMaps;
   /** Absent, as the globals, when no probe has anything to say. */
   readonly #ring: RingReader | undefined;
@@ -129,8 +130,24 @@ export class Trace implements AsyncIterable<TraceEvent> {
   /** What the record handler threw; told when the ring buffer has been left in order. */
   #failure: { readonly error: unknown } | undefined;
 
-  /** Loads and attaches; throws with nothing left behind. BEGIN has run when this returns. */
-  constructor(program: Program, parts: TraceParts) {
+  /** Loads, runs BEGIN and attaches; rejects with nothing left behind. */
+  static async start(program: Program, parts: TraceParts): Promise<Trace> {
+    const trace = new Trace(program, parts);
+    try {
+      trace.#attachment = await attachProbes(trace.#loaded, {
+        ...(parts.onMissing === undefined ? {} : { onMissing: parts.onMissing }),
+        onProgress: (done, all) => parts.onProgress?.('attached', done, all),
+      });
+    } catch (error) {
+      parts.child?.kill('SIGKILL');
+      trace.close();
+      throw error;
+    }
+    return trace;
+  }
+
+  /** Loads; throws with nothing left behind. BEGIN has run when this returns. */
+  private constructor(program: Program, parts: TraceParts) {
     this.program = program;
     this.#parts = parts;
     const cleanup: (() => void)[] = [() => parts.child?.kill('SIGKILL'), () => parts.userNames?.close()];
@@ -169,11 +186,8 @@ export class Trace implements AsyncIterable<TraceEvent> {
       if (packets !== undefined) this.#packets = new PacketFiles(program, packets);
       cleanup.push(() => this.#packets?.close());
       // BEGIN comes before any other event, as scripts set up in it what their probes use.
-      new Attachment(this.#loaded, [], 0).run('begin');
-      this.#attachment = attachProbes(this.#loaded, {
-        ...(parts.onMissing === undefined ? {} : { onMissing: parts.onMissing }),
-        onProgress: (done, all) => parts.onProgress?.('attached', done, all),
-      });
+      this.#attachment = new Attachment(this.#loaded, [], 0);
+      this.#attachment.run('begin');
     } catch (error) {
       for (const undo of cleanup.reverse()) undo();
       throw error;

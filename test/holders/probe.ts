@@ -13,6 +13,6 @@ const program = sampleProgram(
   [{ kind: 'tracepoint', category: 'syscalls', event: 'sys_enter_getppid', program: 0, name: 0 }],
 );
 const loaded = loadProgram(program);
-attachProbes(loaded);
+await attachProbes(loaded);
 console.log(linksOf(objectId('PROG', loaded.programs[0]?.fd ?? -1)).join(' '));
 setInterval(() => {}, 1000);

@@ -83,7 +83,7 @@ test('a tracepoint counts every getppid of a child', { skip, timeout: 20_000 }, 
     assert.equal(await child.answer(), 'ready');
     const program = bpfProgram('TRACEPOINT', countHitOf(child.pid), inValue(3));
     using loaded = loadProgram(sampleProgram([countersMap], [program], [tracepoint('syscalls', 'sys_enter_getppid')]));
-    const attachment = attachProbes(loaded);
+    const attachment = await attachProbes(loaded);
     assert.equal(attachment.links, 1);
     await child.step('1234');
     assert.equal(counters(loaded)[0], 1234);
@@ -100,7 +100,7 @@ test('detach() leaves the event loop running and nothing attached', { skip, time
   const program = bpfProgram('TRACEPOINT', countHit, inValue(1));
   const probes = events.map((event) => tracepoint('syscalls', `sys_enter_${event}`));
   using loaded = loadProgram(sampleProgram([countersMap], [program], probes));
-  const attachment = attachProbes(loaded);
+  const attachment = await attachProbes(loaded);
   const programId = objectId('PROG', loaded.programs[0]?.fd ?? -1);
   assert.equal(linksOf(programId).length, 3);
   let ended = false;
@@ -121,7 +121,7 @@ test('a raw tracepoint counts too', { skip, timeout: 20_000 }, async () => {
     const program = bpfProgram('RAW_TRACEPOINT', countHitOf(child.pid), inValue(3));
     const spec: ProbeSpec = { kind: 'rawtracepoint', event: 'sys_enter', program: 0, name: 0 };
     using loaded = loadProgram(sampleProgram([countersMap], [program], [spec]));
-    using _attachment = attachProbes(loaded);
+    using _attachment = await attachProbes(loaded);
     await child.step('1000');
     // All system calls: the 1000, and a few for reading and writing lines.
     const count = counters(loaded)[0] as number;
@@ -206,7 +206,7 @@ describe('uprobes', { skip: skip || withoutGcc }, () => {
           using loaded = loadProgram(sampleProgram([countersMap], [counting()], probesOf(kind), names), {
             uprobeMulti,
           });
-          const attachment = attachProbes(loaded);
+          const attachment = await attachProbes(loaded);
           assert.equal(attachment.links, uprobeMulti ? 1 : 3);
           await child.step('100');
           assert.deepEqual(counters(loaded), [0, 100, 200, 300, 0, 0, 0, 0]);
@@ -227,7 +227,7 @@ describe('uprobes', { skip: skip || withoutGcc }, () => {
         assert.equal(await other.answer(), 'ready');
         const probes = probesOf('uprobe', { pid: wanted.pid });
         using loaded = loadProgram(sampleProgram([countersMap], [counting()], probes, names), { uprobeMulti });
-        using _attachment = attachProbes(loaded);
+        using _attachment = await attachProbes(loaded);
         await other.step('7');
         await wanted.step('5');
         assert.deepEqual(counters(loaded), [0, 5, 10, 15, 0, 0, 0, 0]);
@@ -241,8 +241,8 @@ describe('uprobes', { skip: skip || withoutGcc }, () => {
       const bad = { ...(probesOf('uprobe')[0] as ProbeSpec), offset: 0x7000_0000, name: 4 } as ProbeSpec;
       const probes = [...probesOf('uprobe'), bad];
       using loaded = loadProgram(sampleProgram([countersMap], [counting()], probes, names), { uprobeMulti });
-      assert.throws(
-        () => attachProbes(loaded),
+      await assert.rejects(
+        attachProbes(loaded),
         (error) => error instanceof AttachError && error.title === 'uprobe:bad' && error.probe === 3,
       );
       const programId = objectId('PROG', loaded.programs[0]?.fd ?? -1);
@@ -253,7 +253,7 @@ describe('uprobes', { skip: skip || withoutGcc }, () => {
         assert.equal(await child.answer(), 'ready');
         const missing: string[] = [];
         const options = { missing: 'warn', onMissing: (title: string) => void missing.push(title) } as const;
-        using attachment = attachProbes(loaded, options);
+        using attachment = await attachProbes(loaded, options);
         assert.deepEqual(missing, ['uprobe:bad']);
         assert.equal(attachment.attached, 3);
         assert.equal(linksOf(programId).length, attachment.links);
@@ -265,16 +265,66 @@ describe('uprobes', { skip: skip || withoutGcc }, () => {
     });
   }
 
-  test('a file that is not there, a process that is not there', () => {
+  describe('many by perf events, on threads', () => {
+    const many = (...bad: readonly number[]): readonly ProbeSpec[] => {
+      const good = probesOf('uprobe');
+      return Array.from({ length: 36 }, (_, index) => {
+        const probe = good[index % good.length] as ProbeSpec;
+        return (bad.includes(index) ? { ...probe, offset: 0x7000_0000 + index, name: 4 } : probe) as ProbeSpec;
+      });
+    };
+    const load = (probes: readonly ProbeSpec[]): ReturnType<typeof loadProgram> =>
+      loadProgram(sampleProgram([countersMap], [counting()], probes, names), { uprobeMulti: false });
+
+    test('each is attached', { timeout: 60_000 }, async () => {
+      using loaded = load(many());
+      const child = new Stepper(binary, []);
+      try {
+        assert.equal(await child.answer(), 'ready');
+        using attachment = await attachProbes(loaded);
+        assert.equal(attachment.links, 36);
+        await child.step('10');
+        // 12 probes at each function.
+        assert.deepEqual(counters(loaded), [0, 120, 240, 360, 0, 0, 0, 0]);
+      } finally {
+        child.end();
+      }
+    });
+
+    test('the first bad place is named, and nothing stays attached', { timeout: 60_000 }, async () => {
+      using loaded = load(many(20, 21, 30));
+      await assert.rejects(
+        attachProbes(loaded),
+        (error) => error instanceof AttachError && error.title === 'uprobe:bad' && error.probe === 20,
+      );
+      const programId = objectId('PROG', loaded.programs[0]?.fd ?? -1);
+      assert.ok(await eventually(() => linksOf(programId).length === 0));
+    });
+
+    test('with missing probes allowed all others are attached', { timeout: 60_000 }, async () => {
+      using loaded = load(many(0, 20, 35));
+      const missing: string[] = [];
+      using attachment = await attachProbes(loaded, {
+        missing: 'warn',
+        onMissing: (title, error) => void missing.push(`${title} ${/0x[0-9a-f]+/.exec(error.message)?.[0]}`),
+      });
+      // In the order of the script.
+      assert.deepEqual(missing, ['uprobe:bad 0x70000000', 'uprobe:bad 0x70000014', 'uprobe:bad 0x70000023']);
+      assert.equal(attachment.attached, 33);
+      assert.equal(attachment.links, 33);
+    });
+  });
+
+  test('a file that is not there, a process that is not there', async () => {
     const program = (more: { path?: string; pid?: number }) =>
       sampleProgram([countersMap], [counting()], probesOf('uprobe', more).slice(0, 1), names);
     using noFile = loadProgram(program({ path: '/no/such/file' }));
-    assert.throws(() => attachProbes(noFile), {
+    await assert.rejects(attachProbes(noFile), {
       code: 'ENOENT',
       message: /uprobe:one: \/no\/such\/file: there is no such/,
     });
     using noProcess = loadProgram(program({ pid: 2 ** 22 }));
-    assert.throws(() => attachProbes(noProcess), { code: 'ESRCH', message: /there is no process 4194304/ });
+    await assert.rejects(attachProbes(noProcess), { code: 'ESRCH', message: /there is no process 4194304/ });
   });
 });
 
@@ -285,7 +335,7 @@ test('interval and profile run at their rate', { skip, timeout: 20_000 }, async 
     { kind: 'profile', frequencyHz: 100, program: 0, name: 1 },
   ];
   using loaded = loadProgram(sampleProgram([countersMap], [program], probes, ['interval:ms:10', 'profile:hz:100']));
-  const attachment = attachProbes(loaded);
+  const attachment = await attachProbes(loaded);
   assert.equal(attachment.links, 1 + onlineCpus().length);
   const start = performance.now();
   await new Promise((done) => setTimeout(done, 500));
@@ -302,29 +352,29 @@ test('a software event counts', { skip, timeout: 20_000 }, async () => {
   const program = bpfProgram('PERF_EVENT', countHit, inValue(1));
   const probes: ProbeSpec[] = [{ kind: 'software', event: 'context-switches', count: '1', program: 0, name: 0 }];
   using loaded = loadProgram(sampleProgram([countersMap], [program], probes));
-  using _attachment = attachProbes(loaded);
+  using _attachment = await attachProbes(loaded);
   // Each wait of a millisecond is at least one switch of this process away from its CPU.
   for (let i = 0; i < 20; i++) await new Promise((done) => setTimeout(done, 1));
   assert.ok((counters(loaded)[0] as number) >= 20);
 });
 
-test('what the kernel or machine does not have is said in words', { skip }, () => {
-  const attach = (spec: ProbeSpec, type: 'TRACEPOINT' | 'KPROBE' | 'PERF_EVENT' | 'RAW_TRACEPOINT') => () => {
+test('what the kernel or machine does not have is said in words', { skip }, async () => {
+  const attach = (spec: ProbeSpec, type: 'TRACEPOINT' | 'KPROBE' | 'PERF_EVENT' | 'RAW_TRACEPOINT') => async () => {
     using loaded = loadProgram(sampleProgram([], [bpfProgram(type, returnFive)], [spec]));
-    attachProbes(loaded).close();
+    (await attachProbes(loaded)).close();
   };
-  assert.throws(attach(tracepoint('syscalls', 'sys_enter_nothing'), 'TRACEPOINT'), {
+  await assert.rejects(attach(tracepoint('syscalls', 'sys_enter_nothing'), 'TRACEPOINT'), {
     code: 'E_NO_TRACEPOINT',
     message: 'cannot attach tracepoint:0: this kernel has no tracepoint syscalls:sys_enter_nothing',
   });
-  assert.throws(attach({ kind: 'rawtracepoint', event: 'nothing', program: 0, name: 0 }, 'RAW_TRACEPOINT'), {
+  await assert.rejects(attach({ kind: 'rawtracepoint', event: 'nothing', program: 0, name: 0 }, 'RAW_TRACEPOINT'), {
     code: 'E_NO_TRACEPOINT',
   });
-  assert.throws(attach({ kind: 'software', event: 'nothing', count: '1', program: 0, name: 0 }, 'PERF_EVENT'), {
+  await assert.rejects(attach({ kind: 'software', event: 'nothing', count: '1', program: 0, name: 0 }, 'PERF_EVENT'), {
     code: 'E_NO_PERF_EVENT',
   });
   const limit = Number(readFileSync('/proc/sys/kernel/perf_event_max_sample_rate', 'latin1'));
-  assert.throws(attach({ kind: 'profile', frequencyHz: limit + 1, program: 0, name: 0 }, 'PERF_EVENT'), {
+  await assert.rejects(attach({ kind: 'profile', frequencyHz: limit + 1, program: 0, name: 0 }, 'PERF_EVENT'), {
     code: 'E_SAMPLE_RATE',
   });
   const kprobe: ProbeSpec = {
@@ -335,10 +385,10 @@ test('what the kernel or machine does not have is said in words', { skip }, () =
     program: 0,
     name: 0,
   };
-  assert.throws(attach(kprobe, 'KPROBE'), { code: hasKprobes() ? 'E_NO_SYMBOL' : 'E_NO_KPROBES' });
+  await assert.rejects(attach(kprobe, 'KPROBE'), { code: hasKprobes() ? 'E_NO_SYMBOL' : 'E_NO_KPROBES' });
 });
 
-test('begin, end and signals run when asked', { skip }, () => {
+test('begin, end and signals run when asked', { skip }, async () => {
   const program = bpfProgram('RAW_TRACEPOINT', countHit, inValue(1));
   const second = bpfProgram('RAW_TRACEPOINT', countHit, [{ insn: 1, kind: 'map_value', map: 0, offset: 8 }]);
   const probes: ProbeSpec[] = [
@@ -348,7 +398,7 @@ test('begin, end and signals run when asked', { skip }, () => {
     { kind: 'self', signal: 'SIGUSR1', program: 1, name: 3 },
   ];
   using loaded = loadProgram(sampleProgram([countersMap], [program, second], probes));
-  const attachment = attachProbes(loaded);
+  const attachment = await attachProbes(loaded);
   assert.equal(attachment.links, 0);
   assert.deepEqual(attachment.signals, ['SIGUSR1']);
   attachment.run('begin');

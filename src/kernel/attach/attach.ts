@@ -196,8 +196,8 @@ const progressInterval = 1000;
 
 const goOn = 'config = { missing_probes = "warn" } goes on without probes that cannot be attached';
 
-/** Attaches all probes of a program; throws an AttachError with nothing left attached. */
-export function attachProbes(loaded: LoadedProgram, options: AttachOptions = {}): Attachment {
+/** Attaches all probes of a program; rejects with an AttachError with nothing left attached. */
+export async function attachProbes(loaded: LoadedProgram, options: AttachOptions = {}): Promise<Attachment> {
   const missing = options.missing ?? loaded.program.config.missingProbes;
   const fds: number[] = [];
   const iterators: number[] = [];
@@ -234,7 +234,7 @@ export function attachProbes(loaded: LoadedProgram, options: AttachOptions = {})
     },
   };
   try {
-    for (const [attach, probes] of groups) attach(probes, bench);
+    for (const [attach, probes] of groups) await attach(probes, bench);
   } catch (error) {
     for (const fd of [...fds, ...iterators]) closeFd(fd);
     throw error;

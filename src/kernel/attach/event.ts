@@ -2,8 +2,8 @@
 import { readdirSync } from 'node:fs';
 import type { OfProcess } from '../../program/program.ts';
 import { onlineCpus } from '../host/machine.ts';
-import { closeFd, linkPerfEvent } from '../sys/bpf.ts';
-import { type PerfEvent, type PerfFlag, perfEventOpen } from '../sys/perf.ts';
+import { closeFd, linkPerfEvent, linkPerfEventOnThread } from '../sys/bpf.ts';
+import { type PerfEvent, type PerfFlag, perfEventOpen, perfEventOpenOnThread } from '../sys/perf.ts';
 import type { Placed } from './bench.ts';
 
 /**
@@ -14,6 +14,18 @@ export function linkEvent(probe: Placed, event: PerfEvent): number {
   const fd = perfEventOpen(event, probe.title);
   try {
     return linkPerfEvent(probe.program.fd, fd, probe.spec.name);
+  } finally {
+    closeFd(fd);
+  }
+}
+
+/** The same on a thread of the pool; undefined when it failed, for what reason linkEvent tells. */
+export async function linkEventOnThread(probe: Placed, event: PerfEvent): Promise<number | undefined> {
+  const fd = await perfEventOpenOnThread(event);
+  if (fd < 0) return undefined;
+  try {
+    const link = await linkPerfEventOnThread(probe.program.fd, fd, probe.spec.name);
+    return link < 0 ? undefined : link;
   } finally {
     closeFd(fd);
   }

@@ -1,6 +1,6 @@
 /**
  * uprobe, uretprobe, usdt: one uprobe_multi link for all places of a program in a file
- * (Linux 6.6), else a perf event each. The cookie is the index of the probe's name.
+ * (Linux 6.6), else a perf event each, many of them on threads. The cookie is the index of the probe's name.
  */
 import { statSync } from 'node:fs';
 import { MachineError } from '../../base/errors.ts';
@@ -8,8 +8,9 @@ import type { ProbeSpec } from '../../program/program.ts';
 import { onlineCpus } from '../host/machine.ts';
 import { linkUprobeMulti } from '../sys/bpf.ts';
 import { CallError } from '../sys/errno.ts';
-import { type Attach, attachOne, type Placed, type Workbench } from './bench.ts';
-import { linkEvent } from './event.ts';
+import type { PerfEvent } from '../sys/perf.ts';
+import { type Attach, attachOne, attachOnThreads, manyAlone, type Placed, type Workbench } from './bench.ts';
+import { linkEvent, linkEventOnThread } from './event.ts';
 import { refusedPlaces } from './firstbytes.ts';
 import { COUNTER, eventSourceType, RETPROBE } from './source.ts';
 
@@ -19,7 +20,7 @@ type Uprobe = Placed<UprobeSpec>;
 const uprobeKinds = new Set<string>(['uprobe', 'uretprobe', 'usdt']);
 const isUprobe = (probe: Placed): probe is Uprobe => uprobeKinds.has(probe.spec.kind);
 
-export const attachUprobes: Attach = (probes, bench) => {
+export const attachUprobes: Attach = async (probes, bench) => {
   const groups = new Map<string, Uprobe[]>();
   let last: Uprobe[] = [];
   for (const probe of probes) {
@@ -40,8 +41,10 @@ export const attachUprobes: Attach = (probes, bench) => {
       for (const probe of group) bench.failed(probe, unusable);
     } else if (first.program.multi === 'uprobe') {
       attachTogether(withoutRefused(group, bench), bench);
-    } else {
+    } else if (group.length < manyAlone) {
       for (const probe of group) attachOne(probe, bench, () => attachAlone(probe));
+    } else {
+      await attachOnThreads(group, bench, attachAlone, (probe) => linkEventOnThread(probe, eventOf(probe.spec)));
     }
   }
 };
@@ -117,23 +120,26 @@ function attachTogether(group: readonly Uprobe[], bench: Workbench): void {
 }
 
 function attachAlone(probe: Uprobe): number {
-  const { spec } = probe;
+  try {
+    return linkEvent(probe, eventOf(probe.spec));
+  } catch (error) {
+    throw error instanceof CallError ? explained(probe.spec, error) : error;
+  }
+}
+
+function eventOf(spec: UprobeSpec): PerfEvent {
   const type = eventSourceType('uprobe');
   if (type === undefined) {
     throw new MachineError('this kernel was built without uprobes (CONFIG_UPROBE_EVENTS)', { code: 'E_NO_UPROBES' });
   }
-  try {
-    return linkEvent(probe, {
-      type,
-      config: (spec.kind === 'uretprobe' ? RETPROBE : 0) + (spec.semaphore ?? 0) * COUNTER,
-      text: spec.path,
-      offset: spec.offset,
-      // A process's event needs no CPU, everybody's takes one and sees all.
-      ...(spec.pid === undefined ? { cpu: onlineCpus()[0] ?? 0 } : { pid: spec.pid }),
-    });
-  } catch (error) {
-    throw error instanceof CallError ? explained(spec, error) : error;
-  }
+  return {
+    type,
+    config: (spec.kind === 'uretprobe' ? RETPROBE : 0) + (spec.semaphore ?? 0) * COUNTER,
+    text: spec.path,
+    offset: spec.offset,
+    // A process's event needs no CPU, everybody's takes one and sees all.
+    ...(spec.pid === undefined ? { cpu: onlineCpus()[0] ?? 0 } : { pid: spec.pid }),
+  };
 }
 
 function explained(spec: UprobeSpec, cause: CallError): MachineError {

@@ -7,7 +7,7 @@
 import { MachineError } from '../../base/errors.ts';
 import type { BpfProgramType, MapKind } from '../../program/program.ts';
 import { CallError } from './errno.ts';
-import { addressOf, addressOfKept, trySystemCall } from './native.ts';
+import { addressOf, addressOfKept, systemCallOnThread, trySystemCall } from './native.ts';
 
 /** enum bpf_cmd. */
 const Command = {
@@ -397,6 +397,16 @@ export function linkPerfEvent(programFd: number, eventFd: number, cookie: number
   attr.setUint32(8, AttachType.PERF_EVENT, true);
   setAddress(16, cookie);
   return bpf('LINK_CREATE', 24, 'perf event');
+}
+
+/** The same on a thread of the pool; -1 when it failed. */
+export function linkPerfEventOnThread(programFd: number, eventFd: number, cookie: number): Promise<number> {
+  const own = new DataView(new ArrayBuffer(24));
+  own.setUint32(0, programFd, true);
+  own.setUint32(4, eventFd, true);
+  own.setUint32(8, AttachType.PERF_EVENT, true);
+  own.setBigUint64(16, BigInt(cookie), true);
+  return systemCallOnThread([own], 'bpf', [Command.LINK_CREATE, addressOfKept(own), own.byteLength]);
 }
 
 export interface UprobeMulti {

@@ -16,7 +16,7 @@ type Pointer = number | bigint;
 type SyscallArguments = [nr: number, a: Pointer, b: Pointer, c: Pointer, d: Pointer, e: Pointer, f: Pointer];
 type Syscall = {
   (...words: SyscallArguments): number | bigint;
-  async(...words: [...SyscallArguments, done: (error: Error | null) => void]): void;
+  async(...words: [...SyscallArguments, done: (error: Error | null, result: number | bigint) => void]): void;
 };
 interface Koffi {
   load(path: string | null): { func(definition: string): unknown };
@@ -121,6 +121,28 @@ export function closeOnThread(fd: number): Promise<void> {
   return new Promise((resolve, reject) => {
     const done = (error: Error | null): void => (error ? reject(error) : resolve());
     native().syscall.async(numbers.close[column], fd, 0, 0, 0, 0, 0, done);
+  });
+}
+
+/** What threads are reading. */
+const inUse = new Set<readonly ArrayBufferView[]>();
+
+/**
+ * Does a system call on a thread of libuv's pool; gives its result, -1 when it failed
+ * (the thread's errno is out of reach). `buffers` are what the arguments point to.
+ */
+export function systemCallOnThread(
+  buffers: readonly ArrayBufferView[],
+  name: CallName,
+  [a = 0, b = 0, c = 0, d = 0, e = 0]: readonly number[],
+): Promise<number> {
+  inUse.add(buffers);
+  return new Promise((resolve, reject) => {
+    native().syscall.async(numbers[name][column], a, b, c, d, e, 0, (error, result) => {
+      inUse.delete(buffers);
+      if (error) reject(error);
+      else resolve(Number(result));
+    });
   });
 }
 

@@ -1,6 +1,6 @@
 /** perf_event_open(2) (struct perf_event_attr in linux/perf_event.h). */
 import { CallError } from './errno.ts';
-import { addressOf, trySystemCall } from './native.ts';
+import { addressOf, addressOfKept, systemCallOnThread, trySystemCall } from './native.ts';
 
 /** enum perf_type_id; uprobe and kprobe have numbers given at boot (/sys/bus/event_source/devices/…/type). */
 export const PerfType = { HARDWARE: 0, SOFTWARE: 1, TRACEPOINT: 2, BREAKPOINT: 5 } as const;
@@ -69,8 +69,8 @@ const PERF_FLAG_FD_CLOEXEC = 8;
 /** PERF_ATTR_SIZE_VER7, the one with sig_data (Linux 5.13). */
 const attrSize = 128;
 
-/** Opens an event; gives the file descriptor, or minus errno. */
-export function tryPerfEventOpen(event: PerfEvent): number {
+/** struct perf_event_attr of an event, and the text that it points to. */
+function attributesOf(event: PerfEvent): { readonly attr: DataView; readonly text: Uint8Array | undefined } {
   const attr = new DataView(new ArrayBuffer(attrSize));
   attr.setUint32(0, event.type, true);
   attr.setUint32(4, attrSize, true);
@@ -82,8 +82,9 @@ export function tryPerfEventOpen(event: PerfEvent): number {
   for (const flag of event.flags ?? []) flags |= 1n << BigInt(flagBits[flag]);
   attr.setBigUint64(40, flags, true);
   attr.setUint32(48, event.wakeupWatermark ?? 0, true);
-  if (event.text !== undefined) {
-    attr.setBigUint64(56, BigInt(addressOf(new TextEncoder().encode(`${event.text}\0`))), true);
+  const text = event.text === undefined ? undefined : new TextEncoder().encode(`${event.text}\0`);
+  if (text !== undefined) {
+    attr.setBigUint64(56, BigInt(addressOfKept(text)), true);
     attr.setBigUint64(64, BigInt(event.offset ?? 0), true);
   }
   if (event.breakpoint !== undefined) {
@@ -92,7 +93,21 @@ export function tryPerfEventOpen(event: PerfEvent): number {
     attr.setBigUint64(64, BigInt(event.breakpoint.length), true);
   }
   attr.setInt32(92, event.clockid ?? 0, true);
+  return { attr, text };
+}
+
+/** Opens an event; gives the file descriptor, or minus errno. */
+export function tryPerfEventOpen(event: PerfEvent): number {
+  const { attr, text } = attributesOf(event);
+  if (text !== undefined) addressOf(text); // held until the call
   return trySystemCall('perf_event_open', addressOf(attr), event.pid ?? -1, event.cpu ?? -1, -1, PERF_FLAG_FD_CLOEXEC);
+}
+
+/** The same on a thread of the pool; -1 when it failed. */
+export function perfEventOpenOnThread(event: PerfEvent): Promise<number> {
+  const { attr, text } = attributesOf(event);
+  const words = [addressOfKept(attr), event.pid ?? -1, event.cpu ?? -1, -1, PERF_FLAG_FD_CLOEXEC];
+  return systemCallOnThread(text === undefined ? [attr] : [attr, text], 'perf_event_open', words);
 }
 
 /** Opens an event; `what` names it in the CallError. */
