@@ -73,7 +73,7 @@ async function run(
   const { status, stdout, stderr } = await insitu(
     ['-q', '-c', `sh -c "${environment} exec ${program} 2>${log}"`, path],
     {
-      timeout: 40_000,
+      timeout: 150_000,
     },
   );
   assert.equal(status, 0, stderr);
@@ -103,7 +103,7 @@ describe('C', () => {
     { compiler: 'clang', flags: ['-gdwarf-4', '-O1', '-fomit-frame-pointer'] },
   ];
   for (const build of builds) {
-    test(titleOf(build), { skip: lack(build), timeout: 60_000 }, async () => {
+    test(titleOf(build), { skip: lack(build), timeout: 180_000 }, async () => {
       const { ours, logged } = await run('plain.c', 'plain.bt', build);
       assert.ok(logged.length >= 3 * 44, `the program logged ${logged.length} lines`);
       assert.deepEqual(ours, logged);
@@ -114,7 +114,7 @@ describe('C', () => {
 describe('arguments at the return', () => {
   for (const flags of [['-O0'], ['-O2']]) {
     const build: Build = { compiler: 'gcc', flags: ['-g', ...flags, '-pthread'] };
-    test(`of a recursion in threads, ${titleOf(build)}`, { skip: lack(build), timeout: 60_000 }, async () => {
+    test(`of a recursion in threads, ${titleOf(build)}`, { skip: lack(build), timeout: 180_000 }, async () => {
       const { ours, logged } = await run('recursion.c', 'recursion.bt', build);
       assert.equal(logged.length, 4 * 50 * 8);
       assert.deepEqual(ours, logged);
@@ -134,7 +134,7 @@ describe('C++', () => {
     { compiler: 'clang++', flags: ['-gdwarf-4', '-O2'] },
   ];
   for (const build of builds) {
-    test(titleOf(build), { skip: lack(build), timeout: 60_000 }, async () => {
+    test(titleOf(build), { skip: lack(build), timeout: 180_000 }, async () => {
       const { ours, logged } = await run('classes.cc', 'classes.bt', build);
       assert.ok(logged.length >= 3 * 36, `the program logged ${logged.length} lines`);
       assert.deepEqual(ours, logged);
@@ -145,7 +145,7 @@ describe('C++', () => {
 describe('variables of a program and of its library', () => {
   for (const flags of [['-O0'], ['-O2'], ['-O2', '-no-pie'], ['-O2', '-gdwarf-4']]) {
     const build: Build = { compiler: 'gcc', flags: ['-g', ...flags, '-pthread'] };
-    test(titleOf(build), { skip: lack(build), timeout: 60_000 }, async () => {
+    test(titleOf(build), { skip: lack(build), timeout: 180_000 }, async () => {
       const shared = flags.filter((flag) => flag !== '-no-pie');
       const library = compile(
         'globals.c',
@@ -168,7 +168,7 @@ describe('types of the C++ library', () => {
     { compiler: 'clang++', flags: ['-std=c++17', '-g', '-O2', '-stdlib=libc++'] },
   ];
   for (const build of builds) {
-    test(titleOf(build), { skip: lack(build), timeout: 60_000 }, async () => {
+    test(titleOf(build), { skip: lack(build), timeout: 180_000 }, async () => {
       const { ours, logged } = await run('library.cc', 'library.bt', build);
       assert.equal(logged.length, 3 * 38 + 3 + 23 + 43);
       assert.deepEqual(ours, logged);
@@ -184,7 +184,7 @@ describe('containers of the C++ library', () => {
     { compiler: 'clang++', flags: ['-std=c++17', '-g', '-O2', '-stdlib=libc++'] },
   ];
   for (const build of builds) {
-    test(titleOf(build), { skip: lack(build), timeout: 60_000 }, async () => {
+    test(titleOf(build), { skip: lack(build), timeout: 180_000 }, async () => {
       const { ours, logged } = await run('containers.cc', 'containers.bt', build);
       assert.equal(logged.length, 1825);
       assert.deepEqual(ours, logged);
@@ -194,7 +194,7 @@ describe('containers of the C++ library', () => {
 
 describe('containers where a script cannot go through them', () => {
   const build: Build = { compiler: 'g++', flags: ['-std=c++17', '-g', '-O0'] };
-  test('one clear error each', { skip: lack(build), timeout: 120_000 }, async () => {
+  test('one clear error each', { skip: lack(build), timeout: 240_000 }, async () => {
     const program = compile('containers.cc', build, `refused${built++}`);
     const cases: readonly (readonly [body: string, message: RegExp])[] = [
       [
@@ -220,10 +220,12 @@ describe('containers where a script cannot go through them', () => {
     }
   });
 
-  test('what is not there reads as 0, and is told', { skip: lack(build), timeout: 60_000 }, async () => {
+  test('what is not there reads as 0, and is told', { skip: lack(build), timeout: 180_000 }, async () => {
     const program = compile('containers.cc', build, `absent${built++}`);
     const script = `uprobe:${program}:look { printf("%d %s %d %d\\n", args.b.deque[100000], args.b.table[77], args.b.forward[9], args.b.bits[5000]); exit(); }`;
-    const { status, stdout, stderr } = await insitu(['-q', '-c', `sh -c "exec ${program} 2>/dev/null"`, '-e', script]);
+    const { status, stdout, stderr } = await insitu(['-q', '-c', `sh -c "exec ${program} 2>/dev/null"`, '-e', script], {
+      timeout: 100_000,
+    });
     assert.equal(status, 0);
     // The process may come there again before the probe is gone.
     assert.deepEqual([...new Set(stdout.trimEnd().split('\n'))], ['0  0 0']);
@@ -241,7 +243,7 @@ describe('Abseil', () => {
     { compiler: 'g++', flags: ['-std=c++17', '-g', '-O0'] },
     { compiler: 'clang++', flags: ['-std=c++17', '-g', '-O1'] },
   ]) {
-    test(titleOf(build), { skip: lack(build) || installed, timeout: 120_000 }, async () => {
+    test(titleOf(build), { skip: lack(build) || installed, timeout: 240_000 }, async () => {
       const { ours, logged } = await run('abseil.cc', 'abseil.bt', build, libraries);
       assert.equal(logged.length, 308);
       assert.deepEqual(ours, logged);
@@ -253,7 +255,7 @@ describe("libstdc++'s debug package", () => {
   const folder = '/usr/lib/x86_64-linux-gnu/debug';
   const missing = existsSync(join(folder, 'libstdc++.so.6')) ? false : 'needs libstdc++6-12-dbg';
   const build: Build = { compiler: 'g++', flags: ['-O0'] };
-  test("arguments of the library's functions", { skip: lack(build) || missing, timeout: 60_000 }, async () => {
+  test("arguments of the library's functions", { skip: lack(build) || missing, timeout: 180_000 }, async () => {
     const words = { STANDARD: join(folder, 'libstdc++.so.6') };
     const { ours, logged } = await run('standard.cc', 'standard.bt', build, {}, words, `LD_LIBRARY_PATH=${folder}`);
     assert.equal(logged.length, 4 * 6);
@@ -274,7 +276,7 @@ describe('locals by source line', () => {
     { compiler: 'gcc', flags: ['-g', '-O0', '-fomit-frame-pointer'] },
     { compiler: 'clang', flags: ['-g', '-O0'] },
   ]) {
-    test(titleOf(build), { skip: lack(build), timeout: 60_000 }, async () => {
+    test(titleOf(build), { skip: lack(build), timeout: 180_000 }, async () => {
       const { ours, logged } = await run('locals.c', 'locals.bt', build, {}, lines);
       assert.equal(logged.length, 3 * 5);
       // One line may be several places in the code: each shows the same.
@@ -284,7 +286,7 @@ describe('locals by source line', () => {
 });
 
 describe('without debugging information of its own', { skip: lack({ compiler: 'gcc', flags: [] }) }, () => {
-  test('--types takes another build', { timeout: 60_000 }, async () => {
+  test('--types takes another build', { timeout: 180_000 }, async () => {
     const build: Build = { compiler: 'gcc', flags: ['-g', '-O2'] };
     const whole = compile('plain.c', build, `whole${built++}`);
     const bare = `${whole}-bare`;
@@ -305,7 +307,7 @@ describe('without debugging information of its own', { skip: lack({ compiler: 'g
     );
   });
 
-  test('-lv tells what is in scope at a line', { timeout: 60_000 }, async () => {
+  test('-lv tells what is in scope at a line', { timeout: 180_000 }, async () => {
     const program = compile('locals.c', { compiler: 'gcc', flags: ['-g', '-O0'] }, `locals${built++}`);
     const source = readFileSync(join(root, 'test', 'values', 'locals.c'), 'utf8').split('\n');
     const line = source.findIndex((text) => text.includes('LINE_inner')) + 1;
@@ -331,7 +333,7 @@ describe('Rust', () => {
   for (const compiler of versions(['rustc', '/usr/bin/rustc'], '--version')) {
     for (const flags of [['-g'], ['-g', '-O']]) {
       const build: Build = { compiler, flags: [...flags, '--edition', '2021'] };
-      test(titleOf(build), { skip: lack(build), timeout: 120_000 }, async () => {
+      test(titleOf(build), { skip: lack(build), timeout: 240_000 }, async () => {
         const { ours, logged } = await run('rust.rs', 'rust.bt', build);
         assert.equal(logged.length, 282);
         assert.deepEqual(ours, logged);
@@ -419,12 +421,14 @@ describe('beside gdb', { skip: has('gdb') ? false : 'needs gdb' }, () => {
     { compiler: 'gcc', flags: ['-g', '-O2'] },
     { compiler: 'gcc', flags: ['-gdwarf-4', '-O1', '-no-pie'] },
   ]) {
-    test(titleOf(build), { skip: lack(build), timeout: 90_000 }, async () => {
+    test(titleOf(build), { skip: lack(build), timeout: 180_000 }, async () => {
       const program = compile('plain.c', build, `gdb${built++}`);
       for (const [name, pairs] of Object.entries(functions)) {
         const prints = pairs.map(([ours]) => `print(${ours === 'args.pair' ? 'args.pair.first' : ours});`).join(' ');
         const script = `uprobe:${program}:${name} { ${prints} exit(); }`;
-        const { stdout } = await insitu(['-q', '-c', `sh -c "exec ${program} 2>/dev/null"`, '-e', script]);
+        const { stdout } = await insitu(['-q', '-c', `sh -c "exec ${program} 2>/dev/null"`, '-e', script], {
+          timeout: 100_000,
+        });
         const ours = stdout.split('\n').slice(0, pairs.length);
         const theirs = gdbValues(
           program,
@@ -470,7 +474,7 @@ describe("library types beside gdb's printers", { skip: has('gdb') ? false : 'ne
     { compiler: 'g++', flags: ['-std=c++17', '-g', '-O0'] },
     { compiler: 'g++', flags: ['-std=c++17', '-gdwarf-4', '-O0', '-no-pie'] },
   ]) {
-    test(titleOf(build), { skip: lack(build), timeout: 120_000 }, async () => {
+    test(titleOf(build), { skip: lack(build), timeout: 240_000 }, async () => {
       let compared = 0;
       for (const [source, [object, text]] of Object.entries(programs)) {
         const fields = text.split(' ').map((field) => field.replace('#', ''));
@@ -480,15 +484,10 @@ describe("library types beside gdb's printers", { skip: has('gdb') ? false : 'ne
         // In parts: all of them together are more than one program may be.
         const parts = [0, 1, 2, 3].map((part) => prints.filter((_, index) => index % 4 === part).join(' '));
         const script = parts.map((part) => `uprobe:${program}:look { ${part} }`).join('\n');
-        const { stdout, stderr } = await insitu([
-          '-q',
-          '-f',
-          'json',
-          '-c',
-          `sh -c "exec ${program} 2>/dev/null"`,
-          '-e',
-          script,
-        ]);
+        const { stdout, stderr } = await insitu(
+          ['-q', '-f', 'json', '-c', `sh -c "exec ${program} 2>/dev/null"`, '-e', script],
+          { timeout: 100_000 },
+        );
         // A line with the field's name, then its value; several probes of one place run in an order of the kernel's.
         const values = new Map<string, unknown[]>();
         let field = '';
@@ -537,7 +536,7 @@ describe('inlined functions', () => {
     { compiler: 'gcc', flags: ['-g', '-O0'] },
     { compiler: 'gcc', flags: ['-g', '-O2'] },
   ]) {
-    test(titleOf(build), { skip: lack(build), timeout: 60_000 }, async () => {
+    test(titleOf(build), { skip: lack(build), timeout: 180_000 }, async () => {
       const { ours, logged } = await run('inlined.c', 'inlined.bt', build);
       assert.equal(logged.length, 3 * 3);
       assert.deepEqual(ours, logged);
