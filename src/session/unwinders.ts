@@ -15,22 +15,25 @@ export function mappedUnwinder(pid: number): string | undefined {
     .find(isUnwinder);
 }
 
-/** `program` is the file that the process runs, or will run. */
-export function mayUnwind(target: Target, program: string, pid: number | undefined): (binary: Binary) => boolean {
-  let process = pid !== undefined && mappedUnwinder(pid) !== undefined;
-  // Also what its libraries need, once for each.
-  const known = new Set<string>();
-  const look = (file: string): void => {
-    if (process || known.has(file)) return;
-    known.add(file);
-    const opened = target.binary(file, pid);
-    // Of libraries the names are enough: also libc has landing pads, for threads that are cancelled.
-    if (!opened.ok || (file === program && opened.value.unwindable) || opened.value.needed.some(isUnwinder)) {
-      process = true;
-      return;
-    }
-    for (const needed of opened.value.needed) look(needed);
-  };
-  look(program);
-  return (binary) => process || binary.unwindable;
+/** Whether return addresses of a file's functions must be left alone; a command that has not begun has no pid here. */
+export function mayUnwind(
+  target: Target,
+  processes: readonly { readonly pid: number | undefined; readonly program: string }[],
+): (binary: Binary) => boolean {
+  const any = processes.some(({ pid, program }) => {
+    if (pid !== undefined && mappedUnwinder(pid) !== undefined) return true;
+    const known = new Set<string>();
+    const unwinds = (file: string): boolean => {
+      if (known.has(file)) return false;
+      known.add(file);
+      const opened = target.binary(file, pid);
+      // What cannot be looked at may do anything.
+      if (!opened.ok) return true;
+      const { needed, unwindable } = opened.value;
+      // Of libraries the names are enough: also libc has landing pads, for threads that are cancelled.
+      return (file === program && unwindable) || needed.some(isUnwinder) || needed.some(unwinds);
+    };
+    return unwinds(program);
+  });
+  return (binary) => any || binary.unwindable;
 }

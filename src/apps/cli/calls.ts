@@ -50,7 +50,8 @@ export async function calls(patterns: readonly string[], options: CallsOptions):
       debugFiles: debugFilesOf(options),
       onSlow: (path) => complain(`${path} has no symbols: inferring names (kept for the next run)\n`),
     });
-    const unwinds = mayUnwind(target, program, pid);
+    const processes = options.pids.map((one) => ({ pid: one, program: programOf(one) }));
+    const unwinds = mayUnwind(target, child === undefined ? processes : [{ pid: undefined, program }]);
     const { functions, unfollowed } = findFunctions({
       ...{ target, patterns, program, pid },
       uretprobes: (binary) => !unwinds(binary),
