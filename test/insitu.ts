@@ -36,6 +36,7 @@ export type Need =
   | 'python3'
   | 'strace'
   | 'ss'
+  | 'tmux'
   | 'bash'
   | 'zsh'
   | 'fish'
@@ -76,6 +77,7 @@ const needs: Readonly<Record<Need, readonly [present: () => boolean, reason: str
   python3: [() => existsSync('/usr/bin/python3'), "needs Debian's python3"],
   strace: [() => onPath('strace'), 'needs strace (apt-get install strace)'],
   ss: [() => onPath('ss'), 'needs ss (apt-get install iproute2)'],
+  tmux: [() => onPath('tmux'), 'needs tmux (apt-get install tmux)'],
   man: [() => onPath('man'), 'needs man (apt-get install man-db)'],
   bash: [() => onPath('bash'), 'needs bash'],
   zsh: [() => onPath('zsh'), 'needs zsh (apt-get install zsh)'],

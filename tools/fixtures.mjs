@@ -43,6 +43,7 @@ const packages = [
   ['iproute2', () => onPath('ss')],
   ['python3', () => existsSync('/usr/bin/python3')],
   ['wrk', () => onPath('wrk')],
+  ['tmux', () => onPath('tmux')],
   ['man-db', () => onPath('man')],
   ['zsh', () => onPath('zsh')],
   ['fish', () => onPath('fish')],

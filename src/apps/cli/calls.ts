@@ -24,6 +24,7 @@ import { clockText } from './clock.ts';
 import { complain } from './failure.ts';
 import { type CallsOptions, debugFilesOf } from './options.ts';
 import { notifyAttached, Output } from './output.ts';
+import { refreshes, showInPlace } from './screen.ts';
 import { stopOnSignals } from './stop.ts';
 
 /** How often --watch shows the numbers anew, and how often the progress is told, in milliseconds. */
@@ -154,8 +155,10 @@ class Session {
         const at = performance.now();
         if (watch && at - shownAt >= refreshAfter) {
           shownAt = at;
-          if (this.#style.width !== undefined) this.#output.write('\x1b[2J\x1b[H');
-          this.#show(false);
+          if (this.#options.format === 'text' && refreshes(this.#options.output)) {
+            this.#clearProgress();
+            showInPlace(this.#output, this.#text(false));
+          } else this.#show(false);
         } else if (at - toldAt >= tellAfter && !watch) {
           toldAt = at;
           this.#tell();
@@ -259,14 +262,17 @@ class Session {
   }
 
   #show(trees: boolean): void {
-    const report = this.#report();
+    const text = this.#text(trees);
     this.#clearProgress();
-    this.#output.write(
-      this.#options.format === 'json'
-        ? `${JSON.stringify({ type: 'calls', data: report })}\n`
-        : reportText(report, this.#style, (start) => this.#clock(start), trees),
-    );
+    this.#output.write(text);
     this.#output.rest();
+  }
+
+  #text(trees: boolean): string {
+    const report = this.#report();
+    return this.#options.format === 'json'
+      ? `${JSON.stringify({ type: 'calls', data: report })}\n`
+      : reportText(report, this.#style, (start) => this.#clock(start), trees);
   }
 
   #clock(start: number): string {

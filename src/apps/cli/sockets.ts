@@ -1,4 +1,5 @@
 /** `insitu sockets`: who listens, with which options, whom it accepts, each with the code that did it. */
+import { isatty } from 'node:tty';
 import { readEvent, StackLines } from '../../answers/sockets/event.ts';
 import { SocketOptions } from '../../answers/sockets/options.ts';
 import { errorNaming, makeReport } from '../../answers/sockets/report.ts';
@@ -81,6 +82,7 @@ export async function sockets(options: SocketsOptions): Promise<number> {
     const refresh = inPlace ? () => showInPlace(output, text()) : show;
     // What is open already is told at once: much may not happen for a long time.
     if (options.watch || (options.command === undefined && !options.events)) refresh();
+    else if (isatty(2)) complain(`Following ${followed(options)}; Ctrl-C ends it, with the tables\n`);
     if (options.watch) timer = setInterval(() => showAnew(refresh), refreshAfter);
     for await (const batch of running.batches()) {
       for (const event of batch) {
@@ -114,6 +116,12 @@ export async function sockets(options: SocketsOptions): Promise<number> {
   }
   await running.childGone(childGrace);
   return 0;
+}
+
+/** What is followed, in words. */
+function followed({ command, pids }: SocketsOptions): string {
+  if (command !== undefined) return `the sockets of ${command}`;
+  return pids.length === 0 ? 'the sockets of this machine' : `the sockets of process ${pids.join(', ')}`;
 }
 
 /** Reads the sockets that are open now, without touching their processes. */
