@@ -278,7 +278,7 @@ describe('a pinned iterator', { skip: lacking() || (existsSync('/usr/bin/unshare
     // In a mount namespace of its own, so that the machine's stays as it is.
     const script = (pin: string): string => `iter:task:${pin} { printf("%d %s\\n", ctx.task.pid, ctx.task.comm); }`;
     const shell = `mount -t bpf none /sys/fs/bpf || exit 9
-sleep 60 & target=$!
+sleep 600 & target=$!
 while [ "$(cat /proc/$target/comm)" != sleep ]; do :; done
 "$0" -q -p $target -e '${script('list')}' || exit 8
 "$0" -q -p $target -e '${script('/sys/fs/bpf/absolute')}' || exit 7
