@@ -1,6 +1,6 @@
-// node bench/perfevents.mjs [--functions N,N] [--runs N]      (after npm run build)
-// Uprobes as perf events, for kernels without uprobe_multi: opened one after the other, as
-// src/kernel/attach does, and on the four threads of libuv's pool, on functions of a copy of
+// npm run bench:perfevents [-- --functions N,N] [--runs N]
+// Uprobes as perf events, for kernels without uprobe_multi: opened one after the other, and on
+// the four threads of libuv's pool, as src/kernel/attach does it, on functions of a copy of
 // node that nobody runs. Each event is opened and linked to a program, as an attached probe is.
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
