@@ -418,6 +418,8 @@ const config :Workerd.Config = (
     });
     try {
       (await client(port, '127.0.0.1')).destroy();
+      // With its answer all earlier connections have been accepted.
+      await request(port);
       const tracer = new Running(
         ['calls', '~Envoy::Network::ConnectionImpl::*', '--json', '--overhead', '1000000', '-p', String(server.pid)],
         { timeout: 100_000 },
