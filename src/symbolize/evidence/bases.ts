@@ -85,6 +85,10 @@ export function findBases(
     const use = objects.read(index);
     const uses = use.reads + use.writes + use.stores.length;
     if (uses + (member === DESTRUCTOR ? use.calls.length : 0) === 0) continue;
+    // Many things are done with an object last: closed, written out, freed. One that several
+    // destructors end in, or that sets the object to the base's table, is the base's destructor.
+    const isShared = new Set(callers.map((caller) => best[caller]?.scopes[0])).size > 1;
+    if (member === DESTRUCTOR && !isShared && !use.stores.some((store) => store.offset === 0)) continue;
     const rule = member === CONSTRUCTOR ? 'base-constructor' : 'base-destructor';
     add({ index, rule, scopes: [type], member, proof: callers.slice(0, 4).map((caller) => program.startOf(caller)) });
   }
