@@ -41,7 +41,7 @@ export const attachUprobes: Attach = async (probes, bench) => {
       for (const probe of group) bench.failed(probe, unusable);
     } else if (first.program.multi === 'uprobe') {
       attachTogether(withoutRefused(group, bench), bench);
-    } else if (group.length < manyAlone) {
+    } else if (group.length < manyAlone || eventSourceType('uprobe') === undefined) {
       for (const probe of group) attachOne(probe, bench, () => attachAlone(probe));
     } else {
       await attachOnThreads(group, bench, attachAlone, (probe) => linkEventOnThread(probe, eventOf(probe.spec)));
