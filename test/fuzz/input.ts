@@ -33,3 +33,11 @@ export function poisonedReader(bytes: Uint8Array, poison: number): FileReader {
     },
   };
 }
+
+/** What a reader gets: the bytes, and how to hand them on so that reads past their end show. */
+export interface Input {
+  readonly bytes: Uint8Array;
+  readonly poison: number;
+}
+
+export const decoded = ({ bytes, poison }: Input): string => new TextDecoder().decode(within(bytes, poison));

@@ -4,9 +4,7 @@
  * with what was read, or with why it was refused; whatever it throws is a crash. What it
  * answers must depend on nothing but the bytes.
  */
-import * as zlib from 'node:zlib';
 import { MachineError } from '../../src/base/errors.ts';
-import { virtualAddress } from '../../src/base/numbers.ts';
 import { BadPacking, Unpacked, unpackLzma2 } from '../../src/bytes/lzma.ts';
 import { unpackXz } from '../../src/bytes/xz.ts';
 import { unpackZstd } from '../../src/bytes/zstd.ts';
@@ -15,17 +13,9 @@ import { formatScript } from '../../src/compiler/syntax/format.ts';
 import { parse } from '../../src/compiler/syntax/parse.ts';
 import { openBtf } from '../../src/debuginfo/btf/btf.ts';
 import { EntryFile } from '../../src/debuginfo/dwarf/entry.ts';
-import { createLineIndex } from '../../src/debuginfo/dwarf/index.ts';
-import { printType } from '../../src/debuginfo/dwarf/layout.ts';
-import { buildNameIndex, makeNameIndex, NameIndex, qualifiedName } from '../../src/debuginfo/dwarf/nameindex.ts';
-import { DwarfTypes } from '../../src/debuginfo/dwarf/program.ts';
+import { buildNameIndex, NameIndex } from '../../src/debuginfo/dwarf/nameindex.ts';
 import { DwarfSections } from '../../src/debuginfo/dwarf/sections.ts';
-import { ElfFile, type Inflate } from '../../src/debuginfo/elf/elf.ts';
-import { readFunctionBounds } from '../../src/debuginfo/elf/frames.ts';
-import { Image } from '../../src/debuginfo/elf/image.ts';
-import { readThreadLocals } from '../../src/debuginfo/elf/threadlocal.ts';
-import { readUsdtNotes } from '../../src/debuginfo/elf/usdt.ts';
-import { GoFunctions } from '../../src/debuginfo/go/pclntab.ts';
+import { ElfFile } from '../../src/debuginfo/elf/elf.ts';
 import { Kallsyms } from '../../src/debuginfo/text/kallsyms.ts';
 import { parseMaps } from '../../src/debuginfo/text/maps.ts';
 import { parseTracepoint } from '../../src/debuginfo/text/tracepoint.ts';
@@ -34,29 +24,46 @@ import { Source } from '../../src/diag/source.ts';
 import { parseLdCache } from '../../src/kernel/host/ldcache.ts';
 import { demangleBoth } from '../../src/symbolize/demangle/index.ts';
 import { nameFunctions } from '../../src/symbolize/evidence/index.ts';
-import { encodeLearnt, Learnt } from '../../src/symbolize/evidence/learnt.ts';
-import { encodeNames, StoredNames } from '../../src/symbolize/evidence/store.ts';
-import { openBinary } from '../../src/symbolize/symbols/binary.ts';
-import { checksum, decodeColumns, encodeColumns, readColumns } from '../../src/symbolize/symbols/columns.ts';
+import { encodeNames } from '../../src/symbolize/evidence/store.ts';
+import { checksum } from '../../src/symbolize/symbols/columns.ts';
 import { JitDump } from '../../src/symbolize/symbols/jitdump.ts';
-import { KeptNames, readNames } from '../../src/symbolize/symbols/keptnames.ts';
+import { readNames } from '../../src/symbolize/symbols/keptnames.ts';
 import { PerfMap } from '../../src/symbolize/symbols/perfmap.ts';
-import { framePointers } from '../../src/symbolize/symbols/prologue.ts';
-import { buildTable, decodeTable, encodeTable, ruleAt, type UnwindTable } from '../../src/symbolize/unwind/table.ts';
-import { conventions } from '../../src/types/abi.ts';
-import { alignOf, describe, sizeOf } from '../../src/types/layout.ts';
-import { Printers } from '../../src/types/printers.ts';
 import { ProgramGenerator } from '../generator.ts';
 import { sampleTarget } from '../sample.ts';
-import { poisonedReader, within } from './input.ts';
+import {
+  crc,
+  inflate,
+  mostUnpacked,
+  openElf,
+  partsOf,
+  shown,
+  smallGo,
+  tableStart,
+  withBounds,
+  withEvidence,
+  withGo,
+  withLines,
+  withSections,
+  withSymbols,
+  withTypes,
+  withUnwindTable,
+} from './elf.ts';
+import { decoded, type Input, poisonedReader, within } from './input.ts';
+import {
+  keptDemangled,
+  keptSymbols,
+  keptUnwindTables,
+  learntSeed,
+  mangledNames,
+  withChecksum,
+  withKeptSymbols,
+  withKeptUnwindTable,
+  withLearnt,
+  withStoredNames,
+} from './kept.ts';
 import { joined, type Region } from './mutate.ts';
 import { seedsIn } from './seeds.ts';
-
-/** What a reader gets: the bytes, and how to hand them on so that reads past their end show. */
-export interface Input {
-  readonly bytes: Uint8Array;
-  readonly poison: number;
-}
 
 export interface Target {
   readonly name: string;
@@ -72,37 +79,6 @@ export interface Target {
   read(input: Input): string;
   /** The part of a campaign that it gets; 1 when absent. */
   readonly weight?: number;
-}
-
-/** Bytes that a damaged packed section may become; no real one of a seed is as large. */
-const mostUnpacked = 4 << 20;
-
-const inflate: Inflate = (packed, method, size) => {
-  if (size > mostUnpacked) throw new Error('too large for a test');
-  if (method === 'zlib') return zlib.inflateSync(packed, { maxOutputLength: Math.max(1, size) });
-  const unpacked = unpackZstd(packed, mostUnpacked);
-  if (!unpacked.ok) throw unpacked.error;
-  return unpacked.value;
-};
-
-function openElf({ bytes, poison }: Input): ElfFile | string {
-  const elf = ElfFile.open('damaged', poisonedReader(bytes, poison));
-  return elf.ok ? elf.value : `refused: ${elf.error.code}`;
-}
-
-/** The headers, and the sections whose names match, of an undamaged file. */
-function partsOf(bytes: Uint8Array, wanted: RegExp): Region[] {
-  const elf = ElfFile.open('seed', poisonedReader(bytes, 0));
-  if (!elf.ok) return [];
-  const { programHeaders, sectionHeaders } = elf.value.header;
-  return [
-    { start: 0, size: 64 },
-    { start: programHeaders.offset, size: programHeaders.count * programHeaders.entrySize },
-    { start: sectionHeaders.offset, size: sectionHeaders.count * sectionHeaders.entrySize },
-    ...elf.value.sections
-      .filter(({ name, type }) => wanted.test(name) && type !== 8)
-      .map(({ offset, size }) => ({ start: offset, size })),
-  ];
 }
 
 /** A .xz file around LZMA2 bytes, without a checksum of the contents. */
@@ -124,10 +100,6 @@ export function xzAround(lzma2: Uint8Array): Uint8Array {
   );
 }
 
-function crc(bytes: Uint8Array): number {
-  return (zlib as unknown as { crc32(bytes: Uint8Array): number }).crc32(bytes);
-}
-
 /** LZMA2 chunks that hold bytes as they are. */
 function stored(bytes: Uint8Array): Uint8Array {
   const parts: Uint8Array[] = [];
@@ -136,189 +108,6 @@ function stored(bytes: Uint8Array): Uint8Array {
     parts.push(new Uint8Array([at === 0 ? 1 : 2, (piece.length - 1) >> 8, (piece.length - 1) & 0xff]), piece);
   }
   return joined(...parts, new Uint8Array([0]));
-}
-
-function withSections(input: Input): string {
-  const elf = openElf(input);
-  if (typeof elf === 'string') return elf;
-  const { sections } = elf;
-  let bytes = 0;
-  for (const section of sections.slice(0, 64)) {
-    const contents = elf.contents(section, inflate);
-    if (contents.ok) bytes += contents.value.length;
-  }
-  let places = 0;
-  for (let address = 0; address < 0x6000; address += 0x400) {
-    const offset = elf.toFileOffset(virtualAddress(address), 'any');
-    if (offset.ok && elf.toVirtualAddress(offset.value) !== undefined) places++;
-  }
-  const dynamic = elf.dynamic();
-  const link = elf.debugLink();
-  return [
-    sections.length,
-    elf.problem?.code,
-    bytes,
-    places,
-    elf.buildId(),
-    elf.interpreter,
-    dynamic?.needed.join(),
-    link?.name,
-    link?.crc,
-    readUsdtNotes(elf).length,
-  ].join(' ');
-}
-
-function withSymbols(input: Input): string {
-  const opened = openBinary('damaged', poisonedReader(input.bytes, input.poison), { demangle: demangleBoth, inflate });
-  if (!opened.ok) return `refused: ${opened.error.code}`;
-  const binary = opened.value;
-  const all = binary.match('*');
-  const names = all.map(({ name, address, size }) => `${name}@${address}+${size}`);
-  const found = binary.search(/total|price/).length + binary.find('shop::total').length;
-  const at: string[] = [];
-  for (const { address } of all.slice(0, 8)) at.push(binary.at(virtualAddress(address + 1))?.demangled ?? '-');
-  for (const { address } of all.slice(0, 8)) at.push(JSON.stringify(binary.exits(address)), String(binary.unwindable));
-  for (let address = 0x200; address < 0x4000; address += 0x333) at.push(binary.at(virtualAddress(address))?.name ?? '');
-  const layers = binary.layers.explain().map(({ layer, found: has, detail }) => `${layer} ${has} ${detail}`);
-  return [
-    names.join(),
-    found,
-    at.join(),
-    layers.join(),
-    binary.object('counter')?.size,
-    binary.near('totl').join(),
-  ].join('|');
-}
-
-function withLines(input: Input): string {
-  const elf = openElf(input);
-  if (typeof elf === 'string') return elf;
-  const index = createLineIndex(elf, { inflate });
-  if (!index.present) return 'refused: no debugging information';
-  const text = elf.section('.text');
-  const start = text === undefined || text.size === 0 ? 0x1000 : text.address;
-  const parts: string[] = [];
-  for (let offset = 0; offset < 0x140; offset += 11) {
-    for (const frame of index.at(virtualAddress(start + offset))?.frames ?? []) {
-      parts.push(`${frame.function} ${frame.file}:${frame.line}:${frame.column}${frame.inlined ? 'i' : ''}`);
-    }
-  }
-  for (const { name, address, size } of index.functions()) parts.push(`${name}@${address}+${size}`);
-  parts.push(...index.addressesOf((path) => path.endsWith('.cc'), 20).map(String), ...index.producers());
-  return parts.join('|') || 'refused: nothing at these addresses';
-}
-
-/** Types, functions with their arguments, and variables, by all names that the index has. */
-function withTypes(input: Input): string {
-  const elf = openElf(input);
-  if (typeof elf === 'string') return elf;
-  const types = new DwarfTypes(new DwarfSections(elf, inflate), {
-    convention: conventions.x86_64,
-    threadLocals: () => readThreadLocals(elf),
-    frameAddress: () => undefined,
-    index: makeNameIndex,
-  });
-  const printers = new Printers();
-  const parts: string[] = [];
-  let left = 60;
-  for (const kind of ['struct', 'union', 'enum', 'typedef'] as const) {
-    for (const entry of types.entries(kind)) {
-      if (left-- < 0) break;
-      parts.push(...printType(entry, types.reader).slice(0, 200));
-      const type = types.reader.of(entry);
-      parts.push(`${sizeOf(type)} ${alignOf(type)} ${describe(type)}`.slice(0, 1000));
-      if (type.kind === 'struct')
-        parts.push(`${printers.contentOf(type)?.kind} ${type.byReference?.()} ${printers.hasContent(type)}`);
-    }
-  }
-  for (const entry of types.entries('variable')) {
-    if (left-- < -60) break;
-    const variable = types.global(qualifiedName(entry, types.reader.scopes));
-    if (variable !== undefined) parts.push(`${variable.declaration} ${shown(variable.location)}`);
-  }
-  const start = elf.section('.text')?.address ?? 0x1000;
-  for (let offset = 0; offset < 0x100; offset += 16) {
-    for (const one of types.variablesAt(start + offset)) parts.push(`${one.declaration} ${shown(one.location)}`);
-    const found = types.functionAt(start + offset, '');
-    for (const one of found === undefined ? [] : [...found.parameters, found.result]) {
-      parts.push(`${one.declaration} ${shown(one.location)}`);
-    }
-  }
-  return parts.join('|') || 'refused: nothing found';
-}
-
-const shown = (value: unknown): string =>
-  JSON.stringify(value, (_key, inner: unknown) => (typeof inner === 'bigint' ? `${inner}n` : inner));
-
-function withBounds(input: Input): string {
-  const elf = openElf(input);
-  if (typeof elf === 'string') return elf;
-  const image = Image.of(elf);
-  if (!image.ok) return `refused: ${image.error.code}`;
-  const { starts, sizes } = readFunctionBounds(image.value);
-  const { sampled, kept } = framePointers(elf, [elf]);
-  return `${starts.join()} ${sizes.join()} ${sampled} ${kept}`;
-}
-
-function withEvidence(input: Input): string {
-  const elf = openElf(input);
-  if (typeof elf === 'string') return elf;
-  const names = nameFunctions(elf);
-  if (!names.ok) return `refused: ${names.error.code}`;
-  return Array.from(names.value, ({ name, address }) => `${name}@${address}`).join();
-}
-
-const learntSeed = new TextEncoder().encode(
-  encodeLearnt(
-    'shop 12ab',
-    [{ mangled: 'N4shop6BasketE', slots: ['~Basket', '~Basket', '', 'all'] }],
-    Array.from({ length: 40 }, (_, index) => ({
-      name: `_ZN4shop6Basket2f${index}Ev`,
-      shape: index < 30 ? index * 0x3_1415_9265 : -1,
-      instructions: index + 6,
-      calls: [(index * 7) % 40, -1, (index * 3) % 40],
-      texts: [index * 0x1_0001],
-    })),
-  ),
-);
-
-function withLearnt(input: Input): string {
-  const parsed = Learnt.parse(decoded(input), 'damaged');
-  if (!parsed.ok) return `refused: ${parsed.error.code}`;
-  const learnt = parsed.value;
-  const calls = learnt.names.map((_, index) => learnt.calls(index));
-  for (const line of calls.flat()) if (line >= learnt.names.length) throw new Error(`a call of line ${line}`);
-  const shapes = [...learnt.shapes].map((shape) => learnt.withShape(shape).length);
-  return [
-    learnt.from,
-    learnt.names,
-    calls,
-    shapes,
-    [...learnt.texts].flat(),
-    learnt.slots('N4shop6BasketE', 4),
-    [...learnt.instructions],
-  ].join('|');
-}
-
-function withGo(input: Input): string {
-  const elf = openElf(input);
-  if (typeof elf === 'string') return elf;
-  const table = GoFunctions.open(elf);
-  if (table === undefined) return 'refused: no table of functions';
-  let count = 0;
-  let letters = 0;
-  let first = 0;
-  for (const { name, address } of table.functions()) {
-    if (count === 0) first = address;
-    letters += name.length;
-    if (++count >= 300) break;
-  }
-  const lines: string[] = [];
-  for (let offset = 3; offset < 4000; offset += 331) {
-    const line = table.at(virtualAddress(first + offset));
-    lines.push(line === undefined ? '-' : `${line.function} ${line.file}:${line.line}`);
-  }
-  return `${table.count} ${count} ${letters} ${lines.join()}`;
 }
 
 function withJitDump({ bytes, poison }: Input): string {
@@ -374,21 +163,6 @@ function jitDumpSeed(): Uint8Array {
 }
 
 const text = (...lines: readonly string[]): Uint8Array => new TextEncoder().encode(lines.join('\n'));
-const decoded = ({ bytes, poison }: Input): string => new TextDecoder().decode(within(bytes, poison));
-
-const mangledNames = [
-  '_ZNSt6vectorISt4pairINSt7__cxx1112basic_stringIcSt11char_traitsIcESaIcEEEiESaIS7_EE12emplace_backIJRKS7_EEERS7_DpOT_',
-  '_ZZN4shop3runEiENKUlRKT_E_clIiEEDaS2_',
-  '_ZN4node7TCPWrap4BindI11sockaddr_inEEvRKN2v820FunctionCallbackInfoINS3_5ValueEEEiSt8functionIFiPKciPT_EE.isra.0',
-  '_ZTv0_n24_NSt9strstreamD1Ev',
-  '_ZNK1AIXadL_ZN1B1fEvEEXsrT_5valueELi3EEcvT_IJilEEEv',
-  '_ZN5boost6detail8functionIZN3foo3barEvEUlvE_EE',
-  '_RNvMs_NtCs1234_7mycrate3fooNtB4_3Bar3baz',
-  '_RINvNtCsgAcyfTH5JxF_4core3ptr13drop_in_placeNtNtCs9CZQ8oI6TuA_5alloc6string6StringEBK_',
-  '_ZN4core3ptr85drop_in_place$LT$std..rt..lang_start$LT$$LP$$RP$$GT$..$u7b$$u7b$closure$u7d$$u7d$$GT$17h0123456789abcdefE',
-  '_Z1fIiQaa1CIT_E1DIS0_EEvS0_',
-  '_ZN3fooITnDaXtlA3_cLc65ELc66ELc67EEEE3barB5cxx11Ev',
-];
 
 const target = sampleTarget();
 
@@ -711,104 +485,4 @@ function format(source: Source): void {
   const again = new Source(source.name, once);
   const twice = formatScript(again, parse(again, diagnostics));
   if (twice !== once) throw new Error(`formatted twice, this differs:\n${once}\n---\n${twice}`);
-}
-
-function withStoredNames({ bytes, poison }: Input): string {
-  const names = StoredNames.read(within(bytes, poison));
-  if (names === undefined) return 'refused: not the cache of this version, or damaged';
-  let letters = 0;
-  for (const { name, evidence } of names) letters += name.length + evidence.length;
-  return `${names.count} ${letters} ${names.at(virtualAddress(0x1100))?.name}`;
-}
-
-function withUnwindTable(input: Input): string {
-  const elf = openElf(input);
-  if (typeof elf === 'string') return elf;
-  const table = buildTable(elf, inflate);
-  return table.ok ? describeTable(table.value) : `refused: ${table.error.code}`;
-}
-
-function describeTable(table: UnwindTable): string {
-  const rules: number[] = [];
-  for (let offset = 0; offset < 0x3000; offset += 0x35) rules.push(ruleAt(table.blocks, offset));
-  return [crc(new Uint8Array(new Int32Array(table.rules).buffer)), JSON.stringify(table.counts), rules].join('|');
-}
-
-function keptUnwindTables(folder: string): Uint8Array[] {
-  return seedsIn(folder, /^(stripped|shared)\.elf$/).flatMap((bytes) => {
-    const elf = ElfFile.open('seed', poisonedReader(bytes, 0));
-    const table = elf.ok ? buildTable(elf.value, inflate) : elf;
-    return table.ok ? [encodeTable(table.value)] : [];
-  });
-}
-
-function withKeptUnwindTable({ bytes, poison }: Input): string {
-  const table = decodeTable(within(bytes, poison));
-  return table === undefined ? 'refused: not the table of this version, or damaged' : describeTable(table);
-}
-
-function keptSymbols(folder: string): Uint8Array[] {
-  return seedsIn(folder, /^(plain-pie|shared)\.elf$/).flatMap((bytes) => {
-    const elf = ElfFile.open('seed', poisonedReader(bytes, 0));
-    const section = elf.ok ? elf.value.sections.find(({ name }) => name === '.symtab') : undefined;
-    return elf.ok && section !== undefined ? [encodeColumns(readColumns(elf.value, section, 'function'))] : [];
-  });
-}
-
-function withKeptSymbols({ bytes, poison }: Input): string {
-  const columns = decodeColumns(within(bytes, poison));
-  if (columns === undefined) return 'refused: not the index of this version, or damaged';
-  return [columns.addresses, columns.sizes, columns.names, columns.bindings].join('|');
-}
-
-function keptDemangled(): Uint8Array {
-  const files = new Map<string, Uint8Array>();
-  const cache = { read: () => undefined, write: (key: string, bytes: Uint8Array) => void files.set(key, bytes) };
-  const kept = new KeptNames(demangleBoth, cache, 'seed');
-  for (const name of mangledNames) for (const verbose of [false, true]) kept.demangle(name, { verbose });
-  kept.save();
-  return files.get('seed') as Uint8Array;
-}
-
-function withChecksum(bytes: Uint8Array): Uint8Array {
-  const at = bytes.indexOf(0x0a) - 8;
-  if (at < 0) return bytes;
-  const sum = checksum(bytes.slice(at + 9))
-    .toString(16)
-    .padStart(8, '0');
-  bytes.set(new TextEncoder().encode(sum), at);
-  return bytes;
-}
-
-/** Go's smallest program is large; its table's section and headers suffice, the code is left out. */
-function smallGo(bytes: Uint8Array): Uint8Array {
-  const table = partsOf(bytes, /^\.gopclntab$/).at(-1);
-  const [, , headers] = partsOf(bytes, /^$/);
-  if (table === undefined || headers === undefined) return bytes;
-  const names = partsOf(bytes, /^\.shstrtab$/).at(-1) as Region;
-  const result = joined(
-    bytes.subarray(0, 0x1000),
-    bytes.subarray(table.start, table.start + table.size),
-    bytes.subarray(headers.start, headers.start + headers.size),
-    bytes.subarray(names.start, names.start + names.size),
-  );
-  const view = new DataView(result.buffer);
-  const start = 0x1000 + table.size;
-  view.setBigUint64(40, BigInt(start), true);
-  for (let at = start; at + 64 <= start + headers.size; at += 64) {
-    const offset = Number(view.getBigUint64(at + 24, true));
-    if (offset === table.start) view.setBigUint64(at + 24, 0x1000n, true);
-    else if (offset === names.start) view.setBigUint64(at + 24, BigInt(start + headers.size), true);
-  }
-  return result;
-}
-
-function tableStart(seed: Uint8Array): Region[] {
-  const table = partsOf(seed, /^\.gopclntab$/).at(-1);
-  return table === undefined
-    ? []
-    : [
-        { start: table.start, size: 128 },
-        { start: table.start, size: 128 },
-      ];
 }
