@@ -192,6 +192,36 @@ describe('containers of the C++ library', () => {
   }
 });
 
+describe("a user's own printers", () => {
+  const build: Build = { compiler: 'g++', flags: ['-g', '-O1'] };
+  const lines = `# of the program own.cc
+Text      text      data=start length=bytes
+Row<*>    sequence  first=begin_ end=end_ of=#0
+Chain     list      first=head count=count next=0 value=8 of=head.text ordered=1
+`;
+  test('--printers FILE', { skip: lack(build), timeout: 180_000 }, async () => {
+    const path = join(folder, 'own.printers');
+    writeFileSync(path, lines);
+    const program = compile('own.cc', build, `own${built++}`);
+    const script = readFileSync(join(root, 'test', 'values', 'own.bt'), 'utf8').replaceAll('BIN', program);
+    const log = `${program}.log`;
+    const command = `sh -c "exec ${program} 2>${log}"`;
+    const { status, stdout, stderr } = await insitu(['-q', '--printers', path, '-c', command, '-e', script], {
+      timeout: 100_000,
+    });
+    assert.equal(status, 0, stderr);
+    assert.equal(stdout.trimEnd(), readFileSync(log, 'utf8').trimEnd());
+  });
+
+  test('a line that is none', async () => {
+    const path = join(folder, 'wrong.printers');
+    writeFileSync(path, `${lines}Wrong  nothing  a=b\n`);
+    const { status, stderr } = await insitu(['--printers', path, '-e', 'BEGIN { exit(); }']);
+    assert.equal(status, 1);
+    assert.match(stderr, /wrong\.printers:5: not a printer: Wrong/);
+  });
+});
+
 describe('containers where a script cannot go through them', () => {
   const build: Build = { compiler: 'g++', flags: ['-std=c++17', '-g', '-O0'] };
   test('one clear error each', { skip: lack(build), timeout: 240_000 }, async () => {

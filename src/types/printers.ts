@@ -8,8 +8,9 @@
  * (`_M_impl._M_start`); members of base classes are found too, `:NAME` goes into the base
  * class whose name starts so; `a|b` takes the first path that there is. `of=` is a type:
  * `#0` the first template argument, `_M_t.#1` the second one of
- * that member's type, a path the type of that member, `*PATH` what it points to, `#0,#1` a
- * pair of two; `a|b` as above. `check=` names a member that has to be there, in lines of any kind. Numbers stand for themselves; behind a path `+N` adds, `>>N` shifts.
+ * that member's type, a path the type of that member (through pointers too), `*PATH` what it
+ * points to, `#0,#1` a pair of two; `a|b` as above. `check=` names a member that has to be there, in lines
+ * of any kind. Numbers stand for themselves; behind a path `+N` adds, `>>N` shifts.
  *
  *   text      data= length=           (length= may be data's end with end=)
  *   sequence  first= count= | end=    of= [inside= tag=]  (inside: where the elements lie unless tag's lowest bit is set)
@@ -213,6 +214,7 @@ class Paths {
 function typeAt(type: CompositeType, path: readonly string[]): Type | undefined {
   let here: Type | bigint | undefined = type;
   for (const word of path) {
+    if (typeof here === 'object' && here.kind === 'pointer') here = here.to();
     if (typeof here !== 'object' || (here.kind !== 'struct' && here.kind !== 'union')) return undefined;
     if (word.startsWith('#')) here = [...(here.templateArguments?.().values() ?? [])][Number(word.slice(1))];
     else here = follow(here, word)?.type;
