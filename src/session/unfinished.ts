@@ -121,12 +121,14 @@ export class UnfinishedStacks {
     return finished;
   }
 
-  /** Walks the stack that waits longest. */
-  finishOne(): void {
-    for (const id of this.#waiting.keys()) {
+  /** Walks the stack that waits longest, if it was taken before that time; false when there is none. */
+  finishOne(before: number = Number.POSITIVE_INFINITY): boolean {
+    for (const [id, { time }] of this.#waiting) {
+      if (time >= before) return false;
       this.finish(id);
-      return;
+      return true;
     }
+    return false;
   }
 
   finishAll(): void {

@@ -41,6 +41,8 @@ const startCpuMs = 400;
 const longestStartMs = 3000;
 /** How often the followed processes are looked after. */
 const followMs = 10;
+/** A stack is saved whole by then. */
+const settledNs = 10_000_000;
 /** Notes are taken so many bytes at a time, beside other work. */
 const noteBytes = 1 << 20;
 /** Tables that are remembered for stacks to be finished. */
@@ -105,6 +107,8 @@ export class UnwindTables {
   #bytes = 0;
   #watch: Watch | undefined;
   #scheduled = false;
+  /** Until the next look at stacks that wait for nothing else. */
+  #later: NodeJS.Timeout | undefined;
   #timer: NodeJS.Timeout | undefined;
   #open = true;
 
@@ -214,6 +218,7 @@ export class UnwindTables {
     this.#open = false;
     clearInterval(this.#timer);
     clearTimeout(this.#sweeper);
+    clearTimeout(this.#later);
     this.#watch?.close();
     this.#notes.close();
     this.#maps.close();
@@ -319,13 +324,21 @@ export class UnwindTables {
   }
 
   #schedule(): void {
-    if (this.#scheduled || !this.#open || (this.#jobs.length === 0 && this.#unfinished.waiting === 0)) return;
-    this.#scheduled = true;
-    setImmediate(() => {
-      this.#scheduled = false;
-      if (this.#open) this.#work(sliceMs);
-      this.#schedule();
-    });
+    if (this.#scheduled || !this.#open) return;
+    if (this.#jobs.length > 0) {
+      this.#scheduled = true;
+      setImmediate(() => {
+        this.#scheduled = false;
+        if (this.#open) this.#work(sliceMs);
+        this.#schedule();
+      });
+    } else if (this.#unfinished.waiting > 0) {
+      this.#later ??= setTimeout(() => {
+        this.#later = undefined;
+        if (this.#open) this.#work(sliceMs);
+        this.#schedule();
+      }, followMs).unref();
+    }
   }
 
   #finish(): void {
@@ -345,8 +358,9 @@ export class UnwindTables {
       this.#notes.drain(noteBytes);
       if (performance.now() >= until) return;
     }
-    // All rules that were asked for are there.
-    while (this.#unfinished.waiting > 0 && performance.now() < until) this.#unfinished.finishOne();
+    // All rules that were asked for are there. A program may still be handing over the memory of its last stack.
+    const before = Number(clockNanoseconds(Clock.MONOTONIC)) - settledNs;
+    while (performance.now() < until && this.#unfinished.finishOne(before));
   }
 
   finish(id: bigint): FinishedStack | undefined {
