@@ -28,16 +28,16 @@ import {
   siteBegins,
   statsAt,
   statsBytes,
-  TextKind,
-  textBytes,
   textSlot,
   threadAt,
 } from '../../program/calls.ts';
 import type { BpfProgram, GlobalsLayout, MapSpec, Program } from '../../program/program.ts';
 import { defaultConfig } from '../config.ts';
 import { emit } from '../emit/emit.ts';
-import { FunctionBuilder, type IrFunction, type Label, type Operand, type Reg, type Slot } from '../ir/ir.ts';
+import type { IrFunction, Label, Reg } from '../ir/ir.ts';
 import { bpfHelper } from '../lower/bpfhelper.ts';
+import { takeText } from './text.ts';
+import { maps, Writer } from './writer.ts';
 
 export interface CallsOptions {
   readonly kernel: { readonly major: number; readonly minor: number };
@@ -49,8 +49,6 @@ export interface CallsOptions {
   readonly sleepable: boolean;
 }
 
-/** Indices in Program.maps. */
-const maps = { control: 0, functions: 1, stats: 2, threads: 3, template: 4, events: 5 } as const;
 /** Offsets in struct pt_regs of arch/x86: arguments in their order, and others. */
 const argumentRegisters = [112, 104, 96, 88, 72, 64] as const;
 const [axAt, dxAt, flagsAt, spAt] = [80, 96, 144, 152];
@@ -117,77 +115,6 @@ function compiled(
   if (!emitted.ok) throw new Error(`insitu bug: ${emitted.error.message}`);
   const { code, relocations, spans, btf } = emitted.value;
   return { name, type, code, relocations, spans, ...(btf ? { btf } : {}), ...(sleepable ? { sleepable } : {}) };
-}
-
-type Condition = 'eq' | 'ne' | 'ult' | 'ule' | 'ugt' | 'uge';
-
-/** Shorthands over a FunctionBuilder. */
-class Writer {
-  readonly b: FunctionBuilder;
-  readonly frame: number;
-
-  constructor(name: string, parameters: readonly ('pointer' | 'scalar')[], frame: number) {
-    this.b = new FunctionBuilder(name, parameters);
-    this.frame = frame;
-  }
-
-  assign(dst: Reg, value: Reg | { readonly imm: number }): void {
-    if (typeof value === 'number') this.b.mov(dst, value);
-    else this.b.push({ op: 'const', dst, value: BigInt(value.imm) });
-  }
-  change(dst: Reg, operator: 'add' | 'sub' | 'lshr' | 'and' | 'or' | 'xor', right: Operand): void {
-    this.b.push({ op: 'alu', operator, dst, left: dst, right });
-  }
-  when(condition: Condition, left: Reg, right: Operand, then: () => void, otherwise?: () => void): void {
-    const inverse = { eq: 'ne', ne: 'eq', ult: 'uge', ule: 'ugt', ugt: 'ule', uge: 'ult' } as const;
-    const other = this.b.label();
-    this.b.branch(inverse[condition], left, right, other);
-    then();
-    if (otherwise === undefined) {
-      this.b.place(other);
-      return;
-    }
-    const end = this.b.label();
-    this.b.jump(end);
-    this.b.place(other);
-    otherwise();
-    this.b.place(end);
-  }
-  /** Adds to a u64 of `base`, locked. */
-  bump(base: Reg, offset: number, by: Reg = this.b.const(1), size: 4 | 8 = 8): void {
-    this.b.push({ op: 'atomic', operator: 'add', base, offset, size, value: by });
-  }
-  control(offset: number): Reg {
-    return this.b.mapValue(maps.control, offset);
-  }
-  count(offset: number): void {
-    this.bump(this.control(offset), 0);
-  }
-  lookup(map: number, key: Slot): Reg {
-    return this.b.call(bpfHelper.map_lookup_elem, [this.b.map(map), this.b.slotAddress(key)], 'pointer');
-  }
-  /** The frame of a number that is known to be below mostFrames. */
-  frameOf(thread: Reg, index: Reg): Reg {
-    const { b } = this;
-    const offset = b.alu('mul', index, { imm: this.frame });
-    return b.alu('add', b.alu('add', thread, offset), { imm: threadAt.frames });
-  }
-  /** The number of the innermost frame; goes to `none` when there is no frame. */
-  innermost(thread: Reg, none: Label): Reg {
-    const { b } = this;
-    const depth = b.load(thread, threadAt.depth, 4);
-    b.branch('eq', depth, { imm: 0 }, none);
-    const index = b.alu('sub', depth, { imm: 1 });
-    b.branch('uge', index, { imm: mostFrames }, none);
-    return index;
-  }
-  /** The key of this thread in a slot; gives pid and tid. */
-  threadKey(slot: Slot): Reg {
-    const { b } = this;
-    const pidTgid = b.call(bpfHelper.get_current_pid_tgid, []);
-    b.store(b.slotAddress(slot), 0, 4, pidTgid);
-    return pidTgid;
-  }
 }
 
 function siteFunction({ texts, sleepable }: CallsOptions, frame: number): IrFunction {
@@ -456,102 +383,6 @@ function takeBudget(f: Writer, granted: Label): void {
     f.bump(control, controlAt.windowCount);
     b.jump(granted);
   });
-}
-
-interface TextPlace {
-  readonly frame: Reg;
-  /** Value of `calls_functions`, and where the TextSpec lies in it. */
-  readonly spec: Reg;
-  readonly specAt: number;
-  /** In the frame: where the text goes, and the words that it comes from. */
-  readonly slotAt: number;
-  readonly wordsAt: number;
-  readonly words: number;
-  readonly sleepable: boolean;
-}
-
-/** Reads the text that a TextSpec describes, if it describes one. */
-function takeText(f: Writer, { frame, spec, specAt, slotAt, wordsAt, words, sleepable }: TextPlace): void {
-  const { b } = f;
-  const [done, read, counted] = [b.label(), b.label(), b.label()];
-  const kind = b.load(spec, specAt, 1);
-  b.branch('eq', kind, { imm: TextKind.none }, done);
-  b.store(frame, slotAt, 8, { imm: 0 });
-  const word = (at: number): Reg => {
-    const index = b.reg();
-    b.mov(index, b.load(spec, specAt + at, 1));
-    f.when('uge', index, { imm: words }, () => f.assign(index, { imm: 0 }));
-    return b.load(b.alu('add', frame, b.alu('shl', index, { imm: 3 })), wordsAt, 8);
-  };
-  const address = b.reg();
-  const length = b.reg();
-  b.mov(address, word(1));
-  f.assign(length, { imm: 0 });
-  const target = b.alu('add', frame, { imm: slotAt + 8 });
-  const put = (result: Reg): void => b.store(frame, slotAt, 4, result);
-  f.when('eq', kind, { imm: TextKind.string }, () => {
-    const once = (): Reg => b.call(bpfHelper.probe_read_user_str, [target, { imm: textBytes }, address]);
-    const result = b.reg();
-    b.mov(result, once());
-    retry(f, result, address, sleepable, () => b.mov(result, once()));
-    put(result);
-    b.jump(done);
-  });
-  f.when('eq', kind, { imm: TextKind.counted }, () => {
-    b.mov(length, word(2));
-    b.jump(counted);
-  });
-  // An object: its first three words, at the place where the text will be.
-  const result = b.reg();
-  const object = (): Reg => b.call(bpfHelper.probe_read_user, [target, { imm: 24 }, address]);
-  b.mov(result, object());
-  retry(f, result, address, sleepable, () => b.mov(result, object()));
-  f.when('ne', result, { imm: 0 }, () => {
-    put(result);
-    b.jump(done);
-  });
-  const inObject = (at: number): Reg => {
-    const offset = b.reg();
-    b.mov(offset, b.load(spec, specAt + at, 1));
-    f.when('ugt', offset, { imm: 16 }, () => f.assign(offset, { imm: 0 }));
-    return b.load(b.alu('add', target, offset), 0, 8);
-  };
-  f.when('eq', kind, { imm: TextKind.short }, () => {
-    const first = b.load(target, 0, 1);
-    f.when('eq', b.alu('and', first, { imm: 1 }), { imm: 0 }, () => {
-      f.assign(length, b.alu('lshr', first, { imm: 1 }));
-      f.change(address, 'add', { imm: 1 });
-      b.jump(counted);
-    });
-  });
-  b.mov(length, inObject(4));
-  b.mov(address, inObject(3));
-  b.place(counted);
-  b.store(frame, slotAt + 4, 4, length);
-  const size = b.reg();
-  b.mov(size, length);
-  f.when('ugt', size, { imm: textBytes }, () => f.assign(size, { imm: textBytes }));
-  b.branch('eq', size, { imm: 0 }, done);
-  const bytes = (): Reg => b.call(bpfHelper.probe_read_user, [target, size, address]);
-  b.mov(result, bytes());
-  retry(f, result, address, sleepable, () => b.mov(result, bytes()));
-  f.when('eq', result, { imm: 0 }, () => b.mov(result, size));
-  put(result);
-  b.jump(read);
-  b.place(read);
-  b.place(done);
-}
-
-/** Where the program may sleep: brings the page of an address that could not be read, and reads again. */
-function retry(f: Writer, result: Reg, address: Reg, sleepable: boolean, again: () => void): void {
-  if (!sleepable) return;
-  const { b } = f;
-  const fine = b.label();
-  b.push({ op: 'branch', condition: 'sge', bits: 64, left: result, right: { imm: 0 }, to: fine });
-  const byte = b.slotAddress(b.newSlot(8, 8, 'byte'));
-  b.call(bpfHelper.copy_from_user, [byte, { imm: 1 }, address]);
-  again();
-  b.place(fine);
 }
 
 /** Intel SDM volume 1, appendix B: condition codes; bits of rflags: CF 0, PF 2, ZF 6, SF 7, OF 11. */
