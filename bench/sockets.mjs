@@ -206,12 +206,16 @@ for (const load of Object.keys(loads)) {
       before = after;
     }
   }
-  console.log(`${load}: ${median(plain).toFixed(0)} untraced`);
-  for (const [name, list] of shares) {
-    const range = `${(100 * Math.min(...list)).toFixed(0)} to ${(100 * Math.max(...list)).toFixed(0)} %`;
-    console.log(
-      `  ${name.padEnd(48)} ${(100 * median(list)).toFixed(1)} % of it (${range}), ${times}${lost.get(name) > 0 ? `, ${lost.get(name)} events lost` : ''}`,
-    );
+  const untraced = median(plain.map(({ server }) => server));
+  const rate = median(plain.map((one) => one.rate));
+  console.log(`${load}: ${rate.toFixed(0)} untraced, ${untraced.toFixed(1)} µs of Envoy each`);
+  const middle = (name, of) => median((shares.get(name) ?? []).map((one) => one[of]));
+  for (const [name, all] of shares) {
+    const list = all.map(({ share }) => 100 * share);
+    const range = `${Math.min(...list).toFixed(0)} to ${Math.max(...list).toFixed(0)} %`;
+    const times = `${middle(name, 'added').toFixed(1)} µs more of Envoy, ${middle(name, 'own').toFixed(1)} µs of its own`;
+    const less = lost.get(name) > 0 ? `, ${lost.get(name)} events lost` : '';
+    console.log(`  ${name.padEnd(48)} ${median(list).toFixed(1)} % of it (${range}), ${times}${less}`);
   }
   for (const name of shares.keys()) {
     // One that loses what it should tell has done only a part.
