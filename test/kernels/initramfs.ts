@@ -27,7 +27,6 @@ const packages = [
   'procps',
   'sed',
   'strace',
-  'tcpdump',
   'util-linux',
 ];
 /** Parts of those packages that no test needs; they would double the size. */
