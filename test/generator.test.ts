@@ -26,7 +26,7 @@ const generators = [
 
 for (const { name, script } of generators) {
   const title = `${count} random programs ${name} that the checker accepts load`;
-  test(title, { skip: lacking('tracefs'), timeout: 900_000 }, () => {
+  test(title, { skip: lacking('tracefs'), timeout: 900_000 + 500 * count }, () => {
     const target = createHostTarget({ includeDirs: [], scriptDir: undefined, constants: { constant, constantNames } });
     let accepted = 0;
     let instructions = 0;
