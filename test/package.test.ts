@@ -47,6 +47,9 @@ describe('the package', { skip: lacking('tracefs') }, () => {
     symlinkSync(join(installed, bin.insitu), link);
     const outcome = await insitu(['-q', '-e', 'BEGIN { printf("%s\\n", comm); exit(); }'], { command: link, cwd: '/' });
     assert.equal(outcome.stdout.trim(), 'bpftrace', outcome.stderr);
+    // What stays outside of the bundle is found beside it.
+    const code = await insitu(['code', 'libc', 'malloc'], { command: link, cwd: '/' });
+    assert.match(code.stdout, /^malloc: \d+ instructions/m, code.stderr);
     assert.match((await insitu(['-V'], { command: link, cwd: '/' })).stdout, /^bpftrace v/);
   });
 });

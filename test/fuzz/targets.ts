@@ -4,6 +4,8 @@
  * with what was read, or with why it was refused; whatever it throws is a crash. What it
  * answers must depend on nothing but the bytes.
  */
+import { readFileSync } from 'node:fs';
+import { disassemble } from '../../src/apps/cli/disassembly.ts';
 import { MachineError } from '../../src/base/errors.ts';
 import { BadPacking, Unpacked, unpackLzma2 } from '../../src/bytes/lzma.ts';
 import { unpackXz } from '../../src/bytes/xz.ts';
@@ -392,6 +394,19 @@ export const targets: readonly Target[] = [
         '|',
       );
       return answer === '|' ? 'refused: no mangled name' : answer;
+    },
+  },
+  {
+    name: 'x86-64 code',
+    // Mostly code: what is none is read as bytes that are no instructions.
+    seeds: () => [new Uint8Array(readFileSync('/bin/true').subarray(0x2000, 0x3000))],
+    read({ bytes }) {
+      const found = disassemble(bytes, 0x401000);
+      const length = found.reduce((sum, one) => sum + one.bytes.length, 0);
+      if (length !== bytes.length) throw new Error(`${length} of ${bytes.length} bytes are listed`);
+      return found
+        .map(({ mnemonic, operands, target, memory }) => `${mnemonic} ${operands} ${target} ${memory}`)
+        .join();
     },
   },
   {
