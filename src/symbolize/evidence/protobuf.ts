@@ -6,7 +6,7 @@
  *   3.15 to 25   copy_to_from, merge_to_from
  *   30 to 33     default instance, parse table, on_demand_register_arena_dtor, is_initialized,
  *                merge_to_from, message_creator, numbers; functions may be null but for the merge
- *   since        the same without on_demand_register_arena_dtor
+ *   since        the same without on_demand_register_arena_dtor; of the rest nothing is known
  *
  * A program has one release of the library: most of its tables say which of the latter two.
  */
@@ -35,7 +35,6 @@ const registering: Layout = [
 const latest: Layout = [
   ['IsInitializedImpl', 2],
   ['MergeImpl', 3],
-  ['PlacementNew_', 4],
 ];
 
 export function findMessages(
