@@ -68,7 +68,7 @@ function requireX86({ elf, path }: ElfBinary): void {
   });
 }
 
-/** Every function of a name, in the first file that has one and, of a process, in the others. */
+/** Every function of a name, of a process in each of its files; inferred ones in its program alone. */
 function findByName(files: readonly Place[], what: string, wanted: string, open: (place: Place) => ElfBinary): Found[] {
   const [, before = wanted, offsetText = '0'] = /^(.+?)\+(0x[0-9a-f]+|\d+)$/i.exec(wanted) ?? [];
   const asked = Number(offsetText);
@@ -97,9 +97,8 @@ function findByName(files: readonly Place[], what: string, wanted: string, open:
     if (found.length === 0) for (const name of binary.near(before)) near.add(name);
   }
   // Of a process, inferred names are looked for when no file has the name.
-  if (found.length === 0 && files.length > 1) {
-    for (const place of files.slice(0, 1)) return findByName([place], what, wanted, open);
-  }
+  const [program] = files;
+  if (found.length === 0 && files.length > 1 && program !== undefined) return findByName([program], what, wanted, open);
   const [first] = found;
   if (first === undefined) {
     const names = [...near].slice(0, 3);
