@@ -213,3 +213,7 @@ test('random programs keep their meaning', () => {
     check(lines.join('\n'));
   }
 });
+
+test('a semicolon of no statement leaves nothing behind', () => {
+  assert.equal(format('BEGIN {;\n\n;\n  print(1);;\n\n  exit() }'), 'BEGIN\n{\n  print(1);\n\n  exit();\n}\n');
+});

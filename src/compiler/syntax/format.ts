@@ -177,7 +177,9 @@ class Formatter {
 
   /** At the start of a line: an empty one before it, where the writer left one, and after a block of the top level. */
   #space(piece: Piece): void {
-    const before = this.#pieces[this.#at - 1];
+    let at = this.#at - 1;
+    while (this.#pieces[at]?.token === ';') at--;
+    const before = this.#pieces[at];
     if (before === undefined || before.token === '{' || this.#head) return;
     const blockEnded = this.#depth === 0 && this.#out.endsWith('\n}\n');
     if ((blockEnded || piece.lines > 1) && !this.#out.endsWith('\n\n')) this.#out += '\n';
