@@ -103,9 +103,9 @@ describe('processes of a few milliseconds', {
       { timeout: 200_000 },
     );
     await tracer.attached();
-    // It cannot look while there are 1,000 of them, on one CPU, whose ring has room for some 350.
+    // It cannot look while there are 3,000 of them, on one CPU, whose ring has room for fewer than 1,000.
     tracer.child.kill('SIGSTOP');
-    const each = 'i=0; while [ $i -lt 1000 ]; do /bin/true; i=$((i+1)); done';
+    const each = 'i=0; while [ $i -lt 3000 ]; do /bin/true; i=$((i+1)); done';
     spawnSync('taskset', ['-c', String(onlineCpus()[0]), 'sh', '-c', each]);
     tracer.child.kill('SIGCONT');
     const { stderr, status } = await tracer.interrupt();
