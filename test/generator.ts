@@ -383,41 +383,12 @@ export class ProgramGenerator extends ScriptWriter<MapShape, Kind> {
         options.push('LIMIT', 'WIDE', 'FLAT', 'DEEP', 'sizeof(struct outer)', 'offsetof(struct outer, u)');
       return known.length > 0 && this.chance(0.5) ? this.pick(known) : this.pick(options);
     }
-    switch (this.int(this.#objects ? 17 : 13)) {
-      case 0:
-      case 1:
-      case 2:
-        return `(${this.integer(depth - 1)} ${this.pick(['+', '-', '*', '&', '|', '^'])} ${this.integer(depth - 1)})`;
+    const choice = this.int(this.#objects ? 17 : 13);
+    const common = this.commonInteger(choice, depth);
+    if (common !== undefined) return common;
+    switch (choice) {
       case 3:
         return `(${this.integer(depth - 1)} ${this.pick(['/', '%'])} ${this.chance(0.5) ? this.nonZero() : `(${this.integer(depth - 1)} | 1)`})`;
-      case 4:
-        return `(${this.integer(depth - 1)} ${this.pick(['<<', '>>'])} ${this.chance(0.5) ? this.int(64) : `(${this.integer(depth - 1)} & 63)`})`;
-      case 5:
-        return `(${this.pick(['int8', 'uint8', 'int16', 'uint16', 'int32', 'uint32', 'int64', 'uint64'])})${this.integer(0)}`;
-      case 6:
-        return `(${this.condition(1)} ? ${this.integer(depth - 1)} : ${this.integer(depth - 1)})`;
-      case 7:
-        return this.chance(0.3)
-          ? `(!(${this.integer(depth - 1)}) + 0)`
-          : `${this.pick(['-', '~'])}(${this.integer(depth - 1)})`;
-      case 8: {
-        const maps = this.maps.filter(
-          (m) =>
-            m.value === 'int' || m.value === 'count' || m.value === 'sum' || m.value === 'avg' || m.value === 'max',
-        );
-        return maps.length > 0 ? this.key(this.pick(maps)) : 'cpu';
-      }
-      case 9:
-        return this.pick([
-          'curtask->pid',
-          'curtask->real_parent->pid',
-          'curtask->flags',
-          'curtask->mm->start_code',
-          'curtask->sched_reset_on_fork',
-          '((struct task_struct *)curtask)->tgid',
-        ]);
-      case 10:
-        return `*(${this.pick(['int32', 'uint8', 'uint64', 'int16'])} *)${this.pointer(0)}`;
       case 11: {
         const maps = this.maps.filter((m) => m.keys.length > 0);
         return maps.length > 0 ? `(has_key(${this.key(this.pick(maps))}) ? 1 : 0)` : 'rand';

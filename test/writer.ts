@@ -51,6 +51,46 @@ export abstract class ScriptWriter<MapShape extends AnyMap, Kind extends string>
   protected abstract pointer(depth: number): string;
   protected abstract value(kind: Kind, depth: number): string;
 
+  /** The integers that both write, by their number among the choices; undefined for another. */
+  protected commonInteger(choice: number, depth: number): string | undefined {
+    switch (choice) {
+      case 0:
+      case 1:
+      case 2:
+        return `(${this.integer(depth - 1)} ${this.pick(['+', '-', '*', '&', '|', '^'])} ${this.integer(depth - 1)})`;
+      case 4:
+        return `(${this.integer(depth - 1)} ${this.pick(['<<', '>>'])} ${this.chance(0.5) ? this.int(64) : `(${this.integer(depth - 1)} & 63)`})`;
+      case 5:
+        return `(${this.pick(['int8', 'uint8', 'int16', 'uint16', 'int32', 'uint32', 'int64', 'uint64'])})${this.integer(0)}`;
+      case 6:
+        return `(${this.condition(1)} ? ${this.integer(depth - 1)} : ${this.integer(depth - 1)})`;
+      case 7:
+        return this.chance(0.3)
+          ? `(!(${this.integer(depth - 1)}) + 0)`
+          : `${this.pick(['-', '~'])}(${this.integer(depth - 1)})`;
+      case 8: {
+        const maps = this.maps.filter(
+          (m) =>
+            m.value === 'int' || m.value === 'count' || m.value === 'sum' || m.value === 'avg' || m.value === 'max',
+        );
+        return maps.length > 0 ? this.key(this.pick(maps)) : 'cpu';
+      }
+      case 9:
+        return this.pick([
+          'curtask->pid',
+          'curtask->real_parent->pid',
+          'curtask->flags',
+          'curtask->mm->start_code',
+          'curtask->sched_reset_on_fork',
+          '((struct task_struct *)curtask)->tgid',
+        ]);
+      case 10:
+        return `*(${this.pick(['int32', 'uint8', 'uint64', 'int16'])} *)${this.pointer(0)}`;
+      default:
+        return undefined;
+    }
+  }
+
   protected int(below: number): number {
     return Math.floor(this.#random() * below);
   }
