@@ -11,7 +11,7 @@ import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { envoyPath } from '../tools/programs.mjs';
+import { envoyConfiguration, envoyPath } from '../tools/programs.mjs';
 import { fail, root } from '../tools/setup.mjs';
 import { median, setUp, start } from './tracers.mjs';
 
@@ -39,26 +39,7 @@ async function freePort() {
 }
 
 const port = await freePort();
-const manager = 'type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager';
-writeFileSync(
-  join(folder, 'envoy.yaml'),
-  `static_resources:
-  listeners:
-  - address: { socket_address: { address: 127.0.0.1, port_value: ${port} } }
-    filter_chains:
-    - filters:
-      - name: envoy.filters.network.http_connection_manager
-        typed_config:
-          "@type": ${manager}
-          stat_prefix: ingress
-          route_config:
-            virtual_hosts:
-            - { name: a, domains: ["*"], routes: [{ match: { prefix: "/" }, direct_response: { status: 200 } }] }
-          http_filters:
-          - name: envoy.filters.http.router
-            typed_config: { "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router }
-`,
-);
+writeFileSync(join(folder, 'envoy.yaml'), envoyConfiguration({ port }));
 const words = ['-c', join(folder, 'envoy.yaml'), '--use-dynamic-base-id', '-l', 'off', '--concurrency', '1'];
 const server = spawn('taskset', ['-c', '0', envoyPath, ...words], { stdio: 'ignore' });
 process.on('exit', () => {

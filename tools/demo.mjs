@@ -8,7 +8,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { connect, createServer } from 'node:net';
 import { release, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { envoyPath, fetchEnvoy } from './programs.mjs';
+import { envoyConfiguration, envoyPath, fetchEnvoy } from './programs.mjs';
 import { buildExecutable, executable, fail, install, root } from './setup.mjs';
 
 const which = process.argv[2] ?? 'node';
@@ -85,30 +85,6 @@ require('node:net')
   .createServer({ noDelay: true }, (socket) => socket.end('hi\\n'))
   .listen(Number(process.argv[1]), '127.0.0.1');`;
 
-const envoyConfiguration = (port, admin) => `admin:
-  address: { socket_address: { address: 127.0.0.1, port_value: ${admin} } }
-static_resources:
-  listeners:
-  - name: demo
-    address: { socket_address: { address: 127.0.0.1, port_value: ${port} } }
-    filter_chains:
-    - filters:
-      - name: envoy.filters.network.http_connection_manager
-        typed_config:
-          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
-          stat_prefix: demo
-          route_config:
-            virtual_hosts:
-            - name: everybody
-              domains: ["*"]
-              routes:
-              - match: { prefix: "/" }
-                direct_response: { status: 200, body: { inline_string: "hi" } }
-          http_filters:
-          - name: envoy.filters.http.router
-            typed_config: { "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router }
-`;
-
 const lacking = lacks();
 if (lacking.length > 0) fail(`The demo needs\n${lacking.map((item) => `  - ${item}`).join('\n')}`);
 
@@ -123,7 +99,7 @@ else {
   const problem = fetchEnvoy();
   if (problem !== undefined) give(`cannot get Envoy: ${problem}`);
   const file = join(folder, 'envoy.yaml');
-  writeFileSync(file, envoyConfiguration(port, await freePort()));
+  writeFileSync(file, envoyConfiguration({ port, admin: await freePort(), body: 'hi' }));
   program = [envoyPath, '-c', file, '--disable-hot-restart', '--concurrency', '1', '--log-level', 'error'];
 }
 setTimeout(() => give('it took more than 50 seconds; giving up'), 50_000).unref();

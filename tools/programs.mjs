@@ -11,6 +11,37 @@ export const envoyPath = join(cache, 'envoy', 'envoy', '_bin', 'envoy');
 export const nginxPath = join(cache, 'nginx', 'usr', 'sbin', 'nginx');
 export const workerdPath = join(cache, 'workerd', 'package', 'bin', 'workerd');
 
+/**
+ * Envoy's configuration: a listener whose every page is a 200 with that body, and, with a port
+ * for it, the admin page on the loopback interface.
+ */
+export function envoyConfiguration({ host = '127.0.0.1', port, admin, body = '' }) {
+  const adminPage =
+    admin === undefined
+      ? ''
+      : `admin:
+  address: { socket_address: { address: 127.0.0.1, port_value: ${admin} } }
+`;
+  const answer = body === '' ? '{ status: 200 }' : `{ status: 200, body: { inline_string: "${body}" } }`;
+  return `${adminPage}static_resources:
+  listeners:
+  - name: demo
+    address: { socket_address: { address: ${host}, port_value: ${port} } }
+    filter_chains:
+    - filters:
+      - name: envoy.filters.network.http_connection_manager
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+          stat_prefix: demo
+          route_config:
+            virtual_hosts:
+            - { name: everybody, domains: ["*"], routes: [{ match: { prefix: "/" }, direct_response: ${answer} }] }
+          http_filters:
+          - name: envoy.filters.http.router
+            typed_config: { "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router }
+`;
+}
+
 /** Runs a command quietly; undefined when it went well, else why not. */
 function attempt(command, args, options = {}) {
   const { status, error, stderr } = spawnSync(command, args, {

@@ -8,7 +8,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node
 import { connect, createServer } from 'node:net';
 import { homedir, release, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { envoyPath } from './programs.mjs';
+import { envoyConfiguration, envoyPath } from './programs.mjs';
 import { executable, root } from './setup.mjs';
 
 const folder = mkdtempSync(join(tmpdir(), 'insitu-screens-'));
@@ -73,26 +73,7 @@ mkdirSync(join(folder, 'bin'));
 symlinkSync(executable, join(folder, 'bin', 'insitu'));
 symlinkSync(envoyPath, join(folder, 'bin', 'envoy'));
 const settings = join(homedir(), '.cache');
-const yaml = (port, admin) => `admin:
-  address: { socket_address: { address: 127.0.0.1, port_value: ${admin} } }
-static_resources:
-  listeners:
-  - name: l0
-    address: { socket_address: { address: 0.0.0.0, port_value: ${port} } }
-    filter_chains:
-    - filters:
-      - name: envoy.filters.network.http_connection_manager
-        typed_config:
-          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
-          stat_prefix: ingress
-          route_config:
-            virtual_hosts:
-            - { name: a, domains: ["*"], routes: [{ match: { prefix: "/" }, direct_response: { status: 200 } }] }
-          http_filters:
-          - name: envoy.filters.http.router
-            typed_config: { "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router }
-`;
-writeFileSync(join(folder, 'envoy.yaml'), yaml(10000, 9901));
+writeFileSync(join(folder, 'envoy.yaml'), envoyConfiguration({ host: '0.0.0.0', port: 10000, admin: 9901 }));
 writeFileSync(
   join(folder, 'shapes.cc'),
   `#include <stdexcept>
