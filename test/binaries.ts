@@ -1,8 +1,12 @@
 /** Real programs and small ones made by gcc, and what other tools say of them, for tests of ELF and symbols. */
+import assert from 'node:assert/strict';
 import { type SpawnSyncReturns, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { HostFile } from '../src/kernel/host/file.ts';
+import { demangleBoth } from '../src/symbolize/demangle/index.ts';
+import { type ElfBinary, openBinary } from '../src/symbolize/symbols/binary.ts';
 
 const cache: string = process.env['INSITU_TEST_CACHE'] ?? join(homedir(), '.cache', 'insitu-test');
 
@@ -154,4 +158,13 @@ export function random(seed: number): (below: number) => number {
     state ^= state << 5;
     return (state >>> 0) % below;
   };
+}
+
+/** A binary with the names of its own tables, demangled. */
+export function openElf(path: string): ElfBinary {
+  const file = HostFile.open(path);
+  assert.ok(file.ok);
+  const binary = openBinary(path, file.value, { demangle: demangleBoth });
+  assert.ok(binary.ok);
+  return binary.value;
 }

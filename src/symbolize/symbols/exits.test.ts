@@ -3,24 +3,14 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { realpathSync, writeFileSync } from 'node:fs';
 import { after, describe, test } from 'node:test';
-import { lacking, libcPath, nodePath, output, Workshop } from '../../../test/binaries.ts';
+import { lacking, libcPath, nodePath, openElf, output, Workshop } from '../../../test/binaries.ts';
 import { noCompiler } from '../../../test/gcc.ts';
 import { virtualAddress } from '../../base/numbers.ts';
-import { HostFile } from '../../kernel/host/file.ts';
 import type { FunctionSymbol } from '../../target/target.ts';
-import { demangleBoth } from '../demangle/index.ts';
-import { type ElfBinary, isUnwinder, openBinary } from './binary.ts';
+import { isUnwinder } from './binary.ts';
 
 const workshop = new Workshop();
 after(() => workshop[Symbol.dispose]());
-
-function open(path: string): ElfBinary {
-  const file = HostFile.open(path);
-  assert.ok(file.ok);
-  const binary = openBinary(path, file.value, { demangle: demangleBoth });
-  assert.ok(binary.ok);
-  return binary.value;
-}
 
 interface Line {
   readonly address: number;
@@ -58,7 +48,7 @@ function expected(
 
 /** Compares all functions in a stretch of code that do not overlap others; gives how many. */
 function compare(path: string, start: number, bytes: number): number {
-  const binary = open(path);
+  const binary = openElf(path);
   const lines = disassembled(path, start, start + bytes);
   const indices = new Map(lines.map((line, index) => [line.address, index]));
   const indirect = new Set(lines.filter(({ text }) => /jmp\s+\*/.test(text)).map(({ address }) => address));
@@ -93,13 +83,13 @@ function compare(path: string, start: number, bytes: number): number {
 describe('exits', () => {
   test('all functions of libc', { skip: lacking(libcPath), timeout: 120_000 }, () => {
     const path = realpathSync(libcPath as string);
-    const text = open(path).elf.section('.text');
+    const text = openElf(path).elf.section('.text');
     assert.ok(text);
     assert.ok(compare(path, text.address, text.size) > 1000);
   });
 
   test('a part of node', { skip: lacking(nodePath), timeout: 120_000 }, (t) => {
-    const [first] = open(nodePath).find('_ZN4node7TCPWrap4BindERKN2v820FunctionCallbackInfoINS1_5ValueEEE');
+    const [first] = openElf(nodePath).find('_ZN4node7TCPWrap4BindERKN2v820FunctionCallbackInfoINS1_5ValueEEE');
     if (first === undefined) {
       t.skip('this node has no symbol of TCPWrap::Bind');
       return;
@@ -152,7 +142,7 @@ function data
 `,
     );
     execFileSync('gcc', ['-shared', '-nostdlib', '-o', path, source]);
-    const binary = open(path);
+    const binary = openElf(path);
     const exits = (name: string): unknown => {
       const [symbol] = binary.find(name);
       assert.ok(symbol, name);

@@ -2,22 +2,12 @@
 import assert from 'node:assert/strict';
 import { copyFileSync, realpathSync } from 'node:fs';
 import { after, describe, test } from 'node:test';
-import { lacking, libcPath, nodePath, output, Workshop } from '../../../test/binaries.ts';
+import { lacking, libcPath, nodePath, openElf, output, Workshop } from '../../../test/binaries.ts';
 import { virtualAddress } from '../../base/numbers.ts';
-import { HostFile } from '../../kernel/host/file.ts';
-import { demangleBoth } from '../demangle/index.ts';
-import { type ElfBinary, openBinary } from './binary.ts';
+import type { ElfBinary } from './binary.ts';
 
 const workshop = new Workshop();
 after(() => workshop[Symbol.dispose]());
-
-function open(path: string): ElfBinary {
-  const file = HostFile.open(path);
-  assert.ok(file.ok);
-  const binary = openBinary(path, file.value, { demangle: demangleBoth });
-  assert.ok(binary.ok);
-  return binary.value;
-}
 
 /** Starts of all instructions of a function, by objdump. */
 function disassembled(path: string, start: number, size: number): number[] {
@@ -46,12 +36,12 @@ describe('codeAt', { skip: lacking(libcPath) }, () => {
   ];
   for (const name of nodeFunctions) {
     test(`in node: ${name}`, (t) => {
-      const [symbol] = open(nodePath).find(name);
+      const [symbol] = openElf(nodePath).find(name);
       if (symbol === undefined) {
         t.skip(`this node has no symbol ${name}`);
         return;
       }
-      agrees(open(nodePath), nodePath, symbol.address, symbol.size);
+      agrees(openElf(nodePath), nodePath, symbol.address, symbol.size);
     });
   }
 
@@ -60,15 +50,15 @@ describe('codeAt', { skip: lacking(libcPath) }, () => {
     const path = workshop.path('libc-stripped');
     copyFileSync(original, path);
     output('objcopy', ['--strip-all', path]);
-    const symbols = open(original);
+    const symbols = openElf(original);
     for (const name of ['connect', 'qsort_r', 'getaddrinfo']) {
       const [symbol] = symbols.find(name);
       assert.ok(symbol, name);
-      agrees(open(path), original, symbol.address, symbol.size);
+      agrees(openElf(path), original, symbol.address, symbol.size);
     }
   });
 
   test('says nothing where no function is', () => {
-    assert.deepEqual(open(nodePath).codeAt(virtualAddress(0x10)), { function: undefined, instruction: undefined });
+    assert.deepEqual(openElf(nodePath).codeAt(virtualAddress(0x10)), { function: undefined, instruction: undefined });
   });
 });
