@@ -126,15 +126,7 @@ export abstract class Memory {
       this.b.call(bpfHelper.probe_read_kernel, [this.addressOf(to), size, source]);
       return;
     }
-    const address = from.offset === 0 ? from.address : this.b.alu('add', from.address, { imm: from.offset });
-    const result = this.#readBySpace(address, from.space, size, false, (space) =>
-      this.b.call(space === 'user' ? bpfHelper.probe_read_user : bpfHelper.probe_read_kernel, [
-        this.addressOf(to),
-        size,
-        address,
-      ]),
-    );
-    this.#countFailure(result, 'probe_read', from.space);
+    this.tryReadSized(to, from, size);
   }
 
   /** Whether a read may wait for a page (decided by compile()), and whether one does. */
