@@ -4,7 +4,7 @@
  * and read: records of calls as they end, and the statistics.
  */
 import type { TextSpec } from '../answers/calls/functions.ts';
-import type { Losses } from '../answers/calls/report.ts';
+import type { FunctionStats, Losses } from '../answers/calls/report.ts';
 import { MachineError } from '../base/errors.ts';
 import { type CallsOptions, callsProgram } from '../compiler/calls/program.ts';
 import { attachUprobes } from '../kernel/attach/uprobe.ts';
@@ -89,16 +89,6 @@ export interface Removal {
   readonly after: number;
   /** Calls a second at that time. */
   readonly rate: number;
-}
-
-export interface FunctionStats {
-  readonly calls: number;
-  readonly ended: number;
-  readonly total: number;
-  readonly self: number;
-  readonly gone: number;
-  readonly jumped: number;
-  readonly histogram: Uint32Array;
 }
 
 /** Milliseconds between looks at the ring buffer, and at the load. */

@@ -16,7 +16,7 @@ export interface Traced {
 }
 
 /** Of a function, as the kernel counted. Nanoseconds. */
-export interface Counts {
+export interface FunctionStats {
   readonly calls: number;
   readonly ended: number;
   readonly total: number;
@@ -24,6 +24,9 @@ export interface Counts {
   readonly gone: number;
   readonly jumped: number;
   readonly histogram: Uint32Array;
+}
+
+export interface Counts extends FunctionStats {
   /** When its probes were taken away, in milliseconds since the start, at how many calls a second. */
   readonly removed: { readonly after: number; readonly rate: number } | undefined;
 }
