@@ -11,6 +11,11 @@ export function complain(text: string): void {
   } catch {}
 }
 
+/** Says how far attaching and detaching are, when they take over a second. */
+export function tellProgress(what: 'attached' | 'detached', done: number, all: number): void {
+  complain(`${what === 'attached' ? 'Attached' : 'Detached'} ${done} of ${all} probes …\n`);
+}
+
 /** BPFTRACE_COLOR: always, never, or auto, which is in colour where `fd`, standard error, is a terminal. */
 export function useColor(fd = 2): boolean {
   const wish = process.env['BPFTRACE_COLOR'];

@@ -16,7 +16,7 @@ import {
   trace,
 } from '../../session/index.ts';
 import { type Printer, parsePrinters } from '../../types/printers.ts';
-import { complain, useColor } from './failure.ts';
+import { complain, tellProgress, useColor } from './failure.ts';
 import { debugFilesOf, type RunOptions, type ScriptPlace } from './options.ts';
 import { notifyAttached, Output, say } from './output.ts';
 import type { ProfileFiles } from './profile.ts';
@@ -51,9 +51,7 @@ export async function run(place: ScriptPlace, options: RunOptions): Promise<numb
       unwind: options.unwind,
       verifierLog: options.debug.includes('verifier'),
       onWarning: (message) => options.warnings && complain(`WARNING: ${message}\n`),
-      onProgress(what, done, all) {
-        if (!options.quiet) complain(`${what === 'attached' ? 'Attached' : 'Detached'} ${done} of ${all} probes …\n`);
-      },
+      ...(options.quiet ? {} : { onProgress: tellProgress }),
       onCompiled(outcome) {
         compiled = outcome;
         if (options.named.has('help')) throw new HelpAsked();

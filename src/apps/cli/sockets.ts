@@ -11,7 +11,7 @@ import { constant } from '../../kernel/host/constants/index.ts';
 import { containerOf } from '../../kernel/host/containers.ts';
 import { type Trace, type TraceOptions, trace } from '../../session/index.ts';
 import { clockText } from './clock.ts';
-import { complain, tell } from './failure.ts';
+import { complain, tell, tellProgress } from './failure.ts';
 import { debugFilesOf, type SocketsOptions } from './options.ts';
 import { notifyAttached, Output } from './output.ts';
 import { bold, clear, refreshes, showInPlace } from './screen.ts';
@@ -35,6 +35,7 @@ export async function sockets(options: SocketsOptions): Promise<number> {
   const shared: Omit<TraceOptions, 'script'> = {
     debugFiles: debugFilesOf(options),
     onWarning: (message) => complain(`WARNING: ${message}\n`),
+    onProgress: tellProgress,
   };
   const output = new Output(options.output, 'line');
   const title = bold(options.output);
