@@ -181,18 +181,20 @@ describe('the tools on real events', { skip }, () => {
       });
       continue;
     }
-    test(name, { timeout: 150_000 }, async () => {
+    test(name, { timeout: 240_000 }, async () => {
+      // Tried up to three times, each with a new tracer. The kernel does not run a program while another runs on that
+      // CPU, so one event that a test makes may rightly be missed; a tool that shows nothing three times is wrong.
       // The busy process gets more time when what is waited for has not come: a loaded machine is slow.
-      for (const milliseconds of trial.act === undefined ? [700, 5000] : [0]) {
+      for (const milliseconds of [700, 2000, 5000]) {
         const tracer = new Running(['-q', join(folder, file), ...(trial.words?.() ?? [])], { timeout: 60_000 });
         await tracer.attached();
         await (trial.act?.() ?? sleep(milliseconds));
         const seconds: boolean = trial.words?.().some((word) => word.startsWith('--seconds')) === true;
         const { stdout, stderr, status }: Outcome = await (seconds ? tracer.ended() : tracer.interrupt());
         assert.equal(status, 0, stderr);
-        if (milliseconds === 700 && !trial.shows.every((pattern) => pattern.test(stdout))) continue;
+        if (trial.shows.every((pattern) => pattern.test(stdout))) return;
+        if (milliseconds < 5000) continue;
         for (const pattern of trial.shows) assert.match(stdout, pattern, stderr);
-        return;
       }
     });
   }
