@@ -113,6 +113,11 @@ const wrongs: readonly Wrong[] = [
   { what: 'no such pid', input: ['-p', '4194303', '-e', 'BEGIN { }'], says: [/4194303/] },
   { what: 'no such command', input: ['-c', './nothing-here -x', '-e', 'BEGIN { }'], says: [/nothing-here/] },
   { what: 'an unbalanced quote in -c', input: ['-c', "sh -c 'x", '-e', 'BEGIN { }'], says: [/-c/, /quote/] },
+  {
+    what: 'the object of a script',
+    input: ['object', 'trace.bt', '0x1000'],
+    says: [/'trace\.bt' is not a process id/, /object\(pointer, depth\)/, /insitu FILE\.bt/],
+  },
   { what: 'no such script', input: ['nothing.bt'], says: [/nothing\.bt/] },
   { what: 'a folder as script', input: ['/tmp'], says: [/\/tmp/, /directory|folder/] },
   { what: 'an output file in no folder', input: ['-o', '/nowhere/x', '-e', 'BEGIN { }'], says: [/\/nowhere\/x/, /-o/] },

@@ -69,6 +69,24 @@ describe('mistakes have a code and a place', () => {
   }
 });
 
+test('what object() does not take is told once, wherever it stands', () => {
+  for (const text of [
+    'uprobe:/usr/bin/sample:main { print(object(arg0, 99)) }',
+    'uprobe:/usr/bin/sample:main { $x = object(arg0, 9) }',
+  ]) {
+    const result = run(text);
+    assert.ok(!result.ok, 'accepted');
+    assert.deepEqual(
+      result.diagnostics.map(({ message }) => message),
+      ['the depth of object() is a number from 0 to 8'],
+    );
+  }
+  const printed = run('uprobe:/usr/bin/sample:main { print(object(arg0)) }');
+  assert.ok(!printed.ok, 'accepted');
+  assert.equal(printed.diagnostics.length, 1);
+  assert.match(printed.diagnostics[0]?.hints.join() ?? '', /prints by itself/);
+});
+
 test('several mistakes are told at once', () => {
   const result = run('BEGIN { print($x); nosuch(); @a = 1; @a = "b" } END { print(pidd) }');
   assert.ok(!result.ok);

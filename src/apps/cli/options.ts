@@ -460,7 +460,14 @@ export function parseCommand(argv: readonly string[]): Command {
   }
   if (argv[0] === 'object') {
     const [, pid, address, more] = rest;
-    if (pid === undefined || address === undefined || more !== undefined || !/^\d+$/.test(pid)) {
+    if (pid !== undefined && !/^\d+$/.test(pid)) {
+      throw new UsageError(
+        `object looks into a running process, and '${pid}' is not a process id`,
+        'write: insitu object PID 0xADDRESS',
+        'a script prints the objects that its probes see by object(pointer) or object(pointer, depth), and runs as any other: insitu FILE.bt',
+      );
+    }
+    if (pid === undefined || address === undefined || more !== undefined) {
       throw new UsageError('object of what?', 'write: insitu object PID 0xADDRESS, or object(pointer) in a script');
     }
     if (!/^0x[0-9a-f]{1,13}$|^\d{1,15}$/i.test(address)) throw new UsageError(`'${address}' is not an address`);

@@ -517,7 +517,13 @@ export const commands: readonly CommandWord[] = [
       'In a script object(pointer) prints the same of an object that a probe sees, its own bytes as they are at that moment.',
     ],
     operands: ['process'],
-    examples: [{ line: 'insitu object PID 0x55d0c3a2b400 --depth 3', text: 'an object and what it points to' }],
+    examples: [
+      { line: 'insitu object PID 0x55d0c3a2b400 --depth 3', text: 'an object and what it points to' },
+      {
+        line: "insitu -p PID -e 'uprobe:FILE:FUNCTION { object(arg0, 3) }'",
+        text: 'the same of an object that a probe sees',
+      },
+    ],
   },
   {
     name: 'doctor',

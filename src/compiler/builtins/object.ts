@@ -7,7 +7,7 @@ import { bpfHelper } from '../lower/bpfhelper.ts';
 import { emitEvent, spanOf } from '../lower/events.ts';
 import type { Lower } from '../lower/lower.ts';
 import { type DirectPlace, shifted } from '../lower/place.ts';
-import { isScalar, isUnknown } from '../sema/scope.ts';
+import { isScalar, isUnknown, unknownType } from '../sema/scope.ts';
 import type { Expr } from '../syntax/ast.ts';
 import type { BuiltinFunction } from './builtin.ts';
 
@@ -46,6 +46,7 @@ export const objectFunction: BuiltinFunction = {
       const value = sema.constant(depth as Expr);
       if (value === undefined || value < 0n || value > mostDepth) {
         sema.error('argument-type', `the depth of object() is a number from 0 to ${mostDepth}`, depth.span);
+        return unknownType;
       }
     }
     return noneType;

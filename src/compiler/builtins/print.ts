@@ -10,6 +10,10 @@ import { isUnknown } from '../sema/scope.ts';
 import type { Expr } from '../syntax/ast.ts';
 import type { BuiltinFunction } from './builtin.ts';
 
+/** The way out for what prints by itself, as object() does. */
+const ownPrinting = (argument: Expr): string[] =>
+  argument.node === 'call' && argument.name === 'object' ? ['object() prints by itself: write it without print()'] : [];
+
 export const printFunction: BuiltinFunction = {
   name: 'print',
   signature: 'print(value), print(@map [, top [, div]])',
@@ -38,7 +42,12 @@ export const printFunction: BuiltinFunction = {
     if (call.args.length > 1) {
       sema.error('argument-count', 'print() takes top and div only with a whole map', call.span, 'print(@map, top)');
     } else if (!isUnknown(type) && (type.kind === 'none' || type.kind === 'void' || type.kind === 'function')) {
-      sema.error('argument-type', `${describe(type)} type passed to print() is not printable`, argument.span);
+      sema.error(
+        'argument-type',
+        `${describe(type)} type passed to print() is not printable`,
+        argument.span,
+        ...ownPrinting(argument),
+      );
     } else if (
       type.kind === 'aggregate' &&
       (type.aggregate === 'hist' || type.aggregate === 'lhist' || type.aggregate === 'tseries')
