@@ -365,7 +365,7 @@ describe('Rust', () => {
       const build: Build = { compiler, flags: [...flags, '--edition', '2021'] };
       test(titleOf(build), { skip: lack(build), timeout: 240_000 }, async () => {
         const { ours, logged } = await run('rust.rs', 'rust.bt', build);
-        assert.equal(logged.length, 282);
+        assert.equal(logged.length, 354);
         assert.deepEqual(ours, logged);
       });
     }

@@ -5,6 +5,8 @@
  * ABI's classes that are passed by address (Itanium C++ ABI, section 3.1.2). arm64:
  * AAPCS64, section 6.8, without vector registers.
  */
+
+import type { Content } from './content.ts';
 import { alignOf, sizeOf } from './layout.ts';
 import { constant, type Location, sum, unavailable } from './location.ts';
 import type { CompositeType, Type } from './model.ts';
@@ -185,13 +187,15 @@ interface Scalar {
   readonly real: boolean;
 }
 
-/** The numbers and pointers that a type consists of, in order; undefined for an enum, whose cases share their place. */
+/** The numbers and pointers that a type consists of, in order; undefined where the cases of an enum tell nothing of that. */
 function scalarsOf(type: Type, offset = 0, depth = 0): Scalar[] | undefined {
   if (depth > 16) return undefined;
   switch (type.kind) {
     case 'struct':
     case 'union': {
-      if (type.kind === 'union' || type.variants?.() !== undefined) return undefined;
+      if (type.kind === 'union') return undefined;
+      const variants = type.variants?.();
+      if (variants !== undefined) return scalarsOfEnum(variants, offset, depth);
       const found: Scalar[] = [];
       for (const field of type.fields()) {
         const inner = scalarsOf(field.type, offset + field.offset, depth + 1);
@@ -203,10 +207,48 @@ function scalarsOf(type: Type, offset = 0, depth = 0): Scalar[] | undefined {
     }
     case 'array':
       // Arrays are never taken apart.
-      return [0, 1, 2].map((index) => ({ offset: offset + index, size: 0, real: false }));
+      return manyScalars(offset);
     default:
       return [{ offset, size: sizeOf(type), real: type.kind === 'float' }];
   }
+}
+
+/** More numbers than are taken apart. */
+const manyScalars = (offset: number): Scalar[] =>
+  [0, 1, 2].map((at) => ({ offset: offset + at, size: 0, real: false }));
+
+/**
+ * What rustc's layout makes of an enum (rustc_abi, layout_of_enum): of one case with a
+ * value, told by values that it never has, what that case is (Option<&T> is a pointer); of
+ * a tag before one number, the same in all cases, the two; anything else is not taken apart.
+ */
+function scalarsOfEnum(content: Content, offset: number, depth: number): Scalar[] | undefined {
+  if (content.kind === 'pointer' && content.address.kind === 'word') {
+    return [{ offset: offset + content.address.offset, size: content.address.size, real: false }];
+  }
+  if (content.kind !== 'alternatives' || content.index.kind !== 'word') return undefined;
+  const tag: Scalar = { offset: offset + content.index.offset, size: content.index.size, real: false };
+  const values: Scalar[][] = [];
+  for (const { offset: at, of } of content.cases) {
+    if (of === undefined || sizeOf(of) === 0) continue;
+    const scalars = scalarsOf(of, offset + at, depth + 1);
+    if (scalars === undefined) return undefined;
+    values.push(scalars);
+  }
+  const [first = []] = values;
+  if (values.length === 0) return [tag];
+  const within = values.some((scalars) =>
+    scalars.some((one) => one.offset < tag.offset + tag.size && tag.offset < one.offset + one.size),
+  );
+  if (within) return values.length === 1 ? first : undefined;
+  const same = values.every(
+    ([one, ...more]) =>
+      more.length === 0 &&
+      one?.offset === first[0]?.offset &&
+      one?.size === first[0]?.size &&
+      one?.real === first[0]?.real,
+  );
+  return same && first[0] !== undefined ? [tag, first[0]] : manyScalars(offset);
 }
 
 /** Where arguments of these types are when a function is entered. */

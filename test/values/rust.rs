@@ -56,7 +56,32 @@ pub fn tables(t: &Tables, map: &HashMap<String, u32>, key: i64) -> usize {
     eprintln!("large {} {}", count, sum);
     t.words.len()
 }
+pub struct Options<'a> {
+    reference: Option<&'a Point>, boxed: Option<Box<Point>>, number: Option<&'a i64>, changing: Option<&'a mut i16>, owned: Option<&'a String>, text: Option<&'a str>, twice: Option<Option<&'a Point>>,
+    shared: Option<Rc<Point>>, flag: Option<bool>, wide: Option<u64>, behind: Option<&'a Box<Point>>, result: Result<&'a Point, i32>,
+}
+fn pointed(o: Option<&Point>) -> String { o.map_or("None".into(), |p| format!("Some({})", point(p))) }
+#[inline(never)]
+#[no_mangle]
+pub fn options(o: &Options, reference: Option<&Point>, boxed: Option<Box<Point>>, number: Option<&i64>, text: Option<&str>, small: Option<i32>, flag: Option<bool>) -> usize {
+    eprintln!("o.reference {}\no.boxed {}\no.number {}\no.changing {}\no.owned {}\no.text {}", pointed(o.reference), pointed(o.boxed.as_deref()), option(&o.number), option(&o.changing.as_ref()), option(&o.owned), option(&o.text));
+    eprintln!("o.twice {}\no.shared {}\no.flag {}\no.wide {}", o.twice.map_or("None".into(), |o| format!("Some({})", pointed(o))), pointed(o.shared.as_deref()), option(&o.flag), option(&o.wide));
+    eprintln!("o.behind {}\no.result {}", pointed(o.behind.map(|b| &**b)), match o.result { Ok(p) => format!("Ok({})", point(p)), Err(e) => format!("Err({e})") });
+    eprintln!("reference {}\nboxed {}\nnumber {}\ntext {}\nsmall {}\nflag {}", pointed(reference), pointed(boxed.as_deref()), option(&number), option(&text), option(&small), option(&flag));
+    keep(&boxed);
+    reference.map_or(0, |p| p.x as usize)
+}
+fn choices(i: i32) {
+    let (p, n, mut c, s, b) = (Point { x: 10 * i, y: 2 }, 1i64 << 40 | i as i64, 7i16, "owned".to_string(), Box::new(Point { x: 3, y: i }));
+    let there = i % 2 == 1;
+    let o = Options {
+        reference: there.then_some(&p), boxed: there.then(|| Box::new(Point { x: i, y: 6 })), number: there.then_some(&n), changing: if there { Some(&mut c) } else { None }, owned: there.then_some(&s), text: there.then_some("slice"),
+        twice: match i { 0 => None, 1 => Some(None), _ => Some(Some(&p)) }, shared: (!there).then(|| Rc::new(Point { x: 9, y: i })), flag: (i > 0).then_some(there), wide: there.then_some(u64::MAX), behind: there.then_some(&b), result: if there { Ok(&p) } else { Err(i - 5) },
+    };
+    keep(options(&o, (!there).then_some(&p), (i < 2).then(|| Box::new(Point { x: 8, y: i })), (i > 2).then_some(&n), there.then_some("an argument"), (i > 0).then_some(-i), (i != 2).then_some(there)));
+}
 fn main() {
+    for i in 0..4 { choices(i); }
     for i in 0..4 {
         let words: HashMap<String, u32> = ["one", "two", "three", "four, which is longer"].iter().enumerate().map(|(n, w)| (w.to_string(), n as u32 + i)).collect();
         let t = Tables {

@@ -333,19 +333,34 @@ export class TypeReader {
       if (variant.tag !== dw.DW_TAG_variant || member === undefined) return [];
       const value = variant.integer(dw.DW_AT_discr_value, false);
       const offset = member.number(dw.DW_AT_data_member_location) ?? 0;
-      const inner = this.#payload(this.ofAttribute(member));
+      const inner = this.#payload(member);
       return [{ value, name: member.name, offset: offset + (inner?.offset ?? 0), of: inner?.type }];
     });
     return { kind: 'alternatives', index, cases };
   }
 
   /** What a case holds: nothing, the one value of `Some(x)`, or a struct. */
-  #payload(type: Type): { readonly offset: number; readonly type: Type } | undefined {
+  #payload(member: Entry): { readonly offset: number; readonly type: Type } | undefined {
+    const type = this.ofAttribute(member);
     if (type.kind !== 'struct') return { offset: 0, type };
     const fields = type.fields();
     const [only] = fields;
     if (only === undefined) return undefined;
-    return fields.length === 1 && only.name === '__0' ? { offset: only.offset, type: only.type } : { offset: 0, type };
+    if (fields.length > 1 || only.name !== '__0') return { offset: 0, type };
+    const held = member.reference(dw.DW_AT_type);
+    const own = [...(held?.children() ?? [])].find((child) => child.tag === dw.DW_TAG_member);
+    return { offset: only.offset, type: this.#referred(own?.reference(dw.DW_AT_type)) ?? only.type };
+  }
+
+  /** A reference in a case, as in Option<&T>: shown by what it refers to, as Rust does. */
+  #referred(entry: Entry | undefined): Type | undefined {
+    if (entry?.tag !== dw.DW_TAG_pointer_type || !entry.name.startsWith('&')) return undefined;
+    const { name } = entry;
+    const of = this.ofAttribute(entry);
+    const fields: readonly Field[] = [{ name: 'ptr', type: pointerTo(of, 'user'), offset: 0 }];
+    const address: Measure = { kind: 'word', offset: 0, size: 8, signed: false };
+    const content: Content = { kind: 'pointer', address, of };
+    return this.#kept(entry, () => ({ kind: 'struct', name, size: 8, fields: () => fields, variants: () => content }));
   }
 
   #templateArguments(entry: Entry): ReadonlyMap<string, Type | bigint> {
