@@ -287,12 +287,13 @@ os.wait()
     const path = join(folder, 'late.py');
     writeFileSync(
       path,
-      `import signal, sys, time
-def end(*_):
-    time.sleep(0.5); print('bye', flush=True); sys.exit(0)
-signal.signal(signal.SIGINT, end)
-print('ready', flush=True)
-while True: signal.pause()
+      // Blocked, so that a signal that comes before it waits is not lost.
+      `import os, signal, time
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+os.write(1, b'ready\\n')
+signal.sigwait([signal.SIGINT])
+time.sleep(0.5)
+os.write(1, b'bye\\n')
 `,
     );
     const tracer = new Running(['sockets', '-c', `/usr/bin/python3 ${path}`], { timeout: 50_000 });
