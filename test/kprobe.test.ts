@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { lazy } from '../src/base/lazy.ts';
-import { insitu, lacking, Running, sleep } from './insitu.ts';
+import { insitu, lacking, type Outcome, Running, sleep } from './insitu.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'insitu-kprobe-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -357,5 +357,38 @@ kretprobe:ksys_[rw]* /@at[tid]/ { @out[probe] = sum(retval); delete(@at, tid); }
   test('--info tells which way is taken', { timeout: 60_000 }, async () => {
     const multi = lacking('kprobe_multi') === false;
     assert.match((await insitu(['--info'])).stdout, new RegExp(`kprobe_multi.*: ${multi ? 'yes' : 'no'}`));
+  });
+});
+
+describe('runs that the kernel leaves out', { skip: lacking('kprobes', 'linux-6.12', 'gcc') }, () => {
+  const caller = lazy(() => {
+    const binary = join(folder, 'caller');
+    const source = '#include <unistd.h>\nint main(void) { for (int i = 0; i < 200; i++) getppid(); return 0; }\n';
+    writeFileSync(`${binary}.c`, source);
+    execFileSync('gcc', ['-O1', '-o', binary, `${binary}.c`]);
+    return binary;
+  });
+  const run = async (script: string): Promise<Outcome> => {
+    const outcome = await insitu(['-q', '-c', caller(), '-e', script], { timeout: 60_000 });
+    assert.equal(outcome.status, 0, outcome.stderr);
+    return outcome;
+  };
+
+  // comm is a call of bpf_get_current_comm, which is probed: a probe within a program.
+  test('of a kprobe within the program of a tracepoint', { timeout: 60_000 }, async () => {
+    const { stdout, stderr } =
+      await run(`tracepoint:syscalls:sys_enter_getppid /pid == cpid/ { @calls = count(); @ = comm; }
+kprobe:bpf_get_current_comm /pid == cpid/ { @probed = count(); }`);
+    assert.match(stdout, /^@calls: 200$/m);
+    assert.doesNotMatch(stdout, /@probed/);
+    assert.match(stderr, /^WARNING: 200 runs of probes were missed \(200 kprobe:bpf_get_current_comm\): /m);
+  });
+
+  // Here the program is one of a kprobe: the kernel does not come as far as the program, and the link counts.
+  test('of a kprobe within its own program', { timeout: 60_000 }, async () => {
+    const { stdout, stderr } = await run(`rawtracepoint:sys_enter { if (args.id == 110 && pid == cpid) { @ = comm; } }
+kprobe:bpf_get_current_comm /pid == cpid/ { @probed = count(); @again = comm; }`);
+    assert.match(stdout, /^@probed: 200$/m, stderr);
+    assert.match(stderr, /^WARNING: 200 runs of probes were missed \(200 kprobe:bpf_get_current_comm\): /m);
   });
 });

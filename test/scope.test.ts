@@ -115,7 +115,8 @@ describe('-p', { skip: skip || (process.arch === 'x64' ? false : 'getppid has an
     await running.attached();
     for (const [index, worker] of workers.entries()) await worker.work(100 * (index + 1));
     const { stdout, stderr } = await running.interrupt();
-    assert.doesNotMatch(stderr, /ERROR|WARNING/);
+    // Of other processes the kernel may leave out runs.
+    assert.doesNotMatch(stderr, /ERROR|WARNING: (?!\d+ runs? of)/);
     return counts(stdout);
   };
   /** Twice what each was told to do: it works in two threads. */

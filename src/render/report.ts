@@ -64,6 +64,8 @@ export function droppedText(event: DroppedEvent): string {
       return `WARNING: map @${event.name} is full: ${many('update was', 'updates were')} dropped (config max_map_keys sets its size)`;
     case 'runs':
       return `WARNING: ${many('run of a probe was', 'runs of probes were')} skipped: it interrupted other probes that held all scratch memory of the CPU`;
+    case 'missed':
+      return `WARNING: ${many('run of a probe was', 'runs of probes were')} missed (${event.reason}): the kernel runs no program while one runs on that CPU; what happened then is not in the output`;
     case 'loops':
       return `WARNING: ${many('loop was', 'loops were')} ended at the kernel's limit of iterations`;
     case 'returns':

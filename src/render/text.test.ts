@@ -399,7 +399,9 @@ test('what was dropped is told with its reason', () => {
   render({ type: 'dropped', what: 'map', name: 'm', count: 3 });
   render({ type: 'dropped', what: 'file', name: '/x', count: 1, reason: 'No such file or directory' });
   render({ type: 'dropped', what: 'mappings', count: 2 });
+  render({ type: 'dropped', what: 'missed', count: 1, reason: '1 tracepoint:a:b' });
   assert.match(said[3] ?? '', /^WARNING: 2 records of processes .* found no room/);
+  assert.match(said[4] ?? '', /^WARNING: 1 run of a probe was missed \(1 tracepoint:a:b\): .*\n$/);
   assert.match(said[0] ?? '', /^WARNING: 1 read of traced memory failed .*\n$/);
   assert.match(said[1] ?? '', /^WARNING: map @m is full: 3 updates were dropped .*max_map_keys.*\n$/);
   assert.equal(said[2], "ERROR: failed to open file '/x' (No such file or directory)\n");

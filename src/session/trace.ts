@@ -47,6 +47,8 @@ import { PacketFiles } from './packets.ts';
 const followInterval = 50;
 /** Bytes of records that one batch takes at most. */
 const batchBytes = 1 << 20;
+/** Programs of which it is told one by one what they missed. */
+const missedNames = 4;
 /** Milliseconds after which the event loop has its turn. */
 const breathAfter = 50;
 
@@ -549,7 +551,7 @@ export class Trace implements AsyncIterable<TraceEvent> {
 
   /** What the programs counted because they could not do it. */
   #dropped(): TraceEvent[] {
-    if (this.#globals === undefined) return [];
+    if (this.#globals === undefined) return this.#missed();
     const { failedReads, scratchBusy, loopLimit, notKept, mapFull, notFollowed, stackGuesses, stacksFull } =
       this.program.globals;
     const view = new DataView(this.#globals.buffer);
@@ -562,6 +564,7 @@ export class Trace implements AsyncIterable<TraceEvent> {
     if (packets > 0) events.push({ type: 'dropped', what: 'packets', count: packets });
     tell('reads', failedReads);
     tell('runs', scratchBusy);
+    events.push(...this.#missed());
     tell('loops', loopLimit);
     tell('returns', notKept);
     tell('processes', notFollowed);
@@ -576,6 +579,18 @@ export class Trace implements AsyncIterable<TraceEvent> {
     const userMaps = this.program.maps.filter((map) => map.role === 'user');
     for (const [index, map] of userMaps.entries()) tell('map', mapFull + 8 * index, map.name);
     return events;
+  }
+
+  /** Runs that the kernel left out, and of which probes: the one that missed most comes first. */
+  #missed(): TraceEvent[] {
+    const missed = [...this.#attachment.missed()].sort((a, b) => b.count - a.count);
+    if (missed.length === 0) return [];
+    const named = missed.slice(0, missedNames).map(({ probes: [first, ...others], count }) => {
+      return `${count} ${first}${others.length === 0 ? '' : ` and ${others.length} more in one program`}`;
+    });
+    if (missed.length > named.length) named.push('others');
+    const count = missed.reduce((sum, one) => sum + one.count, 0);
+    return [{ type: 'dropped', what: 'missed', count, reason: named.join(', ') }];
   }
 
   /** Stacks that end early, and why; not those that were asked to be short, or have no user part. */

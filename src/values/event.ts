@@ -114,11 +114,12 @@ export interface LostEvent {
 /** What a run could not read, keep or finish; told once, at its end. */
 export interface DroppedEvent {
   readonly type: 'dropped';
-  /** reads: of memory that was not there; map: updates of a full map; runs: of probes that found no scratch memory; loops: cut at the kernel's limit; returns: of calls whose arguments were not kept; files: that cat() could not read; processes: that --follow had no room for; stacks: of user space that end early; guesses: stacks for which frame pointers were followed; stack_map: stacks that found no room; packets: that found no room on their way to a file; mappings: the kernel's records of what processes start, map and exec, so that later names may be missing. */
+  /** reads: of memory that was not there; map: updates of a full map; runs: of probes that found no scratch memory; missed: runs that the kernel left out, as a program ran already on that CPU; loops: cut at the kernel's limit; returns: of calls whose arguments were not kept; files: that cat() could not read; processes: that --follow had no room for; stacks: of user space that end early; guesses: stacks for which frame pointers were followed; stack_map: stacks that found no room; packets: that found no room on their way to a file; mappings: the kernel's records of what processes start, map and exec, so that later names may be missing. */
   readonly what:
     | 'reads'
     | 'map'
     | 'runs'
+    | 'missed'
     | 'loops'
     | 'returns'
     | 'file'
@@ -131,7 +132,7 @@ export interface DroppedEvent {
   /** The map (without `@`) or the file. */
   readonly name?: string;
   readonly count: number;
-  /** Why, where it is known: the text of an error; of stacks the reasons with their numbers. */
+  /** Why, where it is known: the text of an error; of stacks the reasons with their numbers, of missed runs the probes with theirs. */
   readonly reason?: string;
 }
 /** The script's tests or benchmarks are about to run. */

@@ -7,7 +7,7 @@
 import { MachineError } from '../../base/errors.ts';
 import type { ProbeSpec } from '../../program/program.ts';
 import type { LoadedBpf, LoadedProgram } from '../load/load.ts';
-import { closeFd } from '../sys/bpf.ts';
+import { closeFd, missedHits, missedRuns } from '../sys/bpf.ts';
 import { closeOnThread } from '../sys/native.ts';
 import type { Attach, Placed, Workbench } from './bench.ts';
 import { attachIterators } from './iter.ts';
@@ -74,29 +74,44 @@ export class AttachError extends MachineError {
   }
 }
 
+/** What an attachment holds besides links that are only there to be closed. */
+export interface Held {
+  /** Files of iterators, to be read once. */
+  readonly iterators?: readonly number[];
+  /** Links of watchpoints, by the address. */
+  readonly watchpoints?: ReadonlyMap<string, readonly number[]>;
+  /** Links of kprobes, which count what they miss, with their program's index. */
+  readonly kprobes?: ReadonlyMap<number, number>;
+}
+
+/** Runs of a program that the kernel left out. */
+export interface Missed {
+  /** Titles of the probes that the program serves. */
+  readonly probes: readonly string[];
+  readonly count: number;
+}
+
 /** Threads that close at a time: libuv's pool has four, and files want to be read too. */
 const closers = 3;
 
 export class Attachment {
   readonly #loaded: LoadedProgram;
   #fds: readonly number[];
-  /** Links of watchpoints, by the address. */
   readonly #watchpoints: ReadonlyMap<string, readonly number[]>;
+  readonly #kprobes: ReadonlyMap<number, number>;
+  /** Hits that kprobes' links had missed when they were detached, by the program's index. */
+  readonly #missedHits = new Map<number, number>();
   /** Files of iterators, to be read once; they close with the attachment. */
   readonly iterators: readonly number[];
   #open = true;
   /** Probes that are attached (begin, end and self count as such). */
   readonly attached: number;
 
-  constructor(
-    loaded: LoadedProgram,
-    fds: readonly number[],
-    attached: number,
-    iterators: readonly number[] = [],
-    watchpoints: ReadonlyMap<string, readonly number[]> = new Map(),
-  ) {
+  constructor(loaded: LoadedProgram, fds: readonly number[], attached: number, held: Held = {}) {
+    const { iterators = [], watchpoints = new Map(), kprobes = new Map() } = held;
     this.#loaded = loaded;
     this.#watchpoints = watchpoints;
+    this.#kprobes = kprobes;
     this.#fds = [...fds, ...iterators];
     this.iterators = iterators;
     this.attached = attached;
@@ -120,6 +135,17 @@ export class Attachment {
   /** Runs a benchmark's program for a while. */
   bench(probe: ProbeSpec, between: () => void): { readonly average: number; readonly iterations: number } {
     return timeProgram(programOf(this.#loaded, probe), between);
+  }
+
+  /** What the kernel has left out so far, of programs of which it left out anything; of links what they had when detached. */
+  missed(): readonly Missed[] {
+    const { program, programs } = this.#loaded;
+    return programs.flatMap(({ fd, refusal }, index) => {
+      const count = refusal === undefined ? missedRuns(fd) + (this.#missedHits.get(index) ?? 0) : 0;
+      if (count === 0) return [];
+      const served = [...program.followers, ...program.probes].filter((probe) => probe.program === index);
+      return [{ probes: served.map(({ name, kind }) => program.probeNames[name] ?? kind), count }];
+    });
   }
 
   /** Runs the probes of a signal that the tracer itself got (`self:signal:SIGUSR1`). */
@@ -167,6 +193,9 @@ export class Attachment {
   async detach(onProgress?: (done: number, all: number) => void): Promise<void> {
     if (!this.#open) return;
     this.#open = false;
+    for (const [fd, program] of this.#kprobes) {
+      this.#missedHits.set(program, (this.#missedHits.get(program) ?? 0) + missedHits(fd));
+    }
     const fds = [...this.#fds];
     let told = performance.now();
     const closeSome = async (): Promise<void> => {
@@ -214,10 +243,12 @@ export async function attachProbes(loaded: LoadedProgram, options: AttachOptions
     else groups.set(attach, [placed]);
   }
   const watchpoints = new Map<string, number[]>();
+  const kprobes = new Map<number, number>();
   const bench: Workbench = {
     keep(fd, probes = 1, spec) {
       fds.push(fd);
       if (spec?.kind === 'watchpoint') watchpoints.set(spec.address, [...(watchpoints.get(spec.address) ?? []), fd]);
+      if (spec?.kind === 'kprobe' || spec?.kind === 'kretprobe') kprobes.set(fd, spec.program);
       done += probes;
       if (options.onProgress === undefined || performance.now() - told < progressInterval) return;
       told = performance.now();
@@ -240,5 +271,5 @@ export async function attachProbes(loaded: LoadedProgram, options: AttachOptions
     throw error;
   }
   const counted = loaded.program.probes.filter((probe) => !('serves' in probe)).length;
-  return new Attachment(loaded, fds, counted - failures, iterators, watchpoints);
+  return new Attachment(loaded, fds, counted - failures, { iterators, watchpoints, kprobes });
 }

@@ -14,7 +14,7 @@ export interface Placed<Spec extends ProbeSpec = ProbeSpec> {
 
 /** Where a kind's file puts what it made, and says what it could not make. */
 export interface Workbench {
-  /** Takes over a link (or event) that goes when the attachment is closed; it holds that many probes. */
+  /** Takes over a link (or event) that goes when the attachment is closed; it holds that many probes, of which `spec` is one. */
   keep(fd: number, probes?: number, spec?: ProbeSpec): void;
   /** Takes over a file that is read to its end, once, when the run begins. */
   read(fd: number): void;

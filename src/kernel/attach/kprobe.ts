@@ -46,6 +46,7 @@ function attachTogether(group: readonly Kprobe[], bench: Workbench): void {
         atReturn: first.spec.kind === 'kretprobe',
       }),
       group.length,
+      first.spec,
     );
   } catch (error) {
     if (!(error instanceof CallError) || error.code === 'EPERM' || error.code === 'ENOMEM') throw error;

@@ -566,6 +566,29 @@ export function runTimes(fd: number): { readonly nanoseconds: number; readonly c
   return { nanoseconds: Number(view.getBigUint64(192, true)), count: Number(view.getBigUint64(200, true)) };
 }
 
+/**
+ * Runs of a program that the kernel left out because a program ran already on that CPU
+ * (bpf_prog_info.recursion_misses): of raw tracepoints, fentry and fexit since Linux 5.12, of
+ * tracepoints and kprobes since 6.7. Uprobes always run; of perf events it keeps no count.
+ */
+export function missedRuns(programFd: number): number {
+  const info = objectInfo(programFd);
+  return info.byteLength < 216 ? 0 : Number(new DataView(info.buffer).getBigUint64(208, true));
+}
+
+/** enum bpf_link_type. */
+const LINK_TYPE_PERF_EVENT = 7;
+const LINK_TYPE_KPROBE_MULTI = 8;
+
+/** Hits of a kprobe's link that did not come as far as the program (bpf_link_info: kprobe.missed, kprobe_multi.missed; Linux 6.7). */
+export function missedHits(linkFd: number): number {
+  const info = new DataView(objectInfo(linkFd).slice().buffer);
+  const type = info.getUint32(0, true);
+  // type, id, prog_id; of a perf event: its type, and of a kprobe func_name, name_len, offset, addr, missed.
+  const at = type === LINK_TYPE_KPROBE_MULTI ? 32 : type === LINK_TYPE_PERF_EVENT ? 48 : undefined;
+  return at === undefined || info.byteLength < at + 8 ? 0 : Number(info.getBigUint64(at, true));
+}
+
 /** Id of a program, map or link that this process holds. */
 export function objectId(kind: ObjectKind, fd: number): number {
   // prog and map: type, id, …; link: type, id, …; btf: btf, btf_size, id.
