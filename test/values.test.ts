@@ -8,6 +8,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
+import { gdbMembers, gdbValues } from './gdb.ts';
 import { insitu, lacking, root } from './insitu.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'insitu-values-'));
@@ -157,6 +158,17 @@ describe('variables of a program and of its library', () => {
       assert.deepEqual(ours, logged);
     });
   }
+
+  const build: Build = { compiler: 'gcc', flags: ['-g', '-O2', '-pthread'], then: ['dwz'] };
+  test('that share a file made by dwz', { skip: lack(build), timeout: 180_000 }, async () => {
+    const flags = [...build.flags, '-shared', '-fPIC', '-DLIBRARY'];
+    const library = compile('globals.c', { compiler: 'gcc', flags }, `lib${built++}.so`);
+    const both = { ...build, then: ['dwz', '-m', join(folder, 'globals.common'), library] };
+    const { ours, logged } = await run('globals.c', 'globals.bt', both, { LIB: library });
+    assert.match(spawnSync('readelf', ['-SW', library], { encoding: 'utf8' }).stdout, /\.gnu_debugaltlink/);
+    assert.equal(logged.length, 6 * 11);
+    assert.deepEqual(ours, logged);
+  });
 });
 
 describe('types of the C++ library', () => {
@@ -385,39 +397,6 @@ describe('Go', () => {
   }
 });
 
-/** What gdb prints where the function begins, in the form that insitu gives it. */
-function gdbValues(program: string, place: string, expressions: readonly string[]): string[] {
-  const prints = expressions.flatMap((one) => ['-ex', `output ${one}`, '-ex', 'echo \\n']);
-  const { stdout } = spawnSync(
-    'gdb',
-    [
-      '-nx',
-      '-batch',
-      '-ex',
-      'set print address off',
-      '-ex',
-      `break *${place}`,
-      '-ex',
-      'run 2>/dev/null',
-      ...prints,
-      program,
-    ],
-    { encoding: 'utf8' },
-  );
-  return stdout
-    .split('\n')
-    .filter((line) => line !== '')
-    .slice(-expressions.length)
-    .map((line) =>
-      line
-        .replace(/\{(\w)/g, '{ .$1')
-        .replace(/, (\w+ =)/g, ', .$1')
-        .replace(/\}/g, ' }')
-        .replace(/(-?\d+) '.*'$/, '$1')
-        .replace(/^"(.*)"$/, '$1'),
-    );
-}
-
 describe('beside gdb', { skip: has('gdb') ? false : 'needs gdb' }, () => {
   const functions: Readonly<Record<string, readonly (readonly [ours: string, gdb: string])[]>> = {
     integers: ['c', 'uc', 's', 'us', 'i', 'u'].map((name) => [`args.${name}`, name] as const),
@@ -447,28 +426,59 @@ describe('beside gdb', { skip: has('gdb') ? false : 'needs gdb' }, () => {
       ['args.flags->e', 'flags->e'],
     ],
   };
+  const compare = async (program: string): Promise<void> => {
+    for (const [name, pairs] of Object.entries(functions)) {
+      const prints = pairs.map(([ours]) => `print(${ours === 'args.pair' ? 'args.pair.first' : ours});`).join(' ');
+      const script = `uprobe:${program}:${name} { ${prints} exit(); }`;
+      const { stdout } = await insitu(['-q', '-c', `sh -c "exec ${program} 2>/dev/null"`, '-e', script], {
+        timeout: 100_000,
+      });
+      const ours = stdout.split('\n').slice(0, pairs.length);
+      const theirs = gdbValues(
+        program,
+        name,
+        pairs.map(([, gdb]) => gdb),
+      );
+      assert.deepEqual(ours, theirs, name);
+    }
+  };
   for (const build of [
     { compiler: 'gcc', flags: ['-g', '-O2'] },
     { compiler: 'gcc', flags: ['-gdwarf-4', '-O1', '-no-pie'] },
   ]) {
     test(titleOf(build), { skip: lack(build), timeout: 180_000 }, async () => {
       const program = compile('plain.c', build, `gdb${built++}`);
-      for (const [name, pairs] of Object.entries(functions)) {
-        const prints = pairs.map(([ours]) => `print(${ours === 'args.pair' ? 'args.pair.first' : ours});`).join(' ');
-        const script = `uprobe:${program}:${name} { ${prints} exit(); }`;
-        const { stdout } = await insitu(['-q', '-c', `sh -c "exec ${program} 2>/dev/null"`, '-e', script], {
-          timeout: 100_000,
-        });
-        const ours = stdout.split('\n').slice(0, pairs.length);
-        const theirs = gdbValues(
-          program,
-          name,
-          pairs.map(([, gdb]) => gdb),
-        );
-        assert.deepEqual(ours, theirs, name);
-      }
+      await compare(program);
     });
   }
+
+  const build: Build = { compiler: 'gcc', flags: ['-g', '-O2'], then: ['dwz'] };
+  test('two programs that share a file made by dwz', { skip: lack(build), timeout: 180_000 }, async () => {
+    const [one, two] = ['-O2', '-O1'].map((level) =>
+      compile('plain.c', { compiler: 'gcc', flags: ['-g', level] }, `twin${level}`),
+    ) as [string, string];
+    const made = spawnSync('dwz', ['-m', join(folder, 'plain.common'), one, two], { encoding: 'utf8' });
+    assert.equal(made.status, 0, made.stderr);
+    for (const program of [one, two]) {
+      const entries = spawnSync('readelf', ['-wi', program], { encoding: 'utf8' }).stdout;
+      assert.match(entries, /DW_AT_type +: <alt 0x/, 'types lie in the shared file');
+      await compare(program);
+      for (const name of ['point', 'pair', 'triple', 'mixed', 'reals', 'node']) {
+        const { stdout, stderr } = await insitu(['types', program, `struct ${name}`]);
+        const ours = [...stdout.matchAll(/^\t\S.* \*?(\w+)(?:\[\d+\])*; +\/\* +(\d+) +(\d+) \*\/$/gm)];
+        assert.ok(ours.length > 1, stdout + stderr);
+        assert.deepEqual(
+          ours.map(([, field, offset, size]) => `${field} ${offset} ${size}`),
+          gdbMembers(
+            program,
+            `struct ${name}`,
+            ours.map(([, field = '']) => field),
+          ),
+          name,
+        );
+      }
+    }
+  });
 });
 
 /** The numbers, texts and truths in what gdb's pretty-printers print, in order. `numbered`: elements have their number before them. */
