@@ -60,6 +60,15 @@ describe('missed runs of a raw tracepoint', {
     assert.ok(Number(all) >= count && Number(all) <= count + 5, `${count} seen, ${all} missed`);
   });
 
+  test('two blocks of a probe are told as one', async () => {
+    const script = `${read(nothingThere)} rawtracepoint:page_fault_kernel /pid == cpid/ { @second = count(); }`;
+    const { stderr } = await insitu(['-c', `${toucher()} 50`, '-e', script]);
+    assert.match(
+      stderr,
+      /^WARNING: (\d+) runs of probes were missed \(\1 rawtracepoint:vmlinux:page_fault_kernel\): /m,
+    );
+  });
+
   test('in JSON', async () => {
     const words = ['-f', 'json', '-c', `${toucher()} 50`, '-e', read(nothingThere)];
     const { stdout, stderr } = await insitu(words);

@@ -182,8 +182,10 @@ describe('the tools on real events', { skip }, () => {
       continue;
     }
     test(name, { timeout: 240_000 }, async () => {
-      // Tried up to three times, each with a new tracer. The kernel does not run a program while another runs on that
-      // CPU, so one event that a test makes may rightly be missed; a tool that shows nothing three times is wrong.
+      // Tried up to three times, each with a new tracer. The kernel does not run a program while another one runs on
+      // that CPU, another tracer's too, and other tests trace at the same time: a program that takes a stack at each
+      // system call makes it leave out block_rq_complete, an interrupt, in one of four runs of biolat. That is told;
+      // a tool that shows nothing three times is wrong.
       // The busy process gets more time when what is waited for has not come: a loaded machine is slow.
       for (const milliseconds of [700, 2000, 5000]) {
         const tracer = new Running(['-q', join(folder, file), ...(trial.words?.() ?? [])], { timeout: 60_000 });

@@ -47,7 +47,7 @@ import { PacketFiles } from './packets.ts';
 const followInterval = 50;
 /** Bytes of records that one batch takes at most. */
 const batchBytes = 1 << 20;
-/** Programs of which it is told one by one what they missed. */
+/** Probes of which it is told one by one what they missed. */
 const missedNames = 4;
 /** Milliseconds after which the event loop has its turn. */
 const breathAfter = 50;
@@ -583,14 +583,19 @@ export class Trace implements AsyncIterable<TraceEvent> {
 
   /** Runs that the kernel left out, and of which probes: the one that missed most comes first. */
   #missed(): TraceEvent[] {
-    const missed = [...this.#attachment.missed()].sort((a, b) => b.count - a.count);
-    if (missed.length === 0) return [];
-    const named = missed.slice(0, missedNames).map(({ probes: [first, ...others], count }) => {
-      return `${count} ${first}${others.length === 0 ? '' : ` and ${others.length} more in one program`}`;
-    });
-    if (missed.length > named.length) named.push('others');
-    const count = missed.reduce((sum, one) => sum + one.count, 0);
-    return [{ type: 'dropped', what: 'missed', count, reason: named.join(', ') }];
+    const counts = new Map<string, number>();
+    let all = 0;
+    for (const { probes, count } of this.#attachment.missed()) {
+      const [first = '', ...others] = probes;
+      const name = others.length === 0 ? first : `${first} and ${others.length} more in one program`;
+      counts.set(name, (counts.get(name) ?? 0) + count);
+      all += count;
+    }
+    if (all === 0) return [];
+    const sorted = [...counts].sort(([, a], [, b]) => b - a);
+    const named = sorted.slice(0, missedNames).map(([name, count]) => `${count} ${name}`);
+    if (sorted.length > named.length) named.push('others');
+    return [{ type: 'dropped', what: 'missed', count: all, reason: named.join(', ') }];
   }
 
   /** Stacks that end early, and why; not those that were asked to be short, or have no user part. */
