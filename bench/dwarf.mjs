@@ -1,5 +1,5 @@
 // npm run bench:dwarf [-- --runs N] [-- FILE TYPE …]
-// A type of a program, from nothing and from the kept index: wall time and peak memory of
+// A type of a program, from nothing and with what that run has kept: wall time and peak memory of
 // `insitu types` beside `gdb -batch` and pahole, in turns. Then what DWARF costs a script
 // that uses none.
 import { spawnSync } from 'node:child_process';
@@ -59,12 +59,12 @@ for (const [file, type] of files) {
   const kept = join(folder, 'kept');
   const ways = [
     { name: 'insitu, from nothing', command: [executable, 'types', file, `struct ${type}`], fresh: true },
-    { name: 'insitu, index kept', command: [executable, 'types', file, `struct ${type}`], fresh: false },
+    { name: 'insitu, again', command: [executable, 'types', file, `struct ${type}`], fresh: false },
     { name: 'gdb -batch', command: ['gdb', '-nx', '-batch', '-ex', `ptype /o struct ${type}`, file], fresh: false },
     { name: 'pahole', command: ['pahole', '-C', type, file], fresh: false },
   ].filter(({ command }) => spawnSync(command[0], ['--version']).error === undefined);
   const results = new Map(ways.map(({ name }) => [name, { wall: [], memory: [] }]));
-  for (const { command } of ways) measure(command, kept); // warms the page cache, and keeps the index
+  for (const { command } of ways) measure(command, kept); // warms the page cache, and keeps what is kept
   for (let run = 0; run < runs; run++) {
     for (const { name, command, fresh } of ways) {
       const cache = fresh ? mkdtempSync(join(folder, 'fresh-')) : kept;

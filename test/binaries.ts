@@ -55,6 +55,15 @@ export function readelf(option: string, path: string): string[] {
   return attempt('readelf', [option, path]).stdout.split('\n');
 }
 
+/** libc's debug file below /usr/lib/debug, undefined when it is not installed. */
+export function libcDebugFile(): string | undefined {
+  if (libcPath === undefined) return undefined;
+  const notes = attempt('readelf', ['-n', libcPath]).stdout ?? '';
+  const [, id = ''] = /Build ID: ([0-9a-f]+)/.exec(notes) ?? [];
+  const path = `/usr/lib/debug/.build-id/${id.slice(0, 2)}/${id.slice(2)}.debug`;
+  return existsSync(path) ? path : undefined;
+}
+
 export interface ListedSegment {
   readonly type: string;
   readonly offset: number;

@@ -3,20 +3,11 @@ import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, realpathSync } from 'node:fs';
 import { describe, test } from 'node:test';
+import { libcDebugFile } from './binaries.ts';
 import { insitu } from './insitu.ts';
 
 const noPahole =
   spawnSync('pahole', ['--version']).error === undefined ? false : 'needs pahole (Debian package dwarves)';
-
-/** libc's debug file below /usr/lib/debug, undefined when it is not installed. */
-function libcDebugFile(): string | undefined {
-  const library = '/lib/x86_64-linux-gnu/libc.so.6';
-  if (!existsSync(library)) return undefined;
-  const notes = spawnSync('readelf', ['-n', library], { encoding: 'utf8' }).stdout ?? '';
-  const [, id = ''] = /Build ID: ([0-9a-f]+)/.exec(notes) ?? [];
-  const path = `/usr/lib/debug/.build-id/${id.slice(0, 2)}/${id.slice(2)}.debug`;
-  return existsSync(path) ? path : undefined;
-}
 
 const python = '/usr/bin/python3-dbg';
 

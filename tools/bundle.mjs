@@ -28,6 +28,9 @@ await build({
   charset: 'ascii',
   legalComments: 'none',
   logLevel: 'warning',
+  // Put around the program here, the loader need not copy it.
+  banner: { js: '(function (exports, require, module, __filename, __dirname) {' },
+  footer: { js: '})' },
   // kernel/sys asks for import.meta.url only where there is no __filename.
   logOverride: { 'empty-import-meta': 'silent' },
   define: { INSITU_VERSION: JSON.stringify(version) },
@@ -48,8 +51,8 @@ if (make === undefined) {
     cachedData = readFileSync(__dirname + '/bundle.cache');
   } catch {}
 }
-const source = '(function (exports, require, module, __filename, __dirname) {' + readFileSync(filename, 'latin1') + '\\n})';
-const script = new Script(source, { filename, cachedData });
+const script = new Script(readFileSync(filename, 'latin1'), { filename, cachedData });
+cachedData = undefined;
 if (make !== undefined) process.on('exit', () => writeFileSync(make, script.createCachedData()));
 script.runInThisContext()(exports, require, module, filename, __dirname);
 `,

@@ -133,7 +133,7 @@ export function withTypes(input: Input): string {
     convention: conventions.x86_64,
     threadLocals: () => readThreadLocals(elf),
     frameAddress: () => undefined,
-    index: makeNameIndex,
+    indexes: { kept: () => undefined, make: makeNameIndex },
   });
   const printers = new Printers();
   const parts: string[] = [];

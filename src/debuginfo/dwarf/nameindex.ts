@@ -69,15 +69,21 @@ class NameHash {
   }
 }
 
-function hashOf(kind: NameKind, name: string): { readonly first: number; readonly second: number } {
+/** Two hashes of 32 bits of a name with its namespaces and classes. */
+export function hashOf(kind: NameKind, name: string): { readonly first: number; readonly second: number } {
   const hash = new NameHash();
   hash.byte(kinds.indexOf(kind));
   hash.text(new TextEncoder().encode(name), 0);
   return { first: hash.first >>> 0, second: hash.second >>> 0 };
 }
 
+/** Takes the definitions of a unit: the hashes of the name, where it is (`place`), and its kind by number. */
+export interface NameSink {
+  add(first: number, second: number, offset: number, kind: number): void;
+}
+
 /** Rows as they are gathered: the first definition of each name counts. */
-class Rows {
+class Rows implements NameSink {
   first: Uint32Array = new Uint32Array(1024);
   second: Uint32Array = new Uint32Array(1024);
   /** As placed() gives it. */
@@ -188,10 +194,13 @@ function planOf({ tag, hasChildren, attributes, fixedSize }: Abbreviation, forma
   };
 }
 
+/** Shapes of entries, by the table of abbreviations that they are of. */
+export type Plans = Map<ReadonlyMap<number, Abbreviation>, (Plan | undefined)[]>;
+
 /** Goes through a file's units. Damaged ones give what could be read of them. */
 export function buildNameIndex(file: EntryFile): Uint8Array {
   const rows = new Rows();
-  const plans = new Map<ReadonlyMap<number, Abbreviation>, (Plan | undefined)[]>();
+  const plans: Plans = new Map();
   const build = (one: EntryFile, shared: boolean, base = 0): void => {
     const scopes = new Scopes();
     const strings = one.sections.get('str');
@@ -214,11 +223,12 @@ export function buildNameIndex(file: EntryFile): Uint8Array {
 
 const deepest = 256;
 
-function indexUnit(
+/** Goes through one unit. Throws on damaged input, with what came before it told. */
+export function indexUnit(
   file: EntryFile,
   unit: Unit,
-  rows: Rows,
-  allPlans: Map<ReadonlyMap<number, Abbreviation>, (Plan | undefined)[]>,
+  rows: NameSink,
+  allPlans: Plans,
   text: Uint8Array,
   shared: boolean,
   scopes: Scopes,
@@ -418,7 +428,7 @@ function indexDefinition(
   unit: Unit,
   at: number,
   kind: number,
-  rows: Rows,
+  rows: NameSink,
   shared: boolean,
   scopes: Scopes,
   base: number,
@@ -538,7 +548,8 @@ export class NameIndex {
   }
 }
 
-function place(offset: number): FoundName {
+/** What a number that a NameSink is told stands for. */
+export function place(offset: number): FoundName {
   if (offset < 0) return { offset: -1 - offset, section: 'shared' };
   if (offset >= splitBase) {
     const split = Math.floor((offset - splitBase) / splitStep);
@@ -548,6 +559,13 @@ function place(offset: number): FoundName {
       : { offset: within, section: 'info', split };
   }
   return offset >= typesBase ? { offset: offset - typesBase, section: 'types' } : { offset, section: 'info' };
+}
+
+/** Where a file's index comes from. */
+export interface NameIndexes {
+  /** One that was made before; undefined where there is none. */
+  kept(file: EntryFile): NameIndex | undefined;
+  make(file: EntryFile): NameIndex;
 }
 
 /** Makes the index of a file, for use at once. */

@@ -18,7 +18,8 @@ import { readLocation, type Surroundings } from './expression.ts';
 import { isBadInput } from './form.ts';
 import { type CodeEntry, covers, lowest, readFunctions } from './functions.ts';
 import { readLocationList } from './locations.ts';
-import { type FoundName, type NameIndex, type NameKind, qualifiedName } from './nameindex.ts';
+import { type FoundName, type NameIndex, type NameIndexes, type NameKind, qualifiedName } from './nameindex.ts';
+import { NameSearch } from './namesearch.ts';
 import type { DwarfSections } from './sections.ts';
 import { TypeReader } from './types.ts';
 import type { Unit } from './unit.ts';
@@ -31,12 +32,13 @@ export interface ProgramOptions {
   readonly frameAddress: (address: number) => Computation | undefined;
   /** Where thread-local variables are, as the file itself (not its debug file) tells. */
   readonly threadLocals: () => ThreadLocals | undefined;
-  /** The name index of a file: from where it is kept, or made. */
-  readonly index: (file: EntryFile) => NameIndex;
+  readonly indexes: NameIndexes;
 }
 
 /** Units whose functions are kept. */
 const keptUnits = 16;
+/** Names that are looked for before an index is made. */
+const mostSearched = 8;
 
 export class DwarfTypes implements ProgramTypes {
   readonly file: EntryFile;
@@ -47,6 +49,7 @@ export class DwarfTypes implements ProgramTypes {
   constructor(sections: DwarfSections, options: ProgramOptions) {
     this.file = new EntryFile(sections);
     this.#options = options;
+    this.#search = new NameSearch(this.file);
     this.#map = new UnitMap(sections, () => this.file.units());
     this.reader = new TypeReader(
       (tag, name) => this.#definition(tag, name),
@@ -54,13 +57,32 @@ export class DwarfTypes implements ProgramTypes {
     );
   }
 
-  readonly #index: () => NameIndex = lazy(() => this.#options.index(this.file));
+  readonly #kept: () => NameIndex | undefined = lazy(() => this.#options.indexes.kept(this.file));
+  readonly #made: () => NameIndex = lazy(() => this.#options.indexes.make(this.file));
+  readonly #search: NameSearch;
+  #searched = 0;
+
+  #index(): NameIndex {
+    return this.#kept() ?? this.#made();
+  }
 
   // ---------------------------------------------------------------- names
 
+  /** What a name may mean. A few names are looked for without an index: that takes less than to make one. */
+  #places(kind: NameKind, name: string): readonly FoundName[] {
+    if (this.#kept() === undefined && this.#searched < mostSearched) {
+      this.#searched++;
+      const found = this.#search.find(kind, name);
+      if (found !== 'unknown') return found === undefined ? [] : [found];
+      // The index will be made for this name, and is there for the next.
+      this.#searched = mostSearched;
+    }
+    return this.#index().find(kind, name);
+  }
+
   /** The entry that defines a name. */
   entry(kind: NameKind, name: string): Entry | undefined {
-    for (const place of this.#index().find(kind, name)) {
+    for (const place of this.#places(kind, name)) {
       const entry = this.#at(place);
       if (entry !== undefined && (kind === 'enumerator' || qualifiedName(entry, this.reader.scopes) === name)) {
         return entry;

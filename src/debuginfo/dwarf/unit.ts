@@ -62,6 +62,9 @@ export class Unit {
   skeleton: Unit | undefined;
   readonly #abbreviationsAt: number;
   readonly #tables: Lru<string, ReadonlyMap<number, Abbreviation>>;
+  // Not by lazy(): a file has thousands of units, most of which are never looked at.
+  #abbreviations: ReadonlyMap<number, Abbreviation> | undefined;
+  #root: RootEntry | undefined;
   #stringOffsetsBase = 0;
   #addressBase = 0;
   #rangeListsBase = 0;
@@ -95,7 +98,8 @@ export class Unit {
   }
 
   /** The unit's abbreviations. Throws on damaged input. */
-  readonly abbreviations: () => ReadonlyMap<number, Abbreviation> = lazy(() => {
+  abbreviations(): ReadonlyMap<number, Abbreviation> {
+    if (this.#abbreviations !== undefined) return this.#abbreviations;
     const { version, addressSize, offsetSize } = this.format;
     const key = `${this.#abbreviationsAt} ${version} ${addressSize} ${offsetSize}`;
     let table = this.#tables.get(key);
@@ -103,8 +107,9 @@ export class Unit {
       table = this.#readAbbreviations();
       this.#tables.set(key, table);
     }
+    this.#abbreviations = table;
     return table;
-  });
+  }
 
   #readAbbreviations(): ReadonlyMap<number, Abbreviation> {
     const section = this.sections.get('abbrev');
@@ -129,19 +134,21 @@ export class Unit {
   }
 
   /** The unit's first entry. Throws on damaged input. */
-  readonly root: () => RootEntry = lazy(() => {
+  root(): RootEntry {
+    if (this.#root !== undefined) return this.#root;
     const { section } = this;
     const length = this.end - this.start;
     // It stands at the front, so that the rest of the unit can stay unread.
     for (let wanted = 512; ; wanted *= 16) {
       const bytes = section.read(this.start, Math.min(wanted, length));
       try {
-        return this.#readRoot(bytes);
+        this.#root = this.#readRoot(bytes);
+        return this.#root;
       } catch (error) {
         if (!(error instanceof EndOfBytes) || wanted >= length || bytes.length < Math.min(wanted, length)) throw error;
       }
     }
-  });
+  }
 
   #readRoot(bytes: Uint8Array): RootEntry {
     const cursor = this.cursorAt(bytes, this.entries);
@@ -309,20 +316,15 @@ function numberAt(section: DebugSection, offset: number, size: number, littleEnd
   return bytes.length < size ? undefined : readSized(new Cursor(bytes, littleEndian), size);
 }
 
-/** Reads the header at an offset of .debug_info; undefined where there is none that can be read. */
-function readHeader(
-  section: DebugSection,
-  kind: 'info' | 'types',
-  start: number,
-  littleEndian: boolean,
-): Header | undefined {
-  const cursor = new Cursor(section.read(start, 40), littleEndian);
+/** Reads the header of the unit that starts at an offset; the cursor stands there. undefined where there is none that can be read. */
+function readHeader(cursor: Cursor, kind: 'info' | 'types', start: number): Header | undefined {
+  const before = start - cursor.offset;
   try {
     let length = cursor.u32();
     const wide = length === 0xffffffff;
     if (wide) length = cursor.u64number();
     else if (length >= 0xfffffff0) return undefined;
-    const end = start + cursor.offset + length;
+    const end = before + cursor.offset + length;
     const offsetSize = wide ? 8 : 4;
     const version = cursor.u16();
     if (version < 2 || version > 5) return { ...skipped, start, end, version };
@@ -343,7 +345,7 @@ function readHeader(
     const signature = signed ? cursor.u64() : 0n;
     const typeOffset = ofType ? readSized(cursor, offsetSize) : 0;
     if (addressSize !== 4 && addressSize !== 8) return { ...skipped, start, end, version };
-    const entries = start + cursor.offset;
+    const entries = before + cursor.offset;
     return { start, end, version, type, abbreviations, addressSize, offsetSize, entries, signature, typeOffset };
   } catch (error) {
     if (isBadInput(error)) return undefined;
@@ -362,13 +364,25 @@ const skipped = {
   typeOffset: 0,
 } as const;
 
+const pieceBytes = 1 << 16;
+/** Of a type unit, in the form with offsets of 64 bits. */
+const mostHeaderBytes = 40;
+
 /** All units of .debug_info (or of DWARF 4's .debug_types) that can be read, in order. */
 export function readUnits(sections: DwarfSections, kind: 'info' | 'types' = 'info'): Unit[] {
   const section = sections.get(kind);
   const tables = new Lru<string, ReadonlyMap<number, Abbreviation>>(64);
   const units: Unit[] = [];
+  // Units are mostly short: one piece of the section has many headers.
+  let cursor = new Cursor(section.read(0, pieceBytes), sections.littleEndian);
+  let pieceAt = 0;
   for (let offset = 0; offset < section.size; ) {
-    const header = readHeader(section, kind, offset, sections.littleEndian);
+    if (offset + mostHeaderBytes > pieceAt + cursor.bytes.length) {
+      cursor = new Cursor(section.read(offset, pieceBytes), sections.littleEndian);
+      pieceAt = offset;
+    }
+    cursor.offset = offset - pieceAt;
+    const header = readHeader(cursor, kind, offset);
     if (header === undefined || !(header.end > offset)) break;
     if (header.type >= 0) units.push(new Unit(sections, section, header, tables));
     offset = header.end;

@@ -3,11 +3,15 @@ import * as zlib from 'node:zlib';
 import { unpackZstd } from '../../bytes/zstd.ts';
 import type { Inflate } from '../../debuginfo/elf/elf.ts';
 
-type Unpacker = (packed: Uint8Array, options: { readonly maxOutputLength: number }) => Uint8Array;
+type Unpacker = (
+  packed: Uint8Array,
+  options: { readonly maxOutputLength: number; readonly chunkSize?: number },
+) => Uint8Array;
 
 export const inflate: Inflate = (packed, method, unpackedSize) => {
   // At least one byte: Node takes no less.
-  const options = { maxOutputLength: Math.max(1, unpackedSize) };
+  // In one piece, with room behind it: a piece that gets full is followed by another one.
+  const options = { maxOutputLength: Math.max(1, unpackedSize), chunkSize: Math.max(64, unpackedSize + 1) };
   if (method === 'zlib') return zlib.inflateSync(packed, options);
   const native = (zlib as unknown as { readonly zstdDecompressSync?: Unpacker }).zstdDecompressSync;
   if (native !== undefined) return native(packed, options);

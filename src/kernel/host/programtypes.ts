@@ -7,7 +7,7 @@ import { type ElfBinary, openBinary } from '../../symbolize/symbols/binary.ts';
 import { type DebugFileOptions, hostDebugFiles } from './debugfiles.ts';
 import { HostFile } from './file.ts';
 import { inflate } from './inflate.ts';
-import { keptNameIndex } from './nameindex.ts';
+import { nameIndexes } from './nameindex.ts';
 import { resolvePath } from './paths.ts';
 
 /** Opens a program's types. Throws a MachineError where there is no such file, or no debugging information for it. */
@@ -24,7 +24,7 @@ export function openTypes(
     demangle: demangleBoth,
     inflate,
     debugFiles: hostDebugFiles(debugFiles),
-    nameIndex: keptNameIndex,
+    nameIndexes,
   });
   if (!binary.ok) throw binary.error;
   const types = binary.value.ownTypes();

@@ -25,7 +25,7 @@ import { openKernelTypes } from './kerneltypes.ts';
 import { openLearnt } from './learntnames.ts';
 import { loadBias } from './loadbias.ts';
 import { machineArch, possibleCpus } from './machine.ts';
-import { keptNameIndex } from './nameindex.ts';
+import { nameIndexes } from './nameindex.ts';
 import { resolvePath } from './paths.ts';
 import { pidNamespace } from './pidnamespace.ts';
 import { processExists } from './processes.ts';
@@ -77,7 +77,7 @@ export function createHostTarget(options: HostTargetOptions = {}): Target {
     demangle: demangleBoth,
     inflate,
     debugFiles: hostDebugFiles(options.debugFiles),
-    nameIndex: keptNameIndex,
+    nameIndexes,
     typesFrom: lazy(() => {
       const { types, ...others } = options.debugFiles ?? {};
       return types === undefined ? undefined : openTypes(types, others).binary;

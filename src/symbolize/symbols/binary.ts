@@ -11,9 +11,8 @@ import { type FileOffset, type VirtualAddress, virtualAddress } from '../../base
 import { ok, type Result } from '../../base/result.ts';
 import type { FileReader } from '../../bytes/file.ts';
 import { textPattern } from '../../bytes/search.ts';
-import type { EntryFile } from '../../debuginfo/dwarf/entry.ts';
 import type { SourcePlace } from '../../debuginfo/dwarf/index.ts';
-import { makeNameIndex, type NameIndex } from '../../debuginfo/dwarf/nameindex.ts';
+import { makeNameIndex, type NameIndexes } from '../../debuginfo/dwarf/nameindex.ts';
 import { DwarfTypes } from '../../debuginfo/dwarf/program.ts';
 import { EM_AARCH64, EM_X86_64, ET_DYN, PF_X, PT_LOAD } from '../../debuginfo/elf/constants.ts';
 import { ElfFile, type Inflate } from '../../debuginfo/elf/elf.ts';
@@ -48,7 +47,7 @@ export interface BinaryOptions extends LayersOptions {
   /** Another build of a program without debugging information, which has it; undefined where none was named. */
   readonly typesFrom?: (() => ElfBinary | undefined) | undefined;
   /** The name index of debugging information, from where it is kept; made anew when absent. */
-  readonly nameIndex?: ((file: EntryFile) => NameIndex) | undefined;
+  readonly nameIndexes?: NameIndexes | undefined;
 }
 
 /** Names that were inferred; shown with a leading `~`. */
@@ -118,7 +117,7 @@ export class ElfBinary implements Binary {
   readonly #demangle: Demangle;
   /** Of searches; undefined where nothing can be kept. */
   readonly #keptNames: () => KeptNames | undefined;
-  readonly #nameIndex: (file: EntryFile) => NameIndex;
+  readonly #nameIndexes: NameIndexes;
   readonly #inflate: Inflate | undefined;
   readonly #typesFrom: (() => ElfBinary | undefined) | undefined;
   readonly #inferred: () => InferredNames | undefined;
@@ -135,7 +134,7 @@ export class ElfBinary implements Binary {
         ? undefined
         : new KeptNames(demangle, tables, `${this.buildId}-demangled`),
     );
-    this.#nameIndex = options.nameIndex ?? makeNameIndex;
+    this.#nameIndexes = options.nameIndexes ?? { kept: () => undefined, make: makeNameIndex };
     this.#inflate = options.inflate;
     this.#typesFrom = options.typesFrom;
   }
@@ -189,7 +188,7 @@ export class ElfBinary implements Binary {
       convention,
       threadLocals,
       frameAddress: this.#frameAddress,
-      index: this.#nameIndex,
+      indexes: this.#nameIndexes,
     });
   });
 
