@@ -1,5 +1,5 @@
 // npm run bench:dwarf [-- --runs N] [-- FILE TYPE …]
-// A type of a program, from nothing and with what that run has kept: wall time and peak memory of
+// A type of a program, and all of them, from nothing and with what that run has kept: wall time and peak memory of
 // `insitu types` beside `gdb -batch` and pahole, in turns. Then what DWARF costs a script
 // that uses none.
 import { spawnSync } from 'node:child_process';
@@ -56,23 +56,37 @@ function memory([command, ...args], cache) {
 }
 
 for (const [file, type] of files) {
-  const kept = join(folder, 'kept');
+  compare(`struct ${type} of ${file}`, {
+    insitu: [executable, 'types', file, `struct ${type}`],
+    'gdb -batch': ['gdb', '-nx', '-batch', '-ex', `ptype /o struct ${type}`, file],
+    pahole: ['pahole', '-C', type, file],
+  });
+  // This needs the index, or as much reading as an index takes.
+  compare(`all structures of ${file}`, {
+    insitu: [executable, 'types', file],
+    'gdb -batch': ['gdb', '-nx', '-batch', '-ex', 'info types .', file],
+    pahole: ['pahole', file],
+  });
+}
+
+/** Measures in turns, and prints medians and ratios. */
+function compare(what, { insitu, ...peers }) {
+  const kept = mkdtempSync(join(folder, 'kept-'));
   const ways = [
-    { name: 'insitu, from nothing', command: [executable, 'types', file, `struct ${type}`], fresh: true },
-    { name: 'insitu, again', command: [executable, 'types', file, `struct ${type}`], fresh: false },
-    { name: 'gdb -batch', command: ['gdb', '-nx', '-batch', '-ex', `ptype /o struct ${type}`, file], fresh: false },
-    { name: 'pahole', command: ['pahole', '-C', type, file], fresh: false },
+    { name: 'insitu, from nothing', command: insitu, fresh: true },
+    { name: 'insitu, again', command: insitu, fresh: false },
+    ...Object.entries(peers).map(([name, command]) => ({ name, command, fresh: false })),
   ].filter(({ command }) => spawnSync(command[0], ['--version']).error === undefined);
   const results = new Map(ways.map(({ name }) => [name, { wall: [], memory: [] }]));
   for (const { command } of ways) measure(command, kept); // warms the page cache, and keeps what is kept
   for (let run = 0; run < runs; run++) {
     for (const { name, command, fresh } of ways) {
-      const cache = fresh ? mkdtempSync(join(folder, 'fresh-')) : kept;
-      results.get(name).wall.push(measure(command, cache));
-      results.get(name).memory.push(memory(command, fresh ? mkdtempSync(join(folder, 'fresh-')) : kept));
+      const cache = () => (fresh ? mkdtempSync(join(folder, 'fresh-')) : kept);
+      results.get(name).wall.push(measure(command, cache()));
+      results.get(name).memory.push(memory(command, cache()));
     }
   }
-  console.log(`struct ${type} of ${file}, median of ${runs} runs`);
+  console.log(`${what}, median of ${runs} runs`);
   const ours = results.get('insitu, from nothing');
   for (const [name, { wall, memory: bytes }] of results) {
     const ratio = name.startsWith('insitu')
