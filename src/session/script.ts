@@ -47,6 +47,8 @@ export interface ScriptOptions {
   readonly includes?: readonly string[] | undefined;
   /** Where debug files are looked for besides /usr/lib/debug, and a build with symbols (--symbols). */
   readonly debugFiles?: DebugFileOptions | undefined;
+  /** Told what -v shows of how names were found in debugging information. */
+  readonly onNote?: ((note: string) => void) | undefined;
   /** How user stacks are walked, whatever the script's config says (--unwind). */
   readonly unwind?: 'auto' | 'fp' | 'cfi' | undefined;
   /** Where BPFTRACE_… variables are looked up; the process's own unless given. */
@@ -89,6 +91,7 @@ export function compileScript(options: ScriptOptions, childPid?: number): Compil
     ),
     constants: { constant, constantNames },
     debugFiles: options.debugFiles,
+    onNote: (path, note) => options.onNote?.(`${path}: ${note}`),
   });
   const result = compile(source, target, {
     readImport: (path, folder) => readImport(path, folder ?? options.folder, options.includeFolders ?? []),

@@ -51,6 +51,7 @@ export async function run(place: ScriptPlace, options: RunOptions): Promise<numb
       unwind: options.unwind,
       verifierLog: options.debug.includes('verifier'),
       onWarning: (message) => options.warnings && complain(`WARNING: ${message}\n`),
+      ...(options.verbose ? { onNote: (note: string) => complain(`${note}\n`) } : {}),
       ...(options.quiet ? {} : { onProgress: tellProgress }),
       onCompiled(outcome) {
         compiled = outcome;

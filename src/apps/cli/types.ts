@@ -6,6 +6,7 @@ import type { NameKind } from '../../debuginfo/dwarf/nameindex.ts';
 import type { DwarfTypes } from '../../debuginfo/dwarf/program.ts';
 import { openTypes } from '../../kernel/host/programtypes.ts';
 import { Glob } from '../../symbolize/symbols/glob.ts';
+import { complain } from './failure.ts';
 import { debugFilesOf, type TypesOptions } from './options.ts';
 import { Output } from './output.ts';
 
@@ -20,7 +21,9 @@ const all: readonly NameKind[] = ['struct', 'union', 'enum', 'typedef'];
 
 /** Prints what is asked; gives the exit status. */
 export function types(file: string, wanted: string | undefined, options: TypesOptions): number {
-  const { types: program } = openTypes(file, debugFilesOf(options));
+  const { types: program } = openTypes(file, debugFilesOf(options), (path, note) => {
+    if (options.verbose) complain(`${path}: ${note}\n`);
+  });
   const output = new Output(options.output, 'full');
   const { keyword, name } = splitTypeName(wanted ?? '*');
   const among = keyword === undefined ? all : (kinds[keyword] ?? all);

@@ -201,24 +201,45 @@ export type Plans = Map<ReadonlyMap<number, Abbreviation>, (Plan | undefined)[]>
 export function buildNameIndex(file: EntryFile): Uint8Array {
   const rows = new Rows();
   const plans: Plans = new Map();
-  const build = (one: EntryFile, shared: boolean, base = 0): void => {
+  const shared = file.shared();
+  for (const one of shared === undefined ? [file] : [file, shared]) {
     const scopes = new Scopes();
     const strings = one.sections.get('str');
     const text = strings.read(0, strings.size);
     for (const [number, unit] of [...one.units(), ...one.typeSectionUnits()].entries()) {
-      try {
-        indexUnit(one, unit, rows, plans, text, shared, scopes, base);
-        const split = base === 0 && !shared ? one.split(unit) : undefined;
-        if (split !== undefined) build(split.file, false, splitBase + number * splitStep);
-      } catch (error) {
-        if (!isBadInput(error)) throw error;
-      }
+      indexWhole(one, unit, number, rows, plans, text, scopes, one === shared);
     }
-  };
-  build(file, false);
-  const shared = file.shared();
-  if (shared !== undefined) build(shared, true);
+  }
   return encode(rows);
+}
+
+/**
+ * Goes through a unit and what is split from it. `number` is the unit's among the file's
+ * (units, then those of .debug_types). What is damaged gives what could be read of it.
+ */
+export function indexWhole(
+  file: EntryFile,
+  unit: Unit,
+  number: number,
+  rows: NameSink,
+  plans: Plans,
+  text: Uint8Array,
+  scopes: Scopes,
+  shared: boolean = false,
+): void {
+  try {
+    indexUnit(file, unit, rows, plans, text, shared, scopes, 0);
+    const split = shared ? undefined : file.split(unit)?.file;
+    if (split === undefined) return;
+    const strings = split.sections.get('str');
+    const itsText = strings.read(0, strings.size);
+    const itsScopes = new Scopes();
+    for (const one of [...split.units(), ...split.typeSectionUnits()]) {
+      indexUnit(split, one, rows, plans, itsText, false, itsScopes, splitBase + number * splitStep);
+    }
+  } catch (error) {
+    if (!isBadInput(error)) throw error;
+  }
 }
 
 const deepest = 256;

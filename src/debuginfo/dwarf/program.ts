@@ -17,6 +17,7 @@ import { type Entry, EntryFile, isBlockForm } from './entry.ts';
 import { readLocation, type Surroundings } from './expression.ts';
 import { isBadInput } from './form.ts';
 import { type CodeEntry, covers, lowest, readFunctions } from './functions.ts';
+import { ListedNames } from './listednames.ts';
 import { readLocationList } from './locations.ts';
 import { type FoundName, type NameIndex, type NameIndexes, type NameKind, qualifiedName } from './nameindex.ts';
 import { NameSearch } from './namesearch.ts';
@@ -33,6 +34,8 @@ export interface ProgramOptions {
   /** Where thread-local variables are, as the file itself (not its debug file) tells. */
   readonly threadLocals: () => ThreadLocals | undefined;
   readonly indexes: NameIndexes;
+  /** Told of tables of names in the file (ListedNames). */
+  readonly onNote?: ((note: string) => void) | undefined;
 }
 
 /** Units whose functions are kept. */
@@ -50,6 +53,7 @@ export class DwarfTypes implements ProgramTypes {
     this.file = new EntryFile(sections);
     this.#options = options;
     this.#search = new NameSearch(this.file);
+    this.#listed = new ListedNames(this.file, options.onNote);
     this.#map = new UnitMap(sections, () => this.file.units());
     this.reader = new TypeReader(
       (tag, name) => this.#definition(tag, name),
@@ -60,6 +64,7 @@ export class DwarfTypes implements ProgramTypes {
   readonly #kept: () => NameIndex | undefined = lazy(() => this.#options.indexes.kept(this.file));
   readonly #made: () => NameIndex = lazy(() => this.#options.indexes.make(this.file));
   readonly #search: NameSearch;
+  readonly #listed: ListedNames;
   #searched = 0;
 
   #index(): NameIndex {
@@ -71,6 +76,8 @@ export class DwarfTypes implements ProgramTypes {
   /** What a name may mean. A few names are looked for without an index: that takes less than to make one. */
   #places(kind: NameKind, name: string): readonly FoundName[] {
     if (this.#kept() === undefined && this.#searched < mostSearched) {
+      const listed = this.#listed.find(kind, name);
+      if (listed !== undefined) return [listed];
       this.#searched++;
       const found = this.#search.find(kind, name);
       if (found !== 'unknown') return found === undefined ? [] : [found];

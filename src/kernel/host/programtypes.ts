@@ -14,6 +14,7 @@ import { resolvePath } from './paths.ts';
 export function openTypes(
   name: string,
   debugFiles: DebugFileOptions,
+  onNote?: (path: string, note: string) => void,
 ): { readonly binary: ElfBinary; readonly types: DwarfTypes } {
   const path = resolvePath(name, { pid: undefined });
   if (!path.ok) throw path.error;
@@ -25,6 +26,7 @@ export function openTypes(
     inflate,
     debugFiles: hostDebugFiles(debugFiles),
     nameIndexes,
+    onNote,
   });
   if (!binary.ok) throw binary.error;
   const types = binary.value.ownTypes();

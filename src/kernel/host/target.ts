@@ -51,6 +51,8 @@ export interface HostTargetOptions {
   readonly debugFiles?: DebugFileOptions | undefined;
   /** Told before a large program without symbols is looked through for names, which may take seconds. */
   readonly onSlow?: ((path: string) => void) | undefined;
+  /** Told, file and note, of the tables of names in debugging information. */
+  readonly onNote?: ((path: string, note: string) => void) | undefined;
   /** Macro constants of the uapi headers (host/constants); none when absent. */
   readonly constants?: ConstantTable | undefined;
   /** --no-feature. */
@@ -78,9 +80,10 @@ export function createHostTarget(options: HostTargetOptions = {}): Target {
     inflate,
     debugFiles: hostDebugFiles(options.debugFiles),
     nameIndexes,
+    onNote: options.onNote,
     typesFrom: lazy(() => {
       const { types, ...others } = options.debugFiles ?? {};
-      return types === undefined ? undefined : openTypes(types, others).binary;
+      return types === undefined ? undefined : openTypes(types, others, options.onNote).binary;
     }),
     infer: (elf) => inferredNames(elf, { names: options.debugFiles?.names, onSlow: options.onSlow }),
     tables: symbolTables,

@@ -48,6 +48,8 @@ export interface BinaryOptions extends LayersOptions {
   readonly typesFrom?: (() => ElfBinary | undefined) | undefined;
   /** The name index of debugging information, from where it is kept; made anew when absent. */
   readonly nameIndexes?: NameIndexes | undefined;
+  /** Told, file and note, of tables of names in debugging information. */
+  readonly onNote?: ((path: string, note: string) => void) | undefined;
 }
 
 /** Names that were inferred; shown with a leading `~`. */
@@ -118,6 +120,7 @@ export class ElfBinary implements Binary {
   /** Of searches; undefined where nothing can be kept. */
   readonly #keptNames: () => KeptNames | undefined;
   readonly #nameIndexes: NameIndexes;
+  readonly #onNote: BinaryOptions['onNote'];
   readonly #inflate: Inflate | undefined;
   readonly #typesFrom: (() => ElfBinary | undefined) | undefined;
   readonly #inferred: () => InferredNames | undefined;
@@ -134,6 +137,7 @@ export class ElfBinary implements Binary {
         ? undefined
         : new KeptNames(demangle, tables, `${this.buildId}-demangled`),
     );
+    this.#onNote = options.onNote;
     this.#nameIndexes = options.nameIndexes ?? { kept: () => undefined, make: makeNameIndex };
     this.#inflate = options.inflate;
     this.#typesFrom = options.typesFrom;
@@ -189,6 +193,7 @@ export class ElfBinary implements Binary {
       threadLocals,
       frameAddress: this.#frameAddress,
       indexes: this.#nameIndexes,
+      onNote: (note) => this.#onNote?.(sections.elf.path, note),
     });
   });
 
