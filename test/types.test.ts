@@ -1,8 +1,10 @@
 /** `insitu types` beside pahole(1): every structure of libc's and python's debugging information lies where pahole says. */
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, realpathSync } from 'node:fs';
-import { describe, test } from 'node:test';
+import { existsSync, mkdtempSync, realpathSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { after, describe, test } from 'node:test';
 import { libcDebugFile } from './binaries.ts';
 import { insitu } from './insitu.ts';
 
@@ -64,4 +66,46 @@ describe('types lie where pahole says', { skip: noPahole }, () => {
   const libc = libcDebugFile();
   test('libc', { skip: libc === undefined && 'needs libc6-dbg' }, () => check(libc as string, 400));
   test('python', { skip: !existsSync(python) && 'needs python3-dbg' }, () => check(realpathSync(python), 200));
+});
+
+describe('a table of names in the file', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'insitu-types-'));
+  after(() => rmSync(folder, { recursive: true, force: true }));
+  const needs = ['clang', 'objcopy'].filter((tool) => spawnSync(tool, ['--version']).error !== undefined);
+
+  test("is used, and told with -v when it is another file's", {
+    skip: needs.length > 0 && `needs ${needs}`,
+  }, async () => {
+    const make = (name: string, text: string): string => {
+      const path = join(folder, name);
+      const words = ['-gdwarf-5', '-gpubnames', '-shared', '-fPIC', '-x', 'c', '-o', path, '-'];
+      execFileSync('clang', words, { input: text });
+      return path;
+    };
+    const text = 'struct cup { int size; char *label; } tea; typedef struct cup mug; mug *held;';
+    const right = make('right', text);
+    const other = make('other', `struct lid { char c; } lid; ${text}`);
+    const table = join(folder, 'table');
+    execFileSync('objcopy', ['--dump-section', `.debug_names=${table}`, other, join(folder, 'ignored')]);
+    const wrong = join(folder, 'wrong');
+    execFileSync('objcopy', ['--update-section', `.debug_names=${table}`, right, wrong]);
+    const told = [
+      [right, /^\S+right: \.debug_names tells where names are\n$/],
+      [wrong, /: \.debug_names is not used: [^\n]+\n$/],
+    ] as const;
+    for (const [file, notes] of told) {
+      // Without an index that an earlier run has kept.
+      const env = { XDG_CACHE_HOME: join(folder, `cache of ${basename(file)}`) };
+      const { stdout, stderr, status } = await insitu(['types', '-v', file, 'struct cup'], { env });
+      assert.match(stderr, notes);
+      assert.match(
+        stdout,
+        /^struct cup \{\n\tint size; +\/\* +0 +4 \*\/\n\n.*hole.*\n\n\tchar \*label; +\/\* +8 +8 \*\/\n/,
+      );
+      assert.equal(status, 0);
+      const quiet = await insitu(['types', file, 'struct cup'], { env: { XDG_CACHE_HOME: join(folder, 'empty') } });
+      assert.equal(quiet.stderr, '');
+      assert.equal(quiet.stdout, stdout);
+    }
+  });
 });

@@ -28,6 +28,8 @@ const tagsOf: Readonly<Record<NameKind, ReadonlySet<number>>> = {
   enumerator: new Set([dw.DW_TAG_enumerator]),
 };
 
+const typeKinds: readonly NameKind[] = ['struct', 'union', 'enum', 'typedef'];
+
 /** When more than this, or this part of the file, was gone through, the index should be made. */
 const fewBytes = 4 << 20;
 const smallPart = 1 / 4;
@@ -53,13 +55,18 @@ export class ListedNames {
     this.#onNote = onNote;
   }
 
-  /** The first definition of a name, as far as a table leads to it. */
-  find(kind: NameKind, name: string): FoundName | undefined {
+  /**
+   * The first definition of a name, as far as a table leads to it; undefined where an index
+   * may find one. `absent`: the name is that of another kind of type, and tables have all types of a name.
+   */
+  find(kind: NameKind, name: string): FoundName | 'absent' | undefined {
     this.#tables ??= this.#open();
     for (const table of this.#tables) {
       try {
         const found = this.#findBy(table, kind, name);
         if (found !== undefined) return found;
+        const isOther = (other: NameKind): boolean => other !== kind && this.#findBy(table, other, name) !== undefined;
+        if (typeKinds.includes(kind) && typeKinds.some(isOther)) return 'absent';
       } catch (error) {
         this.#refuse(table.section, error);
         this.#tables = this.#tables.filter((one) => one !== table);

@@ -77,7 +77,7 @@ export class DwarfTypes implements ProgramTypes {
   #places(kind: NameKind, name: string): readonly FoundName[] {
     if (this.#kept() === undefined && this.#searched < mostSearched) {
       const listed = this.#listed.find(kind, name);
-      if (listed !== undefined) return [listed];
+      if (listed !== undefined) return listed === 'absent' ? [] : [listed];
       this.#searched++;
       const found = this.#search.find(kind, name);
       if (found !== 'unknown') return found === undefined ? [] : [found];
