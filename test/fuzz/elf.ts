@@ -128,8 +128,11 @@ export function withLines(input: Input): string {
 /** Types, functions with their arguments, and variables, by all names that the index has. */
 export function withTypes(input: Input): string {
   const elf = openElf(input);
-  if (typeof elf === 'string') return elf;
-  const types = new DwarfTypes(new DwarfSections(elf, inflate), {
+  return typeof elf === 'string' ? elf : typesOf(elf, new DwarfSections(elf, inflate));
+}
+
+export function typesOf(elf: ElfFile, sections: DwarfSections): string {
+  const types = new DwarfTypes(sections, {
     convention: conventions.x86_64,
     threadLocals: () => readThreadLocals(elf),
     frameAddress: () => undefined,

@@ -2,6 +2,7 @@
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { lacking, output } from '../binaries.ts';
+import { paired } from './debugforms.ts';
 
 const program = `
 #include <stddef.h>
@@ -77,6 +78,44 @@ export function makeSeeds(folder: string): string[] {
   writeFileSync(at('shop.cc'), program);
   for (const [name, options] of Object.entries(builds)) {
     attempt(name, ['g++'], () => output('g++', [...options, '-o', at(`${name}.elf`), at('shop.cc')]));
+  }
+  for (const [version, tool] of [
+    ['4', 'dwp'],
+    ['5', 'llvm-dwp'],
+  ] as const) {
+    const name = `split-${version}`;
+    const pair = (kind: string, second: string): void => {
+      const both = paired(new Uint8Array(readFileSync(at(name))), new Uint8Array(readFileSync(at(second))));
+      writeFileSync(at(`pair-${version}-${kind}.bin`), both);
+    };
+    attempt(`split units of DWARF ${version}`, ['g++'], () => {
+      output('g++', [...bare, '-pie', `-gdwarf-${version}`, '-gsplit-dwarf', '-o', at(name), at('shop.cc')]);
+      pair('dwo', `${name}-shop.dwo`);
+    });
+    attempt(`a package of DWARF ${version}`, ['g++', tool], () => {
+      output(tool, ['-e', at(name), '-o', at(`${name}.dwp`)]);
+      pair('dwp', `${name}.dwp`);
+    });
+  }
+  attempt('a file shared by dwz', ['g++', 'dwz'], () => {
+    // dwz leaves files with little in common alone.
+    const words = [...bare, '-pie', '-gdwarf-5', '-o'];
+    for (const name of ['dwz-one', 'dwz-two']) output('g++', [...words, at(name), at('shop.cc')]);
+    output('dwz', ['-m', at('dwz-common'), at('dwz-one'), at('dwz-two')]);
+    const [one, common] = ['dwz-one', 'dwz-common'].map((name) => new Uint8Array(readFileSync(at(name))));
+    writeFileSync(at('pair-dwz.bin'), paired(one as Uint8Array, common as Uint8Array));
+  });
+  attempt('.debug_names by clang', ['clang++'], () => {
+    output('clang++', [...bare, '-pie', '-gdwarf-5', '-gpubnames', '-o', at('names-clang.elf'), at('shop.cc')]);
+  });
+  for (const [name, words] of [
+    ['names-gdb.elf', ['-dwarf-5']],
+    ['names-gdbindex.elf', []],
+  ] as const) {
+    attempt(name, ['gdb-add-index'], () => {
+      cpSync(at('dwarf-5.elf'), at(name));
+      output('gdb-add-index', [...words, at(name)]);
+    });
   }
   attempt('stripped', ['strip'], () => output('strip', ['-o', at('stripped.elf'), at('plain-pie.elf')]));
   attempt('debug file', ['objcopy'], () => {

@@ -33,6 +33,7 @@ import { readNames } from '../../src/symbolize/symbols/keptnames.ts';
 import { PerfMap } from '../../src/symbolize/symbols/perfmap.ts';
 import { ProgramGenerator } from '../generator.ts';
 import { sampleTarget } from '../sample.ts';
+import { partsOfPair, withNameTables, withPair } from './debugforms.ts';
 import {
   crc,
   inflate,
@@ -214,6 +215,20 @@ export const targets: readonly Target[] = [
     regions: (seed) => partsOf(seed, /^\.debug_(info|abbrev|types|str|loc|addr)/),
     read: withTypes,
     weight: 4,
+  },
+  {
+    name: 'types in two files',
+    seeds: (folder) => seedsIn(folder, /^pair-.*\.bin$/),
+    regions: partsOfPair,
+    read: withPair,
+    weight: 4,
+  },
+  {
+    name: 'name tables',
+    seeds: (folder) => seedsIn(folder, /^names-.*\.elf$/),
+    regions: (seed) => partsOf(seed, /^\.(debug_(names|info|abbrev|str)|gdb_index)$/),
+    read: withNameTables,
+    weight: 2,
   },
   {
     name: 'nameindex',
