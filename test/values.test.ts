@@ -78,7 +78,8 @@ async function run(
     },
   );
   assert.equal(status, 0, stderr);
-  assert.equal(stderr, '');
+  // The classes' uretprobes are on C++ functions, which may throw.
+  assert.equal(stderr.replace(/^WARNING: uretprobe on .*\n/m, ''), '');
   const lines = (text: string): string[] =>
     text
       .split('\n')

@@ -63,6 +63,11 @@ export async function trace(options: TraceOptions): Promise<Trace> {
     const { result, source } = compiled;
     if (!result.ok) throw new ScriptError(result.diagnostics, source);
     const { program } = result;
+    if (program.probes.some(({ kind }) => kind === 'uretprobe')) {
+      const { uretprobeWarning } = await import('./unwinders.ts');
+      const warning = uretprobeWarning(program, compiled.target);
+      if (warning !== undefined) onWarning(warning);
+    }
     let tables: UnwindTables | undefined;
     const unwinding = program.unwinds ? await import('./unwind.ts') : undefined;
     if (program.needsUserSymbols) {

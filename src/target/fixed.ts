@@ -142,6 +142,7 @@ function fixedBinary(path: string, data: FixedBinary): Binary {
     codeAt: () => ({ function: undefined, instruction: undefined }),
     exits: () => undefined,
     unwindable: true,
+    throws: true,
     needed: [],
     toFileOffset(address: VirtualAddress): Result<FileOffset, MachineError> {
       const segment = segments.find((each) => address >= each.address && address < each.address + each.size);

@@ -89,6 +89,11 @@ export interface Binary {
   exits(address: VirtualAddress): FunctionExits | undefined;
   /** Whether exceptions may pass through its code: it has landing pads, or needs a library that unwinds. */
   readonly unwindable: boolean;
+  /**
+   * Whether exceptions (C++) or panics (Rust) are thrown through its code. Other than `unwindable` it
+   * leaves out code that only cleans up when a thread is cancelled, as libc has it, and Go.
+   */
+  readonly throws: boolean;
   /** Libraries that it needs, by soname. */
   readonly needed: readonly string[];
   /** Through the program headers. Fails when no executable segment (no segment at all, with `any`) has that address. */

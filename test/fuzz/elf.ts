@@ -8,7 +8,7 @@ import { makeNameIndex, qualifiedName } from '../../src/debuginfo/dwarf/nameinde
 import { DwarfTypes } from '../../src/debuginfo/dwarf/program.ts';
 import { DwarfSections } from '../../src/debuginfo/dwarf/sections.ts';
 import { ElfFile, type Inflate } from '../../src/debuginfo/elf/elf.ts';
-import { readFunctionBounds } from '../../src/debuginfo/elf/frames.ts';
+import { catchesTypes, readFunctionBounds } from '../../src/debuginfo/elf/frames.ts';
 import { Image } from '../../src/debuginfo/elf/image.ts';
 import { readThreadLocals } from '../../src/debuginfo/elf/threadlocal.ts';
 import { readUsdtNotes } from '../../src/debuginfo/elf/usdt.ts';
@@ -94,7 +94,8 @@ export function withSymbols(input: Input): string {
   const found = binary.search(/total|price/).length + binary.find('shop::total').length;
   const at: string[] = [];
   for (const { address } of all.slice(0, 8)) at.push(binary.at(virtualAddress(address + 1))?.demangled ?? '-');
-  for (const { address } of all.slice(0, 8)) at.push(JSON.stringify(binary.exits(address)), String(binary.unwindable));
+  for (const { address } of all.slice(0, 8))
+    at.push(JSON.stringify(binary.exits(address)), `${binary.unwindable} ${binary.throws}`);
   for (let address = 0x200; address < 0x4000; address += 0x333) at.push(binary.at(virtualAddress(address))?.name ?? '');
   const layers = binary.layers.explain().map(({ layer, found: has, detail }) => `${layer} ${has} ${detail}`);
   return [
@@ -177,7 +178,7 @@ export function withBounds(input: Input): string {
   if (!image.ok) return `refused: ${image.error.code}`;
   const { starts, sizes } = readFunctionBounds(image.value);
   const { sampled, kept } = framePointers(elf, [elf]);
-  return `${starts.join()} ${sizes.join()} ${sampled} ${kept}`;
+  return `${starts.join()} ${sizes.join()} ${sampled} ${kept} ${catchesTypes(image.value)}`;
 }
 
 export function withEvidence(input: Input): string {

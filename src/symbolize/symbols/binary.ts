@@ -14,9 +14,9 @@ import { textPattern } from '../../bytes/search.ts';
 import type { SourcePlace } from '../../debuginfo/dwarf/index.ts';
 import { makeNameIndex, type NameIndexes } from '../../debuginfo/dwarf/nameindex.ts';
 import { DwarfTypes } from '../../debuginfo/dwarf/program.ts';
-import { EM_AARCH64, EM_X86_64, ET_DYN, PF_X, PT_LOAD } from '../../debuginfo/elf/constants.ts';
+import { DT_STRSZ, DT_STRTAB, EM_AARCH64, EM_X86_64, ET_DYN, PF_X, PT_LOAD } from '../../debuginfo/elf/constants.ts';
 import { ElfFile, type Inflate } from '../../debuginfo/elf/elf.ts';
-import { type FunctionBounds, readFunctionBounds } from '../../debuginfo/elf/frames.ts';
+import { catchesTypes, type FunctionBounds, readFunctionBounds } from '../../debuginfo/elf/frames.ts';
 import { Image } from '../../debuginfo/elf/image.ts';
 import { readThreadLocals } from '../../debuginfo/elf/threadlocal.ts';
 import { readUsdtNotes } from '../../debuginfo/elf/usdt.ts';
@@ -444,6 +444,15 @@ export class ElfBinary implements Binary {
     );
   }
 
+  get throws(): boolean {
+    // C++ throws from a library, as a rule.
+    if (this.needed.some((name) => isUnwinder(name) && !isGccUnwinder(name))) return true;
+    const image = Image.of(this.elf);
+    if (!image.ok || !catchesTypes(image.value)) return false;
+    // Rust with panic=abort catches too; it takes from libgcc what walks stacks, and not what throws.
+    return !this.needed.some(isGccUnwinder) || dynamicStrings(image.value).includes('\0_Unwind_RaiseException\0');
+  }
+
   readonly #frames = lazy(() => {
     const image = Image.of(this.elf);
     return image.ok ? readFunctionBounds(image.value) : noFunctions;
@@ -500,6 +509,14 @@ export class ElfBinary implements Binary {
 /** Whether a library is one that throws, or unwinds for those that do. */
 export const isUnwinder = (name: string): boolean =>
   /(^|\/)lib(stdc\+\+|c\+\+|c\+\+abi|gcc_s|unwind)(?![a-z])/.test(name);
+
+const isGccUnwinder = (name: string): boolean => /(^|\/)lib(gcc_s|unwind)(?![a-z])/.test(name);
+
+/** DT_STRTAB: the names that a file imports and exports. */
+function dynamicStrings(image: Image): string {
+  const [table, size] = [image.dynamic(DT_STRTAB), image.dynamic(DT_STRSZ)];
+  return table === undefined || size === undefined ? '' : new TextDecoder('latin1').decode(image.bytesAt(table, size));
+}
 
 /** Whether a path of debugging information is that of a source file that somebody has named, by the end of its path. */
 function isSource(file: string): (path: string) => boolean {
