@@ -40,7 +40,7 @@ __attribute__((noinline)) int middle(int n) { int result = inner(n) + 1; asm vol
 int main(void) { printf("%d\\n", middle(3)); return 0; }
 `;
 const rust = `
-#[inline(never)] #[no_mangle] pub fn middle(n: i64) -> i64 { std::hint::black_box(inner(n)) + 1 }
+#[inline(never)] #[no_mangle] pub fn middle(n: i64) -> i64 { inner(n) + 1 }
 #[inline(never)] fn inner(n: i64) -> i64 { if n < 0 { panic!("negative") } n * 2 }
 fn main() { println!("{}", middle(std::env::args().count() as i64)); }
 `;
