@@ -91,6 +91,14 @@ describe('a uretprobe in C++', { skip: skip('g++') }, () => {
     assert.doesNotMatch(quiet.stderr, warning);
   });
 
+  test('in a library that catches nothing; not in a program that catches nothing', async () => {
+    const source = cpp.replace(/ catch .*/, '').replace(/try \{/, '{');
+    const library = build('library.so', 'g++', 'cc', source, '-O1', '-shared', '-fPIC');
+    assert.deepEqual(await warned(`uretprobe:${library}:middle { }`), ['middle']);
+    const program = build('uncaught', 'g++', 'cc', source, '-O1');
+    assert.deepEqual(await warned(`uretprobe:${program}:middle { }`), []);
+  });
+
   test('stripped, with all libraries within', async () => {
     const binary = build('static', 'g++', 'cc', cpp, '-O1', '-static');
     const [, address] = /^([0-9a-f]+) T middle$/m.exec(execFileSync('nm', [binary], { encoding: 'utf8' })) ?? [];

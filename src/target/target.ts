@@ -90,8 +90,8 @@ export interface Binary {
   /** Whether exceptions may pass through its code: it has landing pads, or needs a library that unwinds. */
   readonly unwindable: boolean;
   /**
-   * Whether exceptions (C++) or panics (Rust) are thrown through its code. Other than `unwindable` it
-   * leaves out code that only cleans up when a thread is cancelled, as libc has it, and Go.
+   * Whether exceptions (C++) or panics (Rust) that somebody catches may pass through its code. Other than
+   * `unwindable` it leaves out code that only cleans up when a thread is cancelled, as libc has it, and Go.
    */
   readonly throws: boolean;
   /** Libraries that it needs, by soname. */

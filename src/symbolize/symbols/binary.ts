@@ -445,12 +445,14 @@ export class ElfBinary implements Binary {
   }
 
   get throws(): boolean {
-    // C++ throws from a library, as a rule.
-    if (this.needed.some((name) => isUnwinder(name) && !isGccUnwinder(name))) return true;
+    const cpp = this.needed.some((name) => isUnwinder(name) && !isGccUnwinder(name));
+    // What passes a library of C++ may be caught by others; what nothing catches ends the program anyway.
+    if (cpp && (this.elf.interpreter === '' || this.elf.dynamic()?.soname !== '')) return true;
     const image = Image.of(this.elf);
     if (!image.ok || !catchesTypes(image.value)) return false;
     // Rust with panic=abort catches too; it takes from libgcc what walks stacks, and not what throws.
-    return !this.needed.some(isGccUnwinder) || dynamicStrings(image.value).includes('\0_Unwind_RaiseException\0');
+    if (cpp || !this.needed.some(isGccUnwinder)) return true;
+    return dynamicStrings(image.value).includes('\0_Unwind_RaiseException\0');
   }
 
   readonly #frames = lazy(() => {
