@@ -134,7 +134,7 @@ async function together(path, one, other) {
     await program.ready();
     const [alone] = await program.turns();
     for (const [index, tracer] of [one, other].entries()) {
-      const args = argumentsOf(tracer, path, program.pid, 'ab'[index], ['--overhead', '1000000']);
+      const args = argumentsOf(tracer, path, program.pid, 'ab'[index], ['--overhead', '100']);
       running.push(await start(tracer.path, args, { cpu: 1 }));
     }
     return [...(await program.turns()), alone];

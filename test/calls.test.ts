@@ -34,7 +34,7 @@ const logged = 'leaf factorial greet same wide thrower middle catcher jumper lan
 const tinyCalls = (): number => Number(readFileSync(log, 'utf8').trim().split('\n').at(-1)?.split(' ')[0]);
 
 /** Everything is shown, whatever it costs. */
-const whole = ['--json', '--events', '--rate', '1000000', '--overhead', '1000000'];
+const whole = ['--json', '--events', '--rate', '1000000', '--overhead', '100'];
 
 interface Traced {
   readonly report: CallsReport;
@@ -239,7 +239,7 @@ describe('calls', { skip: lacking('tracefs', 'gcc') }, () => {
 
   test('numbers are exact when only some calls are shown', { timeout: 120_000 }, async () => {
     const program = build('gcc', 'plain.c', '-O2', '-g');
-    const few = ['--json', '--events', '--rate', '20', '--overhead', '1000000'];
+    const few = ['--json', '--events', '--rate', '20', '--overhead', '100'];
     const { report, trees } = await traced(['tiny'], `${program} ${log} 5000`, few);
     assert.equal(tinyCalls(), 5000);
     assert.equal(report.functions[0]?.calls, 5000);
@@ -250,7 +250,7 @@ describe('calls', { skip: lacking('tracefs', 'gcc') }, () => {
       report.unseen.join('\n'),
       new RegExp(`${(5000 - trees.length).toLocaleString('en-US')} outermost calls`),
     );
-    const each = ['--json', '--events', '--rate', '1000000', '--sample', '100', '--overhead', '1000000'];
+    const each = ['--json', '--events', '--rate', '1000000', '--sample', '100', '--overhead', '100'];
     const sampled = await traced(['tiny'], `${program} ${log} 5000`, each);
     assert.deepEqual(
       sampled.trees.map((tree) => tree.arguments[0]?.value),
@@ -353,7 +353,7 @@ describe('calls', { skip: lacking('tracefs', 'gcc') }, () => {
         server.stdout.once('data', (data) => resolve(Number(data)));
       });
       await request(port);
-      const tracer = new Running(['calls', '_ZN4node*', '--json', '--overhead', '1000000', '-p', String(server.pid)], {
+      const tracer = new Running(['calls', '_ZN4node*', '--json', '--overhead', '100', '-p', String(server.pid)], {
         timeout: 100_000,
       });
       await tracer.attached();
@@ -391,7 +391,7 @@ const config :Workerd.Config = (
       (await client(port, '127.0.0.1')).destroy();
       await request(port);
       const tracer = new Running(
-        ['calls', 'workerd::server::*', 'kj::Http*', '--json', '--overhead', '1000000', '-p', String(server.pid)],
+        ['calls', 'workerd::server::*', 'kj::Http*', '--json', '--overhead', '100', '-p', String(server.pid)],
         { timeout: 100_000 },
       );
       await tracer.attached();
@@ -421,7 +421,7 @@ const config :Workerd.Config = (
       // With its answer all earlier connections have been accepted.
       await request(port);
       const tracer = new Running(
-        ['calls', '~Envoy::Network::ConnectionImpl::*', '--json', '--overhead', '1000000', '-p', String(server.pid)],
+        ['calls', '~Envoy::Network::ConnectionImpl::*', '--json', '--overhead', '100', '-p', String(server.pid)],
         { timeout: 100_000 },
       );
       await tracer.attached();
@@ -450,6 +450,7 @@ const config :Workerd.Config = (
       [['calls', 'x', '-c', '/there/is/none'], /\/there\/is\/none/],
       [['calls', 'x', '--min', 'soon', '-c', 'true'], /--min takes a time, not 'soon'/],
       [['calls', 'x', '--sample', '0', '-c', 'true'], /--sample takes a number from 1/],
+      [['calls', 'x', '--overhead', '101', '-c', 'true'], /--overhead takes a number from 0\.1 to 100, not '101'/],
       [['--rate', '5', '-e', 'BEGIN { }'], /--rate belongs to: insitu calls/],
     ] as const) {
       const { status, stderr } = await new Running([...words]).ended();

@@ -392,6 +392,26 @@ function lackingStrace(): string | false {
   }
 }
 
+test('a profiler whose signals come faster than a program is verified: it is loaded all the same', {
+  skip: lacking(),
+  timeout: 60_000,
+}, async () => {
+  const profiler = ['--cpu-prof', '--cpu-prof-interval', '50', '--cpu-prof-dir', folder];
+  const script = 'profile:hz:99 { @user[ustack] = count(); @kernel[kstack] = count(); }';
+  const running = new Running([...profiler, executable, '-q', '-e', script], {
+    command: process.execPath,
+    timeout: 50_000,
+  });
+  await running.attached();
+  // Afterwards it takes signals as before. While a handler runs, its own is blocked.
+  const blocked = (): string =>
+    /^SigBlk:\t(.*)$/m.exec(readFileSync(`/proc/${running.pid}/status`, 'latin1'))?.[1] ?? '';
+  for (let look = 0; look < 200 && Number(`0x${blocked()}`) !== 0; look++) await sleep(10);
+  assert.match(blocked(), /^0+$|^0*4000000$/);
+  const { status, stderr } = await running.interrupt();
+  assert.equal(status, 0, stderr);
+});
+
 describe('a full disk', { skip: lacking('tracefs') }, () => {
   test('behind -o: told once, with the file, status 1, and the probes are gone', { timeout: 60_000 }, async () => {
     const shell = `mount -t tmpfs -o size=16k none ${folder} && exec ${executable} -q -o ${folder}/out -e 'interval:ms:1 { printf("%s\\n", "${'x'.repeat(200)}"); }'`;

@@ -146,7 +146,7 @@ export interface CallsOptions extends DebugFileWords {
   /** Nanoseconds: shorter calls are only counted. */
   readonly least: number;
   readonly withoutFeatures: ReadonlySet<Feature>;
-  /** Share of the traced processes' running time that the probes may take. */
+  /** Share of the traced processes' running time that the probes may take; Infinity: as much as they do. */
   readonly overhead: number;
 }
 
@@ -398,13 +398,15 @@ function callLimits(
   };
   const duration = last('duration');
   const least = last('min');
+  const overhead = number('overhead', 20, 0.1, 100);
   return {
     depth: Math.floor(number('depth', 128, 1, 128)),
     rate: Math.floor(number('rate', 1000, 0, 1_000_000)),
     sample: Math.floor(number('sample', 1, 1, 1_000_000_000)),
     duration: duration === undefined ? undefined : nanoseconds('--duration', duration, 's'),
     least: least === undefined ? 0 : nanoseconds('--min', least),
-    overhead: number('overhead', 20, 0.1, 1_000_000) / 100,
+    // What is reckoned for several threads may come to more than all of one CPU's time.
+    overhead: overhead === 100 ? Number.POSITIVE_INFINITY : overhead / 100,
   };
 }
 

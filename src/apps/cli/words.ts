@@ -316,7 +316,7 @@ export const options: readonly OptionWord[] = [
     name: 'overhead',
     words: ['--overhead'],
     value: 'PERCENT',
-    text: "the probes may take this much of the processes' running time (20, and at most that of one CPU); functions that are called too often for that lose their probes, which is said",
+    text: "the probes may take this much of the processes' running time (20, and at most that of one CPU); functions that are called too often for that lose their probes, which is said; with 100 none do",
     of: ['calls'],
   },
   {

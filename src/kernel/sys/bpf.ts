@@ -7,7 +7,7 @@
 import { MachineError } from '../../base/errors.ts';
 import type { BpfProgramType, MapKind } from '../../program/program.ts';
 import { CallError } from './errno.ts';
-import { addressOf, addressOfKept, systemCallOnThread, trySystemCall } from './native.ts';
+import { addressOf, addressOfKept, systemCallOnThread, trySystemCall, withoutSignals } from './native.ts';
 
 /** enum bpf_cmd. */
 const Command = {
@@ -298,6 +298,8 @@ function setProgram(program: ProgramAttributes, log: Uint8Array | undefined, lev
   attr.setUint32(112, program.attachBtfFd ?? 0, true);
 }
 
+/** Milliseconds for which a load that is interrupted is tried again. */
+const loadPatience = 10_000;
 const EAGAIN = 11;
 const ENOSPC = 28;
 const firstLogSize = 64 * 1024;
@@ -341,12 +343,20 @@ export function progLoad(program: ProgramAttributes): LoadedProgramFd {
 }
 
 function tryLoad(program: ProgramAttributes, log: Uint8Array | undefined, level: number): number {
-  // EAGAIN: a signal came during verification.
-  for (let attempt = 0; ; attempt++) {
+  const load = (): number => {
     setProgram(program, log, level);
-    const result = tryBpf('PROG_LOAD', 120);
-    if (result !== -EAGAIN || attempt === 5) return result;
-  }
+    return tryBpf('PROG_LOAD', 120);
+  };
+  const result = load();
+  if (result !== -EAGAIN) return result;
+  // A signal came during verification. A profiler's come faster than a large program is verified.
+  return withoutSignals(() => {
+    const end = performance.now() + loadPatience;
+    for (;;) {
+      const again = load();
+      if (again !== -EAGAIN || performance.now() > end) return again;
+    }
+  });
 }
 
 /** BPF_BTF_LOAD; the error's message ends with the last line of the kernel's log. */

@@ -66,7 +66,8 @@ export type CallName =
   | 'getppid'
   | 'mount'
   | 'clock_gettime'
-  | 'pidfd_open';
+  | 'pidfd_open'
+  | 'rt_sigprocmask';
 
 /** Numbers of the system calls in use; x86-64 from asm/unistd_64.h, arm64 from asm-generic/unistd.h. */
 const numbers: Record<CallName, readonly [x64: number, arm64: number]> = {
@@ -79,6 +80,7 @@ const numbers: Record<CallName, readonly [x64: number, arm64: number]> = {
   mount: [165, 40],
   clock_gettime: [228, 113],
   pidfd_open: [434, 434],
+  rt_sigprocmask: [14, 135],
 };
 
 const column = process.arch === 'arm64' ? 1 : 0;
@@ -114,6 +116,22 @@ export function systemCall(what: string, name: CallName, a = 0, b = 0, c = 0, d 
   const result = trySystemCall(name, a, b, c, d, e, f);
   if (result < 0) throw new CallError(what, -result);
   return result;
+}
+
+const SIG_SETMASK = 2;
+/** All signals but those that an instruction brings upon itself: SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV, SIGSYS. */
+const putOff = [4, 5, 7, 8, 11, 31].reduce((mask, signal) => mask & ~(1n << BigInt(signal - 1)), 2n ** 64n - 1n);
+
+/** Runs `act`, which must not wait, while this thread takes no signals; they come afterwards, or to another thread. */
+export function withoutSignals<T>(act: () => T): T {
+  const before = new BigUint64Array(1);
+  const mask = addressOf(BigUint64Array.of(putOff));
+  systemCall('rt_sigprocmask', 'rt_sigprocmask', SIG_SETMASK, mask, addressOf(before), before.byteLength);
+  try {
+    return act();
+  } finally {
+    trySystemCall('rt_sigprocmask', SIG_SETMASK, addressOf(before), 0, before.byteLength);
+  }
 }
 
 /** Closes a file descriptor on a thread of libuv's pool: for those whose release waits for the kernel. */
