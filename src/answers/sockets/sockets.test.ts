@@ -267,6 +267,24 @@ test('calls that are told after a look that has shown their socket already', () 
   );
 });
 
+test('a socket in the place of one that is gone, shown by a look before either is told', () => {
+  const report = reportOf(
+    event('open', 900, { facts: facts({ state: 10, local: '0.0.0.0:80', backlog: 5, reusePort: true }), stack: [] }),
+    event('socket', 100, { ret: 3, facts: facts({ type: 2 }) }),
+    event('close', 200, { facts: facts({ type: 2 }) }),
+    event('socket', 300, { ret: 3, facts: facts({}) }),
+    event('bind', 400, { facts: facts({ local: '0.0.0.0:80' }) }),
+    event('listen', 500, { facts: facts({ state: 10, local: '0.0.0.0:80', backlog: 5 }), numbers: { asked: 5 } }),
+  );
+  assert.deepEqual(
+    report.listeners.map(({ open, reusePort, boundBy, listenedBy }) => [
+      ...[open, reusePort],
+      ...[boundBy !== undefined, listenedBy !== undefined],
+    ]),
+    [[true, true, true, true]],
+  );
+});
+
 test('the scripts name what they watch, and never the tracer', () => {
   const script = socketCallsScript({ pids: [5, 6], child: false, self: 99, events: false });
   assert.match(script, /@traced\[\(uint32\)5\] = 1; @traced\[\(uint32\)6\] = 1;/);

@@ -196,9 +196,26 @@ export class Sockets {
     if (made.address !== undefined && event.facts?.family === 1 && call === 'bind' && ret === 0)
       socket.path = made.address;
     this.#keep(socket, made);
-    if (call === 'close') this.#gone(`${pid}:${fd}`, socket, at, 'close');
+    if (call === 'close') this.#close(socket, event);
     else this.#leads(socket, event);
     return made;
+  }
+
+  /** A socket that a look has shown since is another one, which the kernel has put in its place. */
+  #close(socket: Socket, event: SocketEvent): void {
+    const { pid, fd, at } = event;
+    const { looked, facts, path, descriptors } = socket;
+    const shown = looked > at && descriptors.has(`${pid}:${fd}`);
+    if (shown)
+      Object.assign(socket, { looked: 0, facts: event.facts, descriptors: new Map([[`${pid}:${fd}`, event.comm]]) });
+    this.#gone(`${pid}:${fd}`, socket, at, 'close');
+    if (!shown) return;
+    const next = this.#create({ ...event, facts }, undefined, undefined);
+    Object.assign(next, { looked, path });
+    for (const [name, comm] of descriptors) {
+      next.descriptors.set(name, comm);
+      this.#descriptors.set(name, next);
+    }
   }
 
   #accept(listener: Socket, event: SocketEvent, made: Call): void {
