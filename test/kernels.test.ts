@@ -11,8 +11,9 @@ import { findKernel, noEmulator, runInGuest, type TestKernel, type TestResult } 
 
 /** What each kernel must be able to do: a test that says it cannot fails there. */
 const expected: Readonly<Record<string, string>> = {
-  '6.1': 'root tracefs btf gcc nm kprobes fentry watchpoints tun no-lockdown',
-  '6.12': 'root tracefs btf gcc nm kprobes fentry watchpoints tun no-lockdown uprobe_multi linux-6.12 kprobe_multi',
+  '6.1': 'root tracefs btf cgroup2 gcc nm kprobes fentry watchpoints tun no-lockdown',
+  '6.12':
+    'root tracefs btf cgroup2 gcc nm kprobes fentry watchpoints tun no-lockdown uprobe_multi linux-6.12 kprobe_multi',
 };
 /** All of it, or the short part that `npm test` has. */
 const whole = process.env['INSITU_TEST_KERNELS'] !== undefined;

@@ -256,6 +256,24 @@ describe('tracepoints by wildcard', { skip }, () => {
   });
 });
 
+describe('kstack at a system call', {
+  skip: skip || (process.arch === 'x64' ? false : 'do_syscall_64 is the entry of x86-64'),
+}, () => {
+  const script = (probe: string, filter: string): string => `${probe} /${filter}/ { printf("%s", kstack); exit(); }`;
+  const command = ['-q', '-c', 'sleep 0'];
+  for (const [probe, filter, needs] of [
+    ['rawtracepoint:sys_enter', 'pid == cpid && args.id == 59'],
+    ['rawtracepoint:sys_exit', 'pid == cpid'],
+    ['tracepoint:syscalls:sys_enter_execve', 'pid == cpid', 'linux-6.12'],
+    ['tracepoint:syscalls:sys_exit_execve', 'pid == cpid', 'linux-6.12'],
+    ['tracepoint:raw_syscalls:sys_enter', 'pid == cpid'],
+  ] as const)
+    test(probe, { timeout: 20_000, skip: needs === undefined ? false : lacking(needs) }, async () => {
+      const { stdout, stderr } = await insitu([...command, '-e', script(probe, filter)]);
+      assert.match(stdout, /^ +do_syscall_64\+\d+\n +entry_SYSCALL_64_after_hwframe\+\d+$/m, stderr);
+    });
+});
+
 describe('progress', { skip }, () => {
   test('is told when attaching or detaching takes longer than a second', { timeout: 60_000 }, async (t) => {
     const running = new Running(['-e', 'tracepoint:syscalls:sys_enter_[c-m]* { @ = count(); }'], { timeout: 50_000 });

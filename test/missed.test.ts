@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { lazy } from '../src/base/lazy.ts';
+import { kernelAtLeast } from '../src/kernel/host/machine.ts';
 import { insitu, lacking } from './insitu.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'insitu-missed-'));
@@ -56,8 +57,10 @@ describe('missed runs of a raw tracepoint', {
     const told = /^WARNING: (\d+) runs of probes were missed \((\d+) rawtracepoint:vmlinux:page_fault_kernel\): \S/m;
     const [, all, ofProbe] = told.exec(stderr) ?? assert.fail(stderr);
     assert.equal(all, ofProbe);
+    // Before Linux 6.4 the kernel's copy tries again after a fault, byte by byte (copy_user_handle_tail).
+    const faults = kernelAtLeast(6, 4) ? count : 2 * count;
     // Interrupts within the program, of other tracers that read stacks, may meet faults as well.
-    assert.ok(Number(all) >= count && Number(all) < 1.5 * count, `${count} seen, ${all} missed`);
+    assert.ok(Number(all) >= faults && Number(all) < 1.5 * faults, `${count} seen, ${all} missed`);
   });
 
   test('two blocks of a probe are told as one', async () => {

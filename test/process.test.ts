@@ -16,7 +16,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { closeFd, objectFd } from '../src/kernel/sys/bpf.ts';
-import { executable, insitu, lacking, Running, root, sleep } from './insitu.ts';
+import { executable, insitu, lacking, patience, Running, root, sleep } from './insitu.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'insitu-process-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -101,7 +101,7 @@ describe('-c', { skip }, () => {
       text += part;
     });
     const until = async (word: RegExp): Promise<void> => {
-      for (const end = Date.now() + 10_000; !word.test(text); await sleep(10)) {
+      for (const end = Date.now() + 10_000 * patience; !word.test(text); await sleep(10)) {
         assert.ok(Date.now() < end, `no ${word} in ${text}`);
       }
     };

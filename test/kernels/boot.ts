@@ -77,6 +77,7 @@ mount -t devpts none /dev/pts
 ln -sf /proc/self/fd /dev/fd
 mount -t bpf none /sys/fs/bpf
 mount -t securityfs none /sys/kernel/security
+mount -t cgroup2 none /sys/fs/cgroup
 ip link set lo up
 echo 0 > /proc/sys/kernel/printk_ratelimit
 ${modules.map((path) => `insmod ${path}`).join('\n')}

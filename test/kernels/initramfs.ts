@@ -12,6 +12,7 @@ import { CpioWriter } from './cpio.ts';
 const packages = [
   'bash',
   'binutils',
+  'bsdutils',
   'coreutils',
   'dash',
   'findutils',
@@ -25,13 +26,16 @@ const packages = [
   'mount',
   'perl-base',
   'procps',
+  'python3-minimal',
   'sed',
   'strace',
+  'tcpdump',
   'util-linux',
 ];
+/** Without: a header, whose package also has a command in Python. */
+const packagesAlone = ['systemtap-sdt-dev'];
 /** Parts of those packages that no test needs; they would double the size. */
-const unneeded =
-  /^\/usr\/share\/|\/lto1$|\/lto-dump|lib[altu]*san\.|\/libgprofng|\/python|\.so\.gprofng|^\/var\/|^\/etc\/pam/;
+const unneeded = /^\/usr\/share\/|\/lto1$|\/lto-dump|lib[altu]*san\.|\/libgprofng|\.so\.gprofng|^\/var\/|^\/etc\/pam/;
 /** Of the project: what runs, and what tests read. */
 const projectParts = [
   'package.json',
@@ -46,8 +50,8 @@ const projectParts = [
 /** Where it is in there. */
 export const guestRoot = '/insitu';
 
-/** The installed packages that these need, by dpkg's own tables. */
-function closure(wanted: readonly string[]): string[] {
+/** Those of the packages that are installed, with all that `wanted` need, by dpkg's own tables. */
+function closure(wanted: readonly string[], alone: readonly string[]): string[] {
   const fields = ['db:Status-Status', 'Package', 'Pre-Depends', 'Depends'].map((field) => `\${${field}}`);
   const format = ['-W', '-f', `${fields.join('\t')}\n`];
   const depends = new Map<string, string>();
@@ -67,6 +71,7 @@ function closure(wanted: readonly string[]): string[] {
     }
   };
   for (const name of wanted) visit(name);
+  for (const name of alone) if (depends.has(name)) found.add(name);
   return [...found];
 }
 
@@ -98,7 +103,10 @@ export function writeInitramfs(path: string, init: string, files: Readonly<Recor
   archive.file('/etc/group', 'root:x:0:\n');
   archive.copy('/etc/ld.so.cache');
   for (const [name, content] of Object.entries(files)) archive.file(name, content);
-  const installed = execFileSync('dpkg', ['-L', ...closure(packages)], { encoding: 'utf8', maxBuffer: 1 << 26 });
+  const installed = execFileSync('dpkg', ['-L', ...closure(packages, packagesAlone)], {
+    encoding: 'utf8',
+    maxBuffer: 1 << 26,
+  });
   for (const line of installed.split('\n')) {
     if (!line.startsWith('/') || unneeded.test(line) || !existsSync(line)) continue;
     archive.copy(placed(line));

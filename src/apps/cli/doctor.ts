@@ -302,6 +302,8 @@ function probeFindings(): Finding[] {
           'tracepoint',
           () => hasCapability('CAP_SYS_ADMIN') || createHostTarget().tracepoints().ok,
           () => ({ detail: 'tracefs has no events' }),
+          // perf_call_bpf_enter and perf_call_bpf_exit gave the registers of the user until Linux 6.12.
+          kernelAtLeast(6, 12) ? '' : 'kstack is empty at system calls (until Linux 6.12); rawtracepoint has it',
         ),
     asked(
       'uprobe, usdt',
