@@ -219,7 +219,7 @@ describe('the end', { skip }, () => {
     running.child.kill('SIGKILL');
     await running.ended();
     // Links go at once, programs and maps after an RCU grace period.
-    for (const end = Date.now() + 5000; Date.now() < end; await sleep(50)) {
+    for (const end = Date.now() + 5000 * patience; Date.now() < end; await sleep(50)) {
       if (!objects.some(({ kind, id }) => exists(kind, id))) return;
     }
     assert.deepEqual(
