@@ -52,6 +52,8 @@ export type Schema =
    * a plain function, and the mangled name of its class, NUL-terminated in `name` bytes.
    */
   | { readonly kind: 'callable'; readonly name: number }
+  /** The type and the value that an interface of Go holds, as GoInterfaceLayout says; texts of at most `limit` bytes. */
+  | { readonly kind: 'go_interface'; readonly limit: number }
   /** u64 address, then what is there unless it is 0. */
   | { readonly kind: 'pointed'; readonly of: Schema }
   /** u64 which case, then its value; null for a case that has none; '' takes the numbers that no other has. */
@@ -123,6 +125,35 @@ export type Schema =
       readonly buckets: number;
     };
 
+/** Texts of the fields of a struct in an interface of Go, and their names: bytes of each. */
+export const goFieldText = 64;
+export const goFieldName = 32;
+/** How many of its fields are taken. */
+export const goFields = 8;
+/** In place of the kind of a value that could not be read. */
+export const goUnreadable = 64;
+
+/** Offsets in a go_interface. A value is u64 kind (abi.Kind), 16 bytes of it, and, of a string, a text. */
+export interface GoInterfaceLayout {
+  /** u64 address of the type, 0 for none, stands at 0; here its name, a text. */
+  readonly name: number;
+  readonly value: number;
+  /** i64 number of fields of the struct that it is or points to; -1: it is something else. */
+  readonly count: number;
+  /** The first field: its name, a text, and its value. */
+  readonly fields: number;
+  readonly stride: number;
+  readonly size: number;
+}
+
+export function goInterfaceLayout(limit: number): GoInterfaceLayout {
+  const text = (bytes: number): number => 8 + Math.ceil(bytes / 8) * 8;
+  const value = 8 + text(limit);
+  const count = value + 24 + text(limit);
+  const stride = text(goFieldName) + 24 + text(goFieldText);
+  return { name: 8, value, count, fields: count + 8, stride, size: count + 8 + goFields * stride };
+}
+
 /** Bytes that a value of the schema takes. */
 export function schemaSize(schema: Schema): number {
   switch (schema.kind) {
@@ -144,6 +175,8 @@ export function schemaSize(schema: Schema): number {
       return 16 + schema.limit * schema.stride;
     case 'callable':
       return 16 + schema.name;
+    case 'go_interface':
+      return goInterfaceLayout(schema.limit).size;
     case 'bool':
       return 1;
     case 'pointer':

@@ -7,6 +7,7 @@ import { unreachable } from '../base/errors.ts';
 import type { Schema } from '../program/schema.ts';
 import { schemaSize } from '../program/schema.ts';
 import { defaultFrames, guessedFlag, stackEnds } from '../program/unwind.ts';
+import { goInterface } from './gointerface.ts';
 import { filledRange } from './histogram.ts';
 import { compareIntegers, divide, exact, readInteger, readUnsigned } from './integer.ts';
 import { series } from './series.ts';
@@ -214,6 +215,8 @@ export function decode(schema: Schema, bytes: DataView | Uint8Array, offset: num
       const className = readText(view, offset + 16, schema.name);
       return { kind: 'callable', invoker, className, target: readUnsigned(view, offset + 8, 8), pid };
     }
+    case 'go_interface':
+      return goInterface(schema.limit, offset, (inner, at) => decode(inner, view, at, pid));
     case 'pointed':
       if (readUnsigned(view, offset, 8) === 0) return { kind: 'nothing' };
       return decode(schema.of, view, offset + 8, pid);

@@ -4,6 +4,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"reflect"
 	"strings"
 )
 
@@ -72,10 +73,72 @@ type Tables struct {
 	Any     any
 	Err     error
 	None    error
+	Held    any
+}
+
+type Wide struct {
+	Flag   bool
+	Name   string
+	Ratio  float32
+	At     *Point
+	Small  uint8
+	Inner  Point
+	Signed int16
+	List   []int
+	Ninth  int
+	Tenth  int
+}
+
+// What an interface holds: the type, and its value as far as it is a number, a text, an address, or a struct of them.
+func held(x any) string {
+	v := reflect.ValueOf(x)
+	if !v.IsValid() {
+		return "none"
+	}
+	if v.Kind() == reflect.Pointer && !v.IsNil() && v.Elem().Kind() == reflect.Struct {
+		v = v.Elem()
+	}
+	value := plain(v)
+	if v.Kind() == reflect.Struct {
+		parts := []string{}
+		for i := 0; i < v.NumField() && i < 8; i++ {
+			part := plain(v.Field(i))
+			if part == "" {
+				part = "<…>"
+			}
+			parts = append(parts, fmt.Sprintf(".%s = %s", v.Type().Field(i).Name, part))
+		}
+		if v.NumField() > 8 {
+			parts = append(parts, fmt.Sprintf(".… = <%d more>", v.NumField()-8))
+		}
+		value = "{ " + strings.Join(parts, ", ") + " }"
+	}
+	if value == "" {
+		return fmt.Sprintf("%T", x)
+	}
+	return fmt.Sprintf("%T(%s)", x, value)
+}
+
+func plain(v reflect.Value) string {
+	switch v.Kind() {
+	case reflect.Bool:
+		return fmt.Sprint(v.Bool())
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		return fmt.Sprint(v.Int())
+	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr:
+		return fmt.Sprint(v.Uint())
+	case reflect.Float32, reflect.Float64:
+		return fmt.Sprint(v.Float())
+	case reflect.String:
+		return v.String()
+	case reflect.Pointer:
+		return fmt.Sprintf("0x%x", v.Pointer())
+	}
+	return ""
 }
 
 //go:noinline
-func Maps(t *Tables, m map[string]int, s Shape, a any, key int) int {
+func Maps(t *Tables, m map[string]int, s Shape, a any, key int, call int) int {
 	for k, v := range t.Words {
 		fmt.Fprintf(os.Stderr, "word %s %d\n", k, v)
 	}
@@ -101,7 +164,7 @@ func Maps(t *Tables, m map[string]int, s Shape, a any, key int) int {
 	for k, v := range t.One {
 		fmt.Fprintf(os.Stderr, "one [(%s, %s)]\n", k, point(v))
 	}
-	fmt.Fprintf(os.Stderr, "empty [] none\nshape %T %T\nany %T\nerr %T none\npassed %T %T\n", t.Shape, t.Other, t.Any, t.Err, s, a)
+	fmt.Fprintf(os.Stderr, "empty [] none\nshape %s %s\nany %s\nerr %s none\npassed %s %s\nheld %s\n", held(t.Shape), held(t.Other), held(t.Any), held(t.Err), held(s), held(a), held(t.Held))
 	var count, sum, keys uint64
 	for k, v := range t.Large {
 		count++
@@ -119,7 +182,7 @@ func Maps(t *Tables, m map[string]int, s Shape, a any, key int) int {
 }
 
 func maps(i int) {
-	t := &Tables{Words: map[string]int{"one": 1, "two": i, "three": 3 * i}, Numbers: map[int]Point{}, Empty: map[int8]bool{}, Nested: map[string][]int{"a": {1, i}, "b": {}, "c": {i}}, Big: map[[4]int64]string{{1, 2, int64(i), 4}: "big"}, Named: Names{"k": strings.Repeat("v", i)}, Large: map[uint32]uint64{}, Growing: map[int]int{}, One: map[string]Point{"only": {i, 2}}, Shape: &Square{i}, Other: Circle(i), Any: []any{1, "s", 2.5, Point{1, 2}}[i], Err: fmt.Errorf("error %d", i)}
+	t := &Tables{Words: map[string]int{"one": 1, "two": i, "three": 3 * i}, Numbers: map[int]Point{}, Empty: map[int8]bool{}, Nested: map[string][]int{"a": {1, i}, "b": {}, "c": {i}}, Big: map[[4]int64]string{{1, 2, int64(i), 4}: "big"}, Named: Names{"k": strings.Repeat("v", i)}, Large: map[uint32]uint64{}, Growing: map[int]int{}, One: map[string]Point{"only": {i, 2}}, Shape: &Square{i}, Other: Circle(i), Any: []any{1, "s", 2.5, Point{1, 2}}[i], Err: fmt.Errorf("error %d", i), Held: []any{Wide{true, "wide", 0.25, &Point{}, 200, Point{1, 2}, -7, []int{1}, 9, 10}, &i, uint64(1<<63), (*Point)(nil)}[i]}
 	for n := 0; n < 10*i+4; n++ {
 		t.Numbers[n*n] = Point{n, -n}
 	}
@@ -130,7 +193,7 @@ func maps(i int) {
 	for n := 0; n < 417+100*i; n++ {
 		t.Growing[n] = n * 2
 	}
-	Maps(t, t.Words, t.Other, []any{int8(1), &Point{}, map[string]int{}, []string{}}[i], 9)
+	Maps(t, t.Words, t.Other, []any{int8(1), &Point{}, map[string]int{}, []string{}}[i], 9, i)
 }
 
 func main() {

@@ -8,11 +8,11 @@
 import type { Schema } from '../../program/schema.ts';
 import type { Content, Elements } from '../../types/content.ts';
 import { sizeOf } from '../../types/layout.ts';
-import { type CompositeType, type Field, int32, pointerTo, type Type, uint8, uint64 } from '../../types/model.ts';
+import { type CompositeType, type Field, pointerTo, type Type, uint64 } from '../../types/model.ts';
 import type { Printers } from '../../types/printers.ts';
 import type { Reg } from '../ir/ir.ts';
+import { goInterfaceCapture } from './gointerface.ts';
 import { align8, schemaOf } from './layout.ts';
-import { lowerComputation } from './locations.ts';
 import type { Lower } from './lower.ts';
 import { addressOf, measure, memory, readText, spaceOfText, textOf } from './measure.ts';
 import { type DirectPlace, type Place, shifted } from './place.ts';
@@ -230,7 +230,7 @@ function contentCapture(content: Content, limits: CaptureLimits, depth: number):
     case 'callable':
       return callableCapture(content);
     case 'gotype':
-      return typeOfGoCapture(content, limits.bytes);
+      return goInterfaceCapture(content, limits.bytes);
     case 'optional':
       return caseCapture(
         (low, object) => measure(low, object, content.engaged),
@@ -397,59 +397,6 @@ function callableCapture(content: Content & { kind: 'callable' }): ContentCaptur
     },
   };
 }
-
-/** internal/abi.Type: where the offset of its name is. */
-const goNameOffset = 40;
-
-/** [u64 address of the type's description, 0 for none][its name as a text]. */
-function typeOfGoCapture(content: Content & { kind: 'gotype' }, limit: number): ContentCapture {
-  return {
-    size: 16 + align8(limit),
-    schema: { kind: 'pointed', of: { kind: 'text', limit } },
-    write: (low, _from, to, object) => {
-      const { b } = low;
-      const done = b.label();
-      const type = b.reg();
-      b.mov(type, measure(low, object, content.address));
-      b.store(to.base, to.offset, 8, type);
-      b.branch('eq', type, { imm: 0 }, done);
-      if (content.through !== undefined) b.mov(type, low.readScalar(memory(type, content.through), uint64));
-      // A name: a byte of flags, the length in groups of seven bits, the text (internal/abi.Name).
-      const offset = low.readScalar(memory(type, goNameOffset), int32);
-      const name = b.alu('add', lowerComputation(low, content.names), offset);
-      const first = low.readScalar(memory(name, 1), uint8);
-      const length = b.reg();
-      const data = b.reg();
-      const short = b.label();
-      b.mov(length, first);
-      b.mov(data, b.alu('add', name, { imm: 2 }));
-      b.branch('ult', first, { imm: 0x80 }, short);
-      const second = low.readScalar(memory(name, 2), uint8);
-      b.mov(
-        length,
-        b.alu('or', b.alu('and', first, { imm: 0x7f }), b.alu('shl', b.alu('and', second, { imm: 0x7f }), { imm: 7 })),
-      );
-      b.push({ op: 'alu', operator: 'add', dst: data, left: data, right: { imm: 1 } });
-      b.place(short);
-      // The name of T may be kept as that of *T, without its star (abi.TFlagExtraStar).
-      const whole = b.label();
-      const described = low.readScalar(memory(type, goFlags), uint8);
-      b.branch('eq', b.alu('and', described, { imm: extraStar }), { imm: 0 }, whole);
-      b.push({ op: 'alu', operator: 'add', dst: data, left: data, right: { imm: 1 } });
-      b.push({ op: 'alu', operator: 'sub', dst: length, left: length, right: { imm: 1 } });
-      b.place(whole);
-      b.store(to.base, to.offset + 8, 8, length);
-      const status = readText(low, shifted(to, 16), data, length, limit);
-      b.branch('sge', status, { imm: 0 }, done);
-      b.store(to.base, to.offset + 8, 8, status);
-      b.place(done);
-    },
-  };
-}
-
-/** internal/abi.Type: flags, of which one says that the name has a star too many. */
-const goFlags = 20;
-const extraStar = 2;
 
 interface Case {
   /** undefined: any number that no other case has. */
