@@ -116,6 +116,35 @@ test('a uretprobe in C is not warned of', { skip: skip('gcc') }, async () => {
   assert.deepEqual(await warned('uretprobe:libc:getaddrinfo { }'), []);
 });
 
+test('a uretprobe in Go is, of every function', { skip: skip('go'), timeout: 120_000 }, async () => {
+  // Its stack has to grow below middle(): the runtime finds the kernel's return address on it, and ends the program.
+  const source = `package main
+import "fmt"
+//go:noinline
+func deep(n int) int { var room [1024]int; room[n%1024] = n; if n == 0 { return room[0] }; return deep(n-1) + room[n%1024] }
+//go:noinline
+func middle(n int) int { return deep(n) + 1 }
+func main() { done := make(chan int); go func() { done <- middle(400) }(); fmt.Println(<-done) }
+`;
+  const binary = join(folder, 'grows');
+  writeFileSync(`${binary}.go`, source);
+  const env = { ...process.env, CGO_ENABLED: '0', GO111MODULE: 'off', GOFLAGS: '' };
+  execFileSync('go', ['build', '-o', binary, `${binary}.go`], { stdio: 'pipe', env });
+  // 400 + 399 + … + 1, and 1.
+  assert.equal(execFileSync(binary, { encoding: 'utf8' }), '80201\n');
+  const broken = await insitu(['-q', '-c', binary, '-e', `uretprobe:${binary}:main.middle { }`], { timeout: 60_000 });
+  const told =
+    /^WARNING: uretprobe on main\.middle: Go's runtime ends .* Without harm: uprobes where main\.middle returns: (uprobe:[^(]*) \(reg\("ax"\) is the result\)$/m;
+  const [, offered = ''] = told.exec(broken.stderr) ?? [];
+  assert.match(broken.stderr, /unexpected return pc for main\.middle/);
+  const whole = await insitu(['-q', '-c', binary, '-e', `${offered} { @result[reg("ax")] = count(); }`], {
+    timeout: 60_000,
+  });
+  assert.match(whole.stdout, /^80201$/m, whole.stderr);
+  assert.match(whole.stdout, /^@result\[80201\]: 1$/m);
+  assert.doesNotMatch(whole.stderr, /WARNING: uretprobe/);
+});
+
 test('a uretprobe in Rust is, where panics unwind', { skip: skip('rustc'), timeout: 120_000 }, async () => {
   const unwinds = build('unwinds', 'rustc', 'rs', rust, '-O');
   assert.deepEqual(await warned(`uretprobe:${unwinds}:middle { }`), ['middle']);

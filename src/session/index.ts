@@ -64,9 +64,8 @@ export async function trace(options: TraceOptions): Promise<Trace> {
     if (!result.ok) throw new ScriptError(result.diagnostics, source);
     const { program } = result;
     if (program.probes.some(({ kind }) => kind === 'uretprobe')) {
-      const { uretprobeWarning } = await import('./unwinders.ts');
-      const warning = uretprobeWarning(program, compiled.target);
-      if (warning !== undefined) onWarning(warning);
+      const { uretprobeWarnings } = await import('./unwinders.ts');
+      for (const warning of uretprobeWarnings(program, compiled.target)) onWarning(warning);
     }
     let tables: UnwindTables | undefined;
     const unwinding = program.unwinds ? await import('./unwind.ts') : undefined;

@@ -143,6 +143,7 @@ function fixedBinary(path: string, data: FixedBinary): Binary {
     exits: () => undefined,
     unwindable: true,
     throws: true,
+    movesStacks: false,
     needed: [],
     toFileOffset(address: VirtualAddress): Result<FileOffset, MachineError> {
       const segment = segments.find((each) => address >= each.address && address < each.address + each.size);

@@ -94,6 +94,8 @@ export interface Binary {
    * `unwindable` it leaves out code that only cleans up when a thread is cancelled, as libc has it, and Go.
    */
   readonly throws: boolean;
+  /** Whether it is written in Go, whose runtime moves the stacks of goroutines, and reads the return addresses on them. */
+  readonly movesStacks: boolean;
   /** Libraries that it needs, by soname. */
   readonly needed: readonly string[];
   /** Through the program headers. Fails when no executable segment (no segment at all, with `any`) has that address. */

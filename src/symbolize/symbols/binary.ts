@@ -435,13 +435,16 @@ export class ElfBinary implements Binary {
   }
 
   get unwindable(): boolean {
-    // Go moves its stacks, and reads return addresses.
-    const telling = ['.gcc_except_table', '.gopclntab'];
     return (
       this.elf.sections.length === 0 ||
-      this.elf.sections.some(({ name }) => telling.includes(name)) ||
+      this.movesStacks ||
+      this.elf.sections.some(({ name }) => name === '.gcc_except_table') ||
       this.needed.some(isUnwinder)
     );
+  }
+
+  get movesStacks(): boolean {
+    return this.elf.sections.some(({ name }) => name.endsWith('.gopclntab'));
   }
 
   get throws(): boolean {
