@@ -1,4 +1,5 @@
 /** `insitu types FILE [TYPE]`: a type of a program as its source declares it, with offsets, sizes and holes; without one, all. */
+import { setFlagsFromString } from 'node:v8';
 import { MachineError } from '../../base/errors.ts';
 import { nearest } from '../../base/near.ts';
 import { printType, splitTypeName } from '../../debuginfo/dwarf/layout.ts';
@@ -21,6 +22,8 @@ const all: readonly NameKind[] = ['struct', 'union', 'enum', 'typedef'];
 
 /** Prints what is asked; gives the exit status. */
 export function types(file: string, wanted: string | undefined, options: TypesOptions): number {
+  // V8 would let its young generation grow to 48 MB: a third of what this takes, and no faster.
+  setFlagsFromString('--semi-space-growth-factor=1');
   const { types: program } = openTypes(file, debugFilesOf(options), (path, note) => {
     if (options.verbose) complain(`${path}: ${note}\n`);
   });

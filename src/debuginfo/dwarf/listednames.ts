@@ -42,7 +42,7 @@ const keyOf = (first: number, second: number): number => first * 2 ** 20 + (seco
 export class ListedNames {
   readonly #file: EntryFile;
   readonly #onNote: ((note: string) => void) | undefined;
-  readonly #plans: Plans = new Map();
+  readonly #plans: Plans = new WeakMap();
   readonly #scopes: Scopes = new Scopes();
   readonly #units: Map<Unit, UnitNames> = new Map();
   #tables: readonly NameTable[] | undefined;

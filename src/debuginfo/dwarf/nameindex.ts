@@ -195,12 +195,12 @@ function planOf({ tag, hasChildren, attributes, fixedSize }: Abbreviation, forma
 }
 
 /** Shapes of entries, by the table of abbreviations that they are of. */
-export type Plans = Map<ReadonlyMap<number, Abbreviation>, (Plan | undefined)[]>;
+export type Plans = WeakMap<ReadonlyMap<number, Abbreviation>, (Plan | undefined)[]>;
 
 /** Goes through a file's units. Damaged ones give what could be read of them. */
 export function buildNameIndex(file: EntryFile): Uint8Array {
   const rows = new Rows();
-  const plans: Plans = new Map();
+  const plans: Plans = new WeakMap();
   const shared = file.shared();
   for (const one of shared === undefined ? [file] : [file, shared]) {
     const scopes = new Scopes();
@@ -208,6 +208,7 @@ export function buildNameIndex(file: EntryFile): Uint8Array {
     const text = strings.read(0, strings.size);
     for (const [number, unit] of [...one.units(), ...one.typeSectionUnits()].entries()) {
       indexWhole(one, unit, number, rows, plans, text, scopes, one === shared);
+      unit.release();
     }
   }
   return encode(rows);

@@ -45,7 +45,7 @@ class Hits {
 
 export class NameSearch {
   readonly #file: EntryFile;
-  readonly #plans: Plans = new Map();
+  readonly #plans: Plans = new WeakMap();
   readonly #scopes: Scopes = new Scopes();
 
   constructor(file: EntryFile) {

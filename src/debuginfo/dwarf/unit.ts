@@ -111,6 +111,11 @@ export class Unit {
     return table;
   }
 
+  /** Lets go of its abbreviations: of a file that is gone through once, they would be most of what is kept. */
+  release(): void {
+    this.#abbreviations = undefined;
+  }
+
   #readAbbreviations(): ReadonlyMap<number, Abbreviation> {
     const section = this.sections.get('abbrev');
     // Nothing tells how long a table is: most are short.
