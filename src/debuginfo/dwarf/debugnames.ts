@@ -39,7 +39,7 @@ interface Index {
   readonly shapes: ReadonlyMap<number, Shape>;
 }
 
-/** Bytes of a table's header, of its list of units and of its abbreviations are at most these. */
+/** Of a section that is read at once, and of a table's list of units and its abbreviations. */
 const mostBytes = 64 << 20;
 const mostEntries = 1 << 16;
 
@@ -49,6 +49,8 @@ export class DebugNames implements NameTable {
   readonly #file: EntryFile;
   readonly #names: DebugSection;
   readonly #indexes: readonly Index[];
+  /** All of the section, where it is of many tables, each of which is asked for a name. */
+  #bytes: Uint8Array | undefined;
 
   /** Throws WrongTable where it does not fit the file, and on damaged input. */
   constructor(file: EntryFile, names: DebugSection) {
@@ -60,13 +62,15 @@ export class DebugNames implements NameTable {
       const index = this.#read(at, byStart);
       indexes.push(index);
       at = index.end;
+      if (at < names.size && names.size <= mostBytes) this.#bytes ??= names.read(0, names.size);
     }
     this.#indexes = indexes;
     this.covered = new Set(indexes.flatMap(({ units, typeUnits }) => [...units, ...typeUnits]));
   }
 
   #cursor(offset: number, length: number): Cursor {
-    return new Cursor(this.#names.read(offset, length), this.#file.sections.littleEndian);
+    const bytes = this.#bytes?.subarray(offset, offset + length) ?? this.#names.read(offset, length);
+    return new Cursor(bytes, this.#file.sections.littleEndian);
   }
 
   #number(offset: number, size: number): number {
