@@ -88,6 +88,7 @@ export class NameSearch {
         certain = false;
       }
       if (found !== undefined) return place(found);
+      unit.release();
     }
     return certain ? undefined : 'unknown';
   }
