@@ -5,7 +5,7 @@ import { runCampaign } from './campaign.ts';
 import { Cases } from './cases.ts';
 
 test('a campaign notices readers that throw, hang and die, tells the case, and goes on', {
-  timeout: 120_000,
+  timeout: 240_000,
 }, async () => {
   const count = 400;
   const result = await runCampaign({ count, seed: 3, workers: 2, module: 'broken.js', patience: 1500 });

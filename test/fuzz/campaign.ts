@@ -25,7 +25,7 @@ export interface CampaignOptions {
   readonly onMessage?: ((text: string) => void) | undefined;
   /** The module whose `targets` are meant, from this folder; targets.ts when absent. */
   readonly module?: string | undefined;
-  /** Milliseconds that one case may take by the clock. */
+  /** Milliseconds of the clock after which a case hangs, if the worker has worked for a quarter of them. */
   readonly patience?: number | undefined;
 }
 
@@ -52,6 +52,8 @@ const batch = 500;
 const firstBatch = 100;
 /** Machines under load are slow. */
 const usualPatience = 20_000;
+/** A case that takes so many times the patience hangs, worked or not. */
+const longest = 15;
 const usualModule = 'targets.js';
 /** A target whose reader fails so often is broken; the campaign goes on with the others. */
 const mostProblems = 20;
@@ -168,6 +170,18 @@ class Worker {
     });
   }
 
+  /** Milliseconds of CPU time that the process has had (proc_pid_stat(5), utime and stime in ticks of 10 ms). */
+  #worked(): number {
+    try {
+      const text = readFileSync(`/proc/${this.#child.pid}/stat`, 'latin1');
+      const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+      return 10 * (Number(fields[11]) + Number(fields[12]));
+    } catch {
+      // It has ended, which is told otherwise.
+      return 0;
+    }
+  }
+
   /** Where it is, as it wrote itself. */
   #at(): number {
     const bytes = readFileSync(this.#progress);
@@ -179,6 +193,7 @@ class Worker {
     return new Promise((resolve) => {
       let place = -1;
       let since = Date.now();
+      let worked = this.#worked();
       const finish = (result: Answer | Failure): void => {
         clearInterval(timer);
         child.removeAllListeners('message').removeAllListeners('exit');
@@ -190,7 +205,13 @@ class Worker {
         if (at !== place) {
           place = at;
           since = Date.now();
-        } else if (Date.now() - since > this.#patience) {
+          worked = this.#worked();
+          return;
+        }
+        // On a machine that has much to do it may just not have had its turn.
+        const waited = Date.now() - since;
+        const busy = this.#worked() - worked > this.#patience / 4 || waited > longest * this.#patience;
+        if (waited > this.#patience && busy) {
           const index = where();
           child.removeAllListeners('exit').kill('SIGKILL');
           finish({ at: index, kind: 'hang', detail: `no answer after ${this.#patience / 1000} s` });
