@@ -15,7 +15,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { promisify } from 'node:util';
-import { closeFd, objectFd, objectIds, objectInfo } from '../src/kernel/sys/bpf.ts';
+import { closeFd } from '../src/kernel/sys/bpfcall.ts';
+import { objectFd, objectIds, objectInfo } from '../src/kernel/sys/objects.ts';
 import { attachedWord, executable, insitu, lacking, Running, sleep } from './insitu.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'insitu-drills-'));

@@ -15,7 +15,8 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
-import { closeFd, objectFd } from '../src/kernel/sys/bpf.ts';
+import { closeFd } from '../src/kernel/sys/bpfcall.ts';
+import { objectFd } from '../src/kernel/sys/objects.ts';
 import { executable, insitu, lacking, patience, Running, root, sleep } from './insitu.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'insitu-process-'));

@@ -5,7 +5,8 @@
 
 import { fileURLToPath } from 'node:url';
 import type { BpfProgram, MapSpec, ProbeSpec, Program, Relocation } from '../program/program.ts';
-import { closeFd, objectFd, objectIds, objectInfo } from './sys/bpf.ts';
+import { closeFd } from './sys/bpfcall.ts';
+import { objectFd, objectIds, objectInfo } from './sys/objects.ts';
 
 /** Why a test that needs the kernel cannot run; false when it can. */
 export const needsRoot: false | string = process.geteuid?.() === 0 ? false : 'needs root to load BPF programs';

@@ -14,7 +14,8 @@ import { processCpuTime } from '../kernel/host/processes.ts';
 import { type LoadedMap, type LoadedProgram, loadProgram } from '../kernel/load/load.ts';
 import { mapArray, readElement, readMap } from '../kernel/ring/map.ts';
 import { RingReader } from '../kernel/ring/ring.ts';
-import { closeFd, mapDelete, rawTracepointOpen } from '../kernel/sys/bpf.ts';
+import { mapDelete, rawTracepointOpen } from '../kernel/sys/bpf.ts';
+import { closeFd } from '../kernel/sys/bpfcall.ts';
 import type { Mapping } from '../kernel/sys/memory.ts';
 import { closeOnThread } from '../kernel/sys/native.ts';
 import {

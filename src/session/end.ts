@@ -1,6 +1,6 @@
 /** The end of a process that is not our child. */
 import { MachineError } from '../base/errors.ts';
-import { closeFd } from '../kernel/sys/bpf.ts';
+import { closeFd } from '../kernel/sys/bpfcall.ts';
 import { CallError } from '../kernel/sys/errno.ts';
 import { type Watch, watchFd } from '../kernel/sys/poll.ts';
 import { pidfdOpen } from '../kernel/sys/process.ts';

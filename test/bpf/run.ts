@@ -5,7 +5,8 @@
 
 import type { Emitted } from '../../src/compiler/emit/emit.ts';
 import type { AluOperator, Condition, Instruction, IrFunction, Unit } from '../../src/compiler/ir/ir.ts';
-import { btfLoad, closeFd, mapCreate, mapLookup, mapUpdate, progLoad, progTestRun } from '../../src/kernel/sys/bpf.ts';
+import { btfLoad, mapCreate, mapLookup, mapUpdate, progLoad, progTestRun } from '../../src/kernel/sys/bpf.ts';
+import { closeFd } from '../../src/kernel/sys/bpfcall.ts';
 
 const PSEUDO_MAP_FD = 1;
 const PSEUDO_MAP_VALUE = 2;

@@ -2,7 +2,7 @@
 import { attachProbes } from '../../src/kernel/attach/attach.ts';
 import { loadProgram } from '../../src/kernel/load/load.ts';
 import { bpfProgram, countersMap, countHit, linksOf, sampleProgram } from '../../src/kernel/sample.ts';
-import { objectId } from '../../src/kernel/sys/bpf.ts';
+import { objectId } from '../../src/kernel/sys/objects.ts';
 
 const counter = bpfProgram('TRACEPOINT', countHit, [{ insn: 1, kind: 'map_value', map: 0, offset: 0 }], {
   name: 'in_held',

@@ -5,7 +5,9 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { closeFd, mapLookup, objectFd, objectIds } from '../../src/kernel/sys/bpf.ts';
+import { mapLookup } from '../../src/kernel/sys/bpf.ts';
+import { closeFd } from '../../src/kernel/sys/bpfcall.ts';
+import { objectFd, objectIds } from '../../src/kernel/sys/objects.ts';
 import { blockBytes, mostFiles } from '../../src/program/unwind.ts';
 import { lacking, Running, root, sleep } from '../insitu.ts';
 

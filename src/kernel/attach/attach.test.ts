@@ -24,7 +24,7 @@ import {
   returnFive,
   sampleProgram,
 } from '../sample.ts';
-import { objectId, objectIds } from '../sys/bpf.ts';
+import { objectId, objectIds } from '../sys/objects.ts';
 import { AttachError, attachProbes } from './attach.ts';
 
 const skip = needsRoot;

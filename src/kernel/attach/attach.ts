@@ -7,8 +7,9 @@
 import { MachineError } from '../../base/errors.ts';
 import type { ProbeSpec } from '../../program/program.ts';
 import type { LoadedBpf, LoadedProgram } from '../load/load.ts';
-import { closeFd, missedHits, missedRuns } from '../sys/bpf.ts';
+import { closeFd } from '../sys/bpfcall.ts';
 import { closeOnThread } from '../sys/native.ts';
+import { missedHits, missedRuns } from '../sys/objects.ts';
 import type { Attach, Placed, Workbench } from './bench.ts';
 import { attachIterators } from './iter.ts';
 import { attachKprobes } from './kprobe.ts';

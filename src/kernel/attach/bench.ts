@@ -2,7 +2,7 @@
 import { MachineError } from '../../base/errors.ts';
 import type { ProbeSpec } from '../../program/program.ts';
 import type { LoadedBpf } from '../load/load.ts';
-import { closeFd } from '../sys/bpf.ts';
+import { closeFd } from '../sys/bpfcall.ts';
 
 /** A probe with what it takes to attach it. */
 export interface Placed<Spec extends ProbeSpec = ProbeSpec> {

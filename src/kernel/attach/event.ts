@@ -2,7 +2,8 @@
 import { readdirSync } from 'node:fs';
 import type { OfProcess } from '../../program/program.ts';
 import { onlineCpus } from '../host/machine.ts';
-import { closeFd, linkPerfEvent, linkPerfEventOnThread } from '../sys/bpf.ts';
+import { linkPerfEvent, linkPerfEventOnThread } from '../sys/bpf.ts';
+import { closeFd } from '../sys/bpfcall.ts';
 import { type PerfEvent, type PerfFlag, perfEventOpen, perfEventOpenOnThread } from '../sys/perf.ts';
 import type { Placed } from './bench.ts';
 

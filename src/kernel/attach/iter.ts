@@ -1,7 +1,8 @@
 /** iter: a link to an iterator, which is read once when the run begins, or pinned for others to read. */
 import { MachineError } from '../../base/errors.ts';
 import { bpffs } from '../host/bpffs.ts';
-import { closeFd, iteratorCreate, linkIterator, pinObject } from '../sys/bpf.ts';
+import { iteratorCreate, linkIterator, pinObject } from '../sys/bpf.ts';
+import { closeFd } from '../sys/bpfcall.ts';
 import { CallError } from '../sys/errno.ts';
 import { type Attach, attachOne } from './bench.ts';
 

@@ -1,6 +1,8 @@
 /** begin, end, self, test, bench: programs that the tracer itself runs, through BPF_PROG_TEST_RUN. */
 import type { LoadedBpf } from '../load/load.ts';
-import { closeFd, enableRunTimes, progTestRun, runTimes } from '../sys/bpf.ts';
+import { progTestRun } from '../sys/bpf.ts';
+import { closeFd } from '../sys/bpfcall.ts';
+import { enableRunTimes, runTimes } from '../sys/objects.ts';
 import type { Attach } from './bench.ts';
 
 /** Nothing to attach: the session runs these when it starts, ends, or gets the signal. */

@@ -1,7 +1,8 @@
 /** BPF programs that the kernel runs, of everybody, by the functions that their own BTF names. */
 import { openBtf } from '../../debuginfo/btf/btf.ts';
 import type { RunningProgram } from '../../target/target.ts';
-import { closeFd, objectFd, objectIds, programBtf } from '../sys/bpf.ts';
+import { closeFd } from '../sys/bpfcall.ts';
+import { objectFd, objectIds, programBtf } from '../sys/objects.ts';
 
 /** Those with type information, which others need to attach to them. */
 export function runningPrograms(): readonly RunningProgram[] {

@@ -5,13 +5,13 @@ import { bpf_pseudo } from '../../bpf/constants.ts';
 import type { Features } from '../../target/target.ts';
 import {
   AttachType,
-  closeFd,
   linkKprobeMulti,
   linkUprobeMulti,
   type ProgramAttributes,
   ProgramRefusal,
   progLoad,
 } from '../sys/bpf.ts';
+import { closeFd } from '../sys/bpfcall.ts';
 import { CallError } from '../sys/errno.ts';
 import { kernelFunctionId } from './kerneltypes.ts';
 import { kernelVersion } from './machine.ts';

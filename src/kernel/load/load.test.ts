@@ -14,7 +14,8 @@ import {
   ringMap,
   sampleProgram,
 } from '../sample.ts';
-import { mapLookup, mapUpdate, objectId, objectIds, progTestRun } from '../sys/bpf.ts';
+import { mapLookup, mapUpdate, progTestRun } from '../sys/bpf.ts';
+import { objectId, objectIds } from '../sys/objects.ts';
 import { failingInstruction, lastComplaint, loadProgram, relocate, VerifierError } from './load.ts';
 
 const skip = needsRoot;

@@ -17,17 +17,16 @@ import {
   AttachType,
   BPF_F_SLEEPABLE,
   btfLoad,
-  closeFd,
   mapCreate,
   mapFreeze,
   mapUpdate,
-  moduleBtf,
-  objectFd,
   type ProgramAttributes,
   ProgramRefusal,
   progLoad,
 } from '../sys/bpf.ts';
+import { closeFd } from '../sys/bpfcall.ts';
 import { CallError } from '../sys/errno.ts';
+import { moduleBtf, objectFd } from '../sys/objects.ts';
 
 export interface LoadOptions {
   /** Verifier log to keep of programs that load: 1 what it does, 2 with states. 0 or absent: none. */

@@ -13,7 +13,8 @@ import {
 import { RuleSet } from '../../symbolize/unwind/rules.ts';
 import { renumbered, type UnwindTable } from '../../symbolize/unwind/table.ts';
 import { mapArray } from '../ring/map.ts';
-import { closeFd, mapDelete, mapUpdate } from '../sys/bpf.ts';
+import { mapDelete, mapUpdate } from '../sys/bpf.ts';
+import { closeFd } from '../sys/bpfcall.ts';
 import { CallError } from '../sys/errno.ts';
 import type { Mapping } from '../sys/memory.ts';
 import { createInnerMap, type LoadedMap, type LoadedProgram } from './load.ts';

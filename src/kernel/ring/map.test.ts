@@ -6,7 +6,8 @@ import { possibleCpus } from '../host/machine.ts';
 import type { LoadedMap } from '../load/load.ts';
 import { loadProgram } from '../load/load.ts';
 import { bpfProgram, countersMap, countHit, needsRoot, sampleProgram } from '../sample.ts';
-import { closeFd, mapCreate, mapUpdate, progTestRun } from '../sys/bpf.ts';
+import { mapCreate, mapUpdate, progTestRun } from '../sys/bpf.ts';
+import { closeFd } from '../sys/bpfcall.ts';
 import {
   clearMap,
   type MapContents,

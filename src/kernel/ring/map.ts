@@ -6,7 +6,8 @@ import { MachineError } from '../../base/errors.ts';
 import type { MapKind } from '../../program/program.ts';
 import { pageSize, possibleCpus } from '../host/machine.ts';
 import type { LoadedMap } from '../load/load.ts';
-import { isUnsupported, mapDelete, mapLookup, mapLookupBatch, mapNextKey, mapUpdate } from '../sys/bpf.ts';
+import { mapDelete, mapLookup, mapLookupBatch, mapNextKey, mapUpdate } from '../sys/bpf.ts';
+import { isUnsupported } from '../sys/bpfcall.ts';
 import { type Mapping, mapMemory } from '../sys/memory.ts';
 
 const perCpuKinds: ReadonlySet<MapKind> = new Set<MapKind>(['PERCPU_HASH', 'PERCPU_ARRAY', 'LRU_PERCPU_HASH']);

@@ -5,7 +5,7 @@
  */
 import { readSync } from 'node:fs';
 import { pageSize } from '../host/machine.ts';
-import { closeFd } from '../sys/bpf.ts';
+import { closeFd } from '../sys/bpfcall.ts';
 import { CallError } from '../sys/errno.ts';
 import { type Mapping, mapMemory } from '../sys/memory.ts';
 import { type PerfEvent, perfEventOpen } from '../sys/perf.ts';

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { assemble, emitRecords, needsRoot } from '../sample.ts';
-import { closeFd, mapCreate, progLoad, progTestRun } from '../sys/bpf.ts';
+import { mapCreate, progLoad, progTestRun } from '../sys/bpf.ts';
+import { closeFd } from '../sys/bpfcall.ts';
 import { watchFd } from '../sys/poll.ts';
 import { RingReader } from './ring.ts';
 

@@ -2,21 +2,19 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { assemble, eventually, needsRoot, returnFive } from '../sample.ts';
 import {
-  closeFd,
   mapCreate,
   mapDelete,
   mapFreeze,
   mapLookup,
   mapNextKey,
   mapUpdate,
-  objectFd,
-  objectId,
-  objectIds,
   ProgramRefusal,
   progLoad,
   progTestRun,
 } from './bpf.ts';
+import { closeFd } from './bpfcall.ts';
 import { CallError } from './errno.ts';
+import { objectFd, objectId, objectIds } from './objects.ts';
 
 const skip = needsRoot;
 const bytes = (...values: number[]): Uint8Array => Uint8Array.from(values);

@@ -1,43 +1,14 @@
 /**
  * bpf(2), one function a command (union bpf_attr in linux/bpf.h).
  *
- * File descriptors are numbers here; who opened one closes it with `closeFd`. All of
+ * File descriptors are numbers here; who opened one closes it with `closeFd` (bpfcall.ts). All of
  * them are close-on-exec, as the kernel makes them. Failures are CallErrors.
  */
 import { MachineError } from '../../base/errors.ts';
 import type { BpfProgramType, MapKind } from '../../program/program.ts';
+import { attr, bpf, Command, clearAttr, cString, ENOENT, setAddress, setName, setPointer, tryBpf } from './bpfcall.ts';
 import { CallError } from './errno.ts';
-import { addressOf, addressOfKept, systemCallOnThread, trySystemCall, withoutSignals } from './native.ts';
-
-/** enum bpf_cmd. */
-const Command = {
-  MAP_CREATE: 0,
-  MAP_LOOKUP_ELEM: 1,
-  MAP_UPDATE_ELEM: 2,
-  MAP_DELETE_ELEM: 3,
-  MAP_GET_NEXT_KEY: 4,
-  PROG_LOAD: 5,
-  OBJ_PIN: 6,
-  PROG_TEST_RUN: 10,
-  PROG_GET_NEXT_ID: 11,
-  MAP_GET_NEXT_ID: 12,
-  PROG_GET_FD_BY_ID: 13,
-  MAP_GET_FD_BY_ID: 14,
-  OBJ_GET_INFO_BY_FD: 15,
-  RAW_TRACEPOINT_OPEN: 17,
-  BTF_LOAD: 18,
-  BTF_GET_FD_BY_ID: 19,
-  MAP_FREEZE: 22,
-  BTF_GET_NEXT_ID: 23,
-  MAP_LOOKUP_BATCH: 24,
-  MAP_LOOKUP_AND_DELETE_BATCH: 25,
-  LINK_CREATE: 28,
-  LINK_GET_FD_BY_ID: 30,
-  LINK_GET_NEXT_ID: 31,
-  ENABLE_STATS: 32,
-  ITER_CREATE: 33,
-} as const;
-type CommandName = keyof typeof Command;
+import { addressOf, addressOfKept, systemCallOnThread, withoutSignals } from './native.ts';
 
 /** enum bpf_map_type. */
 const mapTypes: Record<MapKind, number> = {
@@ -79,48 +50,6 @@ export const BPF_F_SLEEPABLE: number = 1 << 4;
 /** MAP_*: flags of BPF_MAP_UPDATE_ELEM. */
 export const BPF_ANY = 0;
 
-/** One attr for all commands; 144 bytes cover the largest in use. Reused: nothing here yields. */
-const attr = new DataView(new ArrayBuffer(144));
-const attrBytes = new Uint8Array(attr.buffer);
-let attrAddress = 0;
-
-function clearAttr(): void {
-  attrBytes.fill(0);
-}
-
-function setPointer(offset: number, buffer: ArrayBufferView): void {
-  setAddress(offset, addressOf(buffer));
-}
-
-function setAddress(offset: number, address: number): void {
-  attr.setUint32(offset, address % 2 ** 32, true);
-  attr.setUint32(offset + 4, Math.floor(address / 2 ** 32), true);
-}
-
-/** Calls bpf(2) with the attr's first `size` bytes; gives minus errno on failure. */
-function tryBpf(command: CommandName, size: number): number {
-  attrAddress ||= addressOfKept(attrBytes);
-  return trySystemCall('bpf', Command[command], attrAddress, size);
-}
-
-function bpf(command: CommandName, size: number, what = ''): number {
-  const result = tryBpf(command, size);
-  if (result < 0) throw new CallError(`BPF_${command}${what && ` (${what})`}`, -result);
-  return result;
-}
-
-/** Object names may have 15 of [A-Za-z0-9_.]; others become `_`. */
-function setName(offset: number, name: string): void {
-  const shown = name.replace(/[^A-Za-z0-9_.]/g, '_').slice(0, 15);
-  for (let i = 0; i < shown.length; i++) attr.setUint8(offset + i, shown.charCodeAt(i));
-}
-
-const cString = (text: string): Uint8Array => new TextEncoder().encode(`${text}\0`);
-
-export function closeFd(fd: number): void {
-  trySystemCall('close', fd);
-}
-
 // Maps -----------------------------------------------------------------------
 
 export interface MapAttributes {
@@ -158,8 +87,6 @@ function setElement(fd: number, key: Uint8Array | undefined, value: Uint8Array |
   if (value) setPointer(16, value);
   attr.setUint32(24, flags, true);
 }
-
-const ENOENT = 2;
 
 /** BPF_MAP_UPDATE_ELEM. The value of a per-CPU map is possible CPUs × size rounded up to 8. */
 export function mapUpdate(fd: number, key: Uint8Array, value: Uint8Array, flags: number = BPF_ANY): void {
@@ -519,146 +446,4 @@ export function rawTracepointOpen(programFd: number, name: string | undefined): 
   if (name !== undefined) setPointer(0, cString(name));
   attr.setUint32(8, programFd, true);
   return bpf('RAW_TRACEPOINT_OPEN', 16, name);
-}
-
-// What the kernel holds ------------------------------------------------------
-
-export type ObjectKind = 'PROG' | 'MAP' | 'LINK' | 'BTF';
-
-/** BPF_*_GET_NEXT_ID: all ids of a kind that exist now, of everybody. */
-export function objectIds(kind: ObjectKind): number[] {
-  const ids: number[] = [];
-  for (let id = 0; ; ) {
-    clearAttr();
-    attr.setUint32(0, id, true);
-    const result = tryBpf(`${kind}_GET_NEXT_ID`, 12);
-    if (result === -ENOENT) return ids;
-    if (result < 0) throw new CallError(`BPF_${kind}_GET_NEXT_ID`, -result);
-    id = attr.getUint32(4, true);
-    ids.push(id);
-  }
-}
-
-/** BPF_*_GET_FD_BY_ID; undefined when it is gone. */
-export function objectFd(kind: ObjectKind, id: number): number | undefined {
-  clearAttr();
-  attr.setUint32(0, id, true);
-  const result = tryBpf(`${kind}_GET_FD_BY_ID`, 12);
-  if (result === -ENOENT) return undefined;
-  if (result < 0) throw new CallError(`BPF_${kind}_GET_FD_BY_ID`, -result);
-  return result;
-}
-
-/** BPF_OBJ_GET_INFO_BY_FD: as many bytes of struct bpf_{prog,map,link,btf}_info as the kernel has, up to `size`. */
-export function objectInfo(fd: number, size = 256): Uint8Array {
-  const info = new Uint8Array(size);
-  clearAttr();
-  attr.setUint32(0, fd, true);
-  attr.setUint32(4, size, true);
-  setPointer(8, info);
-  bpf('OBJ_GET_INFO_BY_FD', 16);
-  return info.subarray(0, attr.getUint32(4, true));
-}
-
-const BPF_STATS_RUN_TIME = 0;
-
-/** BPF_ENABLE_STATS: the kernel counts programs' runs and their time while the descriptor is open (Linux 5.8). */
-export function enableRunTimes(): number {
-  clearAttr();
-  attr.setUint32(0, BPF_STATS_RUN_TIME, true);
-  return bpf('ENABLE_STATS', 4);
-}
-
-/** A program's runs and their time so far, while such a descriptor is open (bpf_prog_info.run_time_ns, run_cnt). */
-export function runTimes(fd: number): { readonly nanoseconds: number; readonly count: number } {
-  const info = objectInfo(fd);
-  const view = new DataView(info.buffer, info.byteOffset, info.byteLength);
-  return { nanoseconds: Number(view.getBigUint64(192, true)), count: Number(view.getBigUint64(200, true)) };
-}
-
-/**
- * Runs of a program that the kernel left out because a program ran already on that CPU
- * (bpf_prog_info.recursion_misses): of raw tracepoints, fentry and fexit since Linux 5.12, of
- * tracepoints and kprobes since 6.7. Uprobes always run; of perf events it keeps no count.
- */
-export function missedRuns(programFd: number): number {
-  const info = objectInfo(programFd);
-  return info.byteLength < 216 ? 0 : Number(new DataView(info.buffer).getBigUint64(208, true));
-}
-
-/** enum bpf_link_type. */
-const LINK_TYPE_PERF_EVENT = 7;
-const LINK_TYPE_KPROBE_MULTI = 8;
-
-/** Hits of a kprobe's link that did not come as far as the program (bpf_link_info: kprobe.missed, kprobe_multi.missed; Linux 6.7). */
-export function missedHits(linkFd: number): number {
-  const info = new DataView(objectInfo(linkFd).slice().buffer);
-  const type = info.getUint32(0, true);
-  // type, id, prog_id; of a perf event: its type, and of a kprobe func_name, name_len, offset, addr, missed.
-  const at = type === LINK_TYPE_KPROBE_MULTI ? 32 : type === LINK_TYPE_PERF_EVENT ? 48 : undefined;
-  return at === undefined || info.byteLength < at + 8 ? 0 : Number(info.getBigUint64(at, true));
-}
-
-/** Id of a program, map or link that this process holds. */
-export function objectId(kind: ObjectKind, fd: number): number {
-  // prog and map: type, id, …; link: type, id, …; btf: btf, btf_size, id.
-  const info = objectInfo(fd);
-  return new DataView(info.buffer).getUint32(kind === 'BTF' ? 12 : 4, true);
-}
-
-/** The BTF object of a loaded module, undefined when the kernel has none of that name. The caller closes it. */
-export function moduleBtf(module: string): number | undefined {
-  for (const id of objectIds('BTF')) {
-    const fd = objectFd('BTF', id);
-    if (fd === undefined) continue;
-    // struct bpf_btf_info: btf, btf_size, id, name, name_len, kernel_btf
-    const info = new Uint8Array(32);
-    const name = new Uint8Array(64);
-    const view = new DataView(info.buffer);
-    view.setBigUint64(16, BigInt(addressOf(name)), true);
-    view.setUint32(24, name.length, true);
-    clearAttr();
-    attr.setUint32(0, fd, true);
-    attr.setUint32(4, info.length, true);
-    setPointer(8, info);
-    const known = tryBpf('OBJ_GET_INFO_BY_FD', 16) === 0 && view.getUint32(28, true) === 1;
-    const end = name.indexOf(0);
-    if (known && new TextDecoder().decode(name.subarray(0, end)) === module) return fd;
-    closeFd(fd);
-  }
-  return undefined;
-}
-
-/** A program's own BTF; undefined when it has none, or is gone. */
-export function programBtf(programFd: number): Uint8Array | undefined {
-  const info = objectInfo(programFd);
-  const id = new DataView(info.buffer, info.byteOffset, info.byteLength).getUint32(128, true);
-  const fd = id === 0 ? undefined : objectFd('BTF', id);
-  if (fd === undefined) return undefined;
-  try {
-    // struct bpf_btf_info: btf, btf_size, id. The first question gives the size.
-    const about = new Uint8Array(16);
-    const view = new DataView(about.buffer);
-    const ask = (): void => {
-      clearAttr();
-      attr.setUint32(0, fd, true);
-      attr.setUint32(4, about.length, true);
-      setPointer(8, about);
-    };
-    ask();
-    bpf('OBJ_GET_INFO_BY_FD', 16);
-    const bytes = new Uint8Array(view.getUint32(8, true));
-    view.setBigUint64(0, BigInt(addressOf(bytes)), true);
-    view.setUint32(8, bytes.length, true);
-    ask();
-    bpf('OBJ_GET_INFO_BY_FD', 16);
-    return bytes;
-  } finally {
-    closeFd(fd);
-  }
-}
-
-/** True when the error says that the kernel does not know the command or an attribute of it. */
-export function isUnsupported(error: unknown): boolean {
-  return error instanceof CallError && ['EINVAL', 'E2BIG', 'ENOTSUPP', 'EOPNOTSUPP', 'ENOSYS'].includes(error.code);
 }
