@@ -4,8 +4,8 @@
  * without gdb, also on the kernels of test:kernels.
  */
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -118,6 +118,28 @@ describe('functions in the order in which the source calls them', { skip: lackin
     assert.ok(Number(loops[0]?.[2]) > 20, stdout);
     const sum = stacks.reduce((all, [, , count]) => all + Number(count), 0);
     assert.equal(sum, Number(/^@all: (\d+)$/m.exec(stdout)?.[1]));
+  });
+
+  test('a flood of stacks before the rules are read fills no map', async () => {
+    const flood = join(folder, 'flood');
+    writeFileSync(
+      `${flood}.c`,
+      '#include <sys/stat.h>\n#include <stdlib.h>\nint main(int argc, char **argv) { for (int i = atoi(argv[1]); i > 0; i--) umask(022); return 0; }\n',
+    );
+    execFileSync('gcc', ['-O1', '-fomit-frame-pointer', '-o', flood, `${flood}.c`]);
+    const calls = 60_000;
+    const script =
+      'config = { max_map_keys = 16384 } tracepoint:syscalls:sys_enter_umask /comm == "flood"/ { @[ustack] = count(); }';
+    // Not the command itself: of that the rules are read before it runs.
+    const command = `sh -c '${flood} ${calls}; true'`;
+    const { stdout, stderr } = await insitu(['-q', '--follow', '-c', command, '-e', script], { timeout: 90_000 });
+    const counts = [...stdout.matchAll(/\]: (\d+)$/gm)].map(([, count]) => Number(count));
+    assert.equal(
+      counts.reduce((all, count) => all + count, 0),
+      calls,
+      stderr,
+    );
+    assert.doesNotMatch(stderr, /is full/);
   });
 
   test('by frame pointers, which this program lacks, frames are missing', async () => {

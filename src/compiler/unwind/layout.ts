@@ -28,6 +28,8 @@ type StateField =
   | 'vdso'
   | 'word'
   | 'lacking'
+  | 'saveSecond'
+  | 'saves'
   | 'registers'
   | 'chunk'
   | 'cache'
@@ -75,6 +77,9 @@ export const stateAt: Readonly<Record<StateField, number>> = {
   registers: 224,
   /** 1 when rules that may exist were not there, and the stack may be saved for user space. */
   lacking: 360,
+  /** Of the first state, for all: about which second it is, and how many stacks were saved in it. */
+  saveSecond: 368,
+  saves: 376,
   chunk: 384,
   cache: 896,
   /** A note of kind `memory`. */

@@ -17,6 +17,12 @@ import { memoryNoteBytes, stateAt } from './layout.ts';
 import type { WalkerOptions } from './walker.ts';
 import { registerOffsets, spread, type Writer } from './writer.ts';
 
+/**
+ * Stacks saved in about a second: each is a key of its own until it is finished, so that a
+ * flood of them, before the rules are read, would fill the script's maps.
+ */
+const mostSaves = 1024;
+
 /** No page of x86-64 is smaller. */
 const pageBytes = 4096;
 
@@ -33,6 +39,15 @@ export function saveStack(
   b.branch('uge', count, f.get(stateAt.limit), done);
   b.branch('uge', count, { imm: frames }, done);
   const now = b.call(bpfHelper.ktime_get_ns, []);
+  const budget = b.mapValue(maps.state, 0);
+  const second = b.alu('lshr', now, { imm: 30 });
+  f.when('ne', b.load(budget, stateAt.saveSecond, 8), second, () => {
+    b.store(budget, stateAt.saveSecond, 8, second);
+    b.store(budget, stateAt.saves, 8, { imm: 0 });
+  });
+  const saves = b.load(budget, stateAt.saves, 8);
+  b.branch('uge', saves, { imm: mostSaves }, done);
+  b.store(budget, stateAt.saves, 8, b.alu('add', saves, { imm: 1 }));
   const mixed = b.alu('mul', b.alu('xor', f.get(stateAt.hash), now), b.const(spread));
   const id = b.alu('xor', mixed, b.alu('lshr', mixed, { imm: 29 }));
   const pid = f.get(stateAt.pid);
