@@ -212,10 +212,7 @@ export class Sockets {
     if (!shown) return;
     const next = this.#create({ ...event, facts }, undefined, undefined);
     Object.assign(next, { looked, path });
-    for (const [name, comm] of descriptors) {
-      next.descriptors.set(name, comm);
-      this.#descriptors.set(name, next);
-    }
+    this.#inherit(next, descriptors);
   }
 
   #accept(listener: Socket, event: SocketEvent, made: Call): void {
@@ -249,14 +246,19 @@ export class Sockets {
     if (same) {
       const { facts, looked, path, accepted, emptyAccepts, spuriousAccepts } = before;
       Object.assign(socket, { facts, looked, path, accepted, emptyAccepts, spuriousAccepts });
-      for (const [name, comm] of before.descriptors) {
-        this.#descriptors.set(name, socket);
-        socket.descriptors.set(name, comm);
-      }
+      this.#inherit(socket, before.descriptors);
     }
     this.#keep(socket, made);
     this.#leads(socket, event);
     return socket;
+  }
+
+  /** Descriptors that led to another one lead to this socket. */
+  #inherit(socket: Socket, descriptors: ReadonlyMap<string, string>): void {
+    for (const [name, comm] of descriptors) {
+      this.#descriptors.set(name, socket);
+      socket.descriptors.set(name, comm);
+    }
   }
 
   #create(event: SocketEvent, made: Call | undefined, listener: Socket | undefined): Socket {
