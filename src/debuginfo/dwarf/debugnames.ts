@@ -62,7 +62,7 @@ export class DebugNames implements NameTable {
       const index = this.#read(at, byStart);
       indexes.push(index);
       at = index.end;
-      if (at < names.size && names.size <= mostBytes) this.#bytes ??= names.read(0, names.size);
+      if (at < names.size && names.size <= mostBytes) this.#bytes ??= names.all();
     }
     this.#indexes = indexes;
     this.covered = new Set(indexes.flatMap(({ units, typeUnits }) => [...units, ...typeUnits]));

@@ -261,7 +261,7 @@ export class EntryFile {
       const file = new EntryFile(parts === undefined ? all : this.sections.splitSections(elf, parts));
       const unit = file.units().find((each) => each.type !== dw.DW_UT_type && each.type !== dw.DW_UT_split_type);
       if (unit === undefined) continue;
-      for (const each of [...file.units(), ...file.typeSectionUnits()]) each.skeleton = skeleton;
+      for (const each of file.allUnits()) each.skeleton = skeleton;
       // A .dwo of another compilation is of no use.
       if (unit.root().splitId === splitId) return { file, unit };
     }
@@ -271,10 +271,13 @@ export class EntryFile {
   /** Units of .debug_types, which DWARF 4 has for types. */
   readonly typeSectionUnits: () => readonly Unit[] = lazy(() => readUnits(this.sections, 'types'));
 
+  /** All units, those of .debug_types last. */
+  readonly allUnits: () => readonly Unit[] = lazy(() => [...this.units(), ...this.typeSectionUnits()]);
+
   /** Type units, of DWARF 5 in .debug_info and of DWARF 4 in .debug_types, by signature. */
   readonly #typeUnits: () => ReadonlyMap<bigint, Unit> = lazy(() => {
     const found = new Map<bigint, Unit>();
-    for (const unit of [...this.units(), ...this.typeSectionUnits()]) {
+    for (const unit of this.allUnits()) {
       if (unit.type === dw.DW_UT_type || unit.type === dw.DW_UT_split_type) found.set(unit.signature, unit);
     }
     return found;

@@ -85,7 +85,7 @@ export class ListedNames {
         if (file.shared() !== undefined) throw new WrongTable('the file shares entries with another one');
         const table = open();
         tables.push(table);
-        const others = this.#all().length - table.covered.size;
+        const others = this.#file.allUnits().length - table.covered.size;
         this.#onNote?.(
           `${section} tells where names are${others === 0 ? '' : `; ${others} units that it does not cover are gone through`}`,
         );
@@ -107,19 +107,13 @@ export class ListedNames {
     this.#onNote?.(`${section} is not used: ${error instanceof WrongTable ? error.message : 'it is damaged'}`);
   }
 
-  /** In the order in which the index takes them. */
-  readonly #all: () => readonly Unit[] = lazy(() => [...this.#file.units(), ...this.#file.typeSectionUnits()]);
-
-  readonly #text: () => Uint8Array = lazy(() => {
-    const strings = this.#file.sections.get('str');
-    return strings.read(0, strings.size);
-  });
+  readonly #text: () => Uint8Array = lazy(() => this.#file.sections.get('str').all());
 
   #findBy(table: NameTable, kind: NameKind, name: string): FoundName | undefined {
     const listed = new Set(table.units(tagsOf[kind], name, lastPart(name)));
     if (listed.size === 0) return undefined;
     const { first, second } = hashOf(kind, name);
-    for (const [number, unit] of this.#all().entries()) {
+    for (const [number, unit] of this.#file.allUnits().entries()) {
       if (!listed.has(unit) && table.covered.has(unit)) continue;
       const names = this.#namesOf(unit, number);
       if (names === undefined) return undefined;

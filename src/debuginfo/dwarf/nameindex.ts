@@ -204,9 +204,8 @@ export function buildNameIndex(file: EntryFile): Uint8Array {
   const shared = file.shared();
   for (const one of shared === undefined ? [file] : [file, shared]) {
     const scopes = new Scopes();
-    const strings = one.sections.get('str');
-    const text = strings.read(0, strings.size);
-    for (const [number, unit] of [...one.units(), ...one.typeSectionUnits()].entries()) {
+    const text = one.sections.get('str').all();
+    for (const [number, unit] of one.allUnits().entries()) {
       indexWhole(one, unit, number, rows, plans, text, scopes, one === shared);
       unit.release();
     }
@@ -232,10 +231,9 @@ export function indexWhole(
     indexUnit(file, unit, rows, plans, text, shared, scopes, 0);
     const split = shared ? undefined : file.split(unit)?.file;
     if (split === undefined) return;
-    const strings = split.sections.get('str');
-    const itsText = strings.read(0, strings.size);
+    const itsText = split.sections.get('str').all();
     const itsScopes = new Scopes();
-    for (const one of [...split.units(), ...split.typeSectionUnits()]) {
+    for (const one of split.allUnits()) {
       indexUnit(split, one, rows, plans, itsText, false, itsScopes, splitBase + number * splitStep);
     }
   } catch (error) {

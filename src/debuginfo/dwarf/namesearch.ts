@@ -6,10 +6,10 @@
 import { Pattern } from '../../bytes/search.ts';
 import type { EntryFile } from './entry.ts';
 import { isBadInput } from './form.ts';
+import { lastPart } from './listednames.ts';
 import { type FoundName, hashOf, indexUnit, type NameKind, type Plans, place } from './nameindex.ts';
 import { isC, Scopes } from './scopes.ts';
 import type { DebugSection } from './sections.ts';
-import type { Unit } from './unit.ts';
 
 /** Larger sections are worth an index at once. */
 const mostBytes = 64 << 20;
@@ -23,7 +23,7 @@ class Hits {
   readonly #next: number[];
 
   constructor(section: DebugSection, patterns: readonly Pattern[]) {
-    this.#bytes = section.read(0, section.size);
+    this.#bytes = section.all();
     this.#patterns = patterns;
     this.#next = patterns.map(() => -1);
   }
@@ -56,14 +56,13 @@ export class NameSearch {
   find(kind: NameKind, name: string): FoundName | undefined | 'unknown' {
     const file = this.#file;
     // A template's arguments may have names with namespaces of their own.
-    const last = /[<("]/.test(name) ? '' : name.slice(name.lastIndexOf(':') + 1);
+    const last = /[<("]/.test(name) ? '' : lastPart(name);
     if (last === '' || !this.#isSearchable()) return 'unknown';
     const patterns = this.#patternsOf(last);
     if (patterns === undefined) return 'unknown';
     const info = file.sections.get('info');
     const hitsOf = new Map<DebugSection, Hits>();
-    const strings = file.sections.get('str');
-    const text = strings.read(0, strings.size);
+    const text = file.sections.get('str').all();
     const wanted = hashOf(kind, name);
     let found: number | undefined;
     const sink = {
@@ -73,7 +72,7 @@ export class NameSearch {
     };
     // In C what defines a type has its name; elsewhere, and for variables, it may refer to a declaration in another unit.
     let certain = kind !== 'variable';
-    for (const unit of this.#units()) {
+    for (const unit of file.allUnits()) {
       let hits = hitsOf.get(unit.section);
       if (hits === undefined) {
         hits = new Hits(unit.section, patterns);
@@ -93,17 +92,13 @@ export class NameSearch {
     return certain ? undefined : 'unknown';
   }
 
-  #units(): readonly Unit[] {
-    return [...this.#file.units(), ...this.#file.typeSectionUnits()];
-  }
-
   /** Whether all names stand in the file itself, in forms that a search for bytes finds. */
   #isSearchable(): boolean {
     const { sections } = this.#file;
     if (sections.get('info').size + sections.get('types').size > mostBytes) return false;
     // With these come names by index, and units that are split.
     if (sections.get('str_offsets').size > 0 || sections.get('addr').size > 0) return false;
-    return this.#file.shared() === undefined && this.#units().every(({ format }) => format.offsetSize === 4);
+    return this.#file.shared() === undefined && this.#file.allUnits().every(({ format }) => format.offsetSize === 4);
   }
 
   /** How a name may stand in a unit: itself, or as the place of a string that it is, or ends. */
@@ -112,7 +107,7 @@ export class NameSearch {
     const itself = new Pattern(new TextEncoder().encode(`${name}\0`));
     const patterns = [itself];
     for (const section of [sections.get('str'), sections.get('line_str')]) {
-      const text = section.read(0, section.size);
+      const text = section.all();
       for (let at = itself.indexIn(text); at >= 0; at = itself.indexIn(text, at + 1)) {
         if (patterns.length > mostStrings) return undefined;
         const place = new Uint8Array(4);

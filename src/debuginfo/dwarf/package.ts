@@ -22,7 +22,7 @@ export function partsOfUnit(
   littleEndian: boolean,
 ): ReadonlyMap<string, SectionPart> | undefined {
   try {
-    const cursor = new Cursor(index.read(0, index.size), littleEndian);
+    const cursor = new Cursor(index.all(), littleEndian);
     const version = cursor.u32() & 0xffff;
     const columns = cursor.u32();
     const units = cursor.u32();

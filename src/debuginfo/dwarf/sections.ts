@@ -28,6 +28,10 @@ export class DebugSection {
     return this.#reader.read(this.#base + offset, Math.min(length, this.size - offset));
   }
 
+  all(): Uint8Array {
+    return this.read(0, this.size);
+  }
+
   /** The zero-terminated string at an offset; '' when it lies outside or has no end within a mebibyte. */
   string(offset: number): string {
     for (let length = 128; length <= 1 << 20; length *= 16) {
